@@ -1,0 +1,1 @@
+"""Learning: knows policies and environments, not games."""

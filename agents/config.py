@@ -1,0 +1,80 @@
+"""What an experiment is: every option, its default and its range. Importing this does not import torch."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from perceiver_policy.config import PolicyConfig
+
+
+class PPOConfig(BaseModel):
+    """Proximal Policy Optimization (Schulman et al. 2017, arXiv 1707.06347)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unroll: int = Field(32, ge=1)
+    """Steps of every environment between two updates."""
+    epochs: int = Field(3, ge=1)
+    """Passes over the data of an update."""
+    minibatch: int = Field(512, ge=1)
+    """Steps in a minibatch (whole unrolls when the policy has memory)."""
+    learning_rate: float = Field(7e-4, gt=0)
+    """Adam's step size, at the start."""
+    schedule: Literal["constant", "linear"] = "linear"
+    """Course of the learning rate: constant, or linear to zero at total_steps."""
+    adam_epsilon: float = Field(1e-5, gt=0)
+    """Adam's epsilon."""
+    gamma: float = Field(0.99, ge=0, le=1)
+    """Discount per step."""
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    """Lambda of the generalized advantage estimate (arXiv 1506.02438)."""
+    clip: float = Field(0.2, gt=0)
+    """How far the probability ratio may leave 1."""
+    value_clip: float | None = Field(None, gt=0)
+    """How far, in units of normalized returns, a value may leave its old one; none: anywhere."""
+    value_coefficient: float = Field(0.5, ge=0)
+    """Weight of the value loss."""
+    entropy_coefficient: float = Field(0.003, ge=0)
+    """Weight of the entropy bonus."""
+    max_gradient_norm: float = Field(0.5, gt=0)
+    """Gradients are scaled down to this global norm."""
+    target_kl: float | None = Field(None, gt=0)
+    """An update's passes end early once the approximate KL exceeds 1.5 times this; none: never."""
+    normalize_advantages: bool = True
+    """Whether advantages are standardized over each update's data."""
+    normalize_returns: bool = True
+    """Whether values are learned in units of the running standard deviation of returns."""
+
+
+class Config(BaseModel):
+    """One experiment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: str = "sim/MoveToBeacon"
+    """Environment: sim/<MiniGame>, the id of a registered Gymnasium environment, or package.module:Class."""
+    env_options: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the environment."""
+    num_envs: int = Field(64, ge=1)
+    """Environments stepped side by side."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random in the run."""
+    total_steps: int = Field(300_000, ge=1)
+    """Steps of all environments together."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    threads: int = Field(0, ge=0)
+    """Torch threads for the updates; 0: as many as there are cores."""
+    run_dir: Path | None = None
+    """Folder of the run; none: a new one under runs/."""
+    checkpoint_interval: int = Field(50_000, ge=1)
+    """Steps between two checkpoints."""
+    keep_checkpoints: int = Field(3, ge=1)
+    """Checkpoints kept; older ones are deleted."""
+    evaluation_episodes: int = Field(100, ge=0)
+    """Episodes of the evaluation at the end; 0: none."""
+    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    """The network."""
+    ppo: PPOConfig = Field(default_factory=PPOConfig)
+    """The algorithm."""

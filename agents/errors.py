@@ -1,0 +1,5 @@
+"""Errors that a user can cause and mend."""
+
+
+class UserError(ValueError):
+    """Its message names what is wrong, what was expected and how to mend it; the command line shows it without a trace."""

@@ -1,0 +1,167 @@
+"""The language between games and policies: Gymnasium's spaces plus the few things they cannot say.
+
+A set of units (:class:`Units`), feature planes (:class:`Planes`), named numbers (:class:`Numbers`), a pointer to a unit
+(:class:`Pointer`) or to several (:class:`Pointers`), a place on a map (:class:`Place`), and a choice of function with
+its own arguments (:class:`Functions`). Each is a subclass of the Gymnasium space that holds the same arrays, so that
+Gymnasium's own tools (vectorisation, sampling, checking) work on them unchanged.
+
+An observation may hold, under the key ``action_mask``, what may be chosen: the structure that ``action_space.sample``
+takes as its mask, where an entry that is left out means "anything". 1 is legal, 0 is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+
+ACTION_MASK = "action_mask"
+
+Kind = Literal["scalar", "log", "category", "position"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of a unit, one plane of a map, or one number: its name and how to read its value.
+
+    ``scalar``: value / ``scale`` is of order one. ``log``: log(1 + value) matters, value may be large.
+    ``category``: an integer in [0, ``scale``). ``position``: a coordinate in [0, ``scale``].
+    """
+
+    name: str
+    kind: Kind = "scalar"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("scalar", "log", "category", "position"):
+            raise ValueError(
+                f"feature {self.name!r}: unknown kind {self.kind!r}; use scalar, log, category or position"
+            )
+        if not self.scale > 0:
+            raise ValueError(f"feature {self.name!r}: scale must be positive, got {self.scale}")
+        if self.kind == "category" and self.scale != int(self.scale):
+            raise ValueError(f"feature {self.name!r}: a category's scale is its number of values, got {self.scale}")
+
+
+class Units(spaces.Dict):
+    """A set of at most ``capacity`` units, in no order: ``features`` [capacity, F] float32 and ``mask`` [capacity].
+
+    Rows whose mask is 0 hold no unit; their features mean nothing.
+    """
+
+    def __init__(self, capacity: int, features: Sequence[Feature]) -> None:
+        self.capacity = int(capacity)
+        self.columns = tuple(features)
+        super().__init__(
+            {
+                "features": spaces.Box(-np.inf, np.inf, (self.capacity, len(self.columns)), np.float32),
+                "mask": spaces.MultiBinary(self.capacity),
+            }
+        )
+
+
+class Planes(spaces.Box):
+    """Maps of one place, channels last: [height, width, planes] of ``dtype``, values as their features say."""
+
+    def __init__(self, height: int, width: int, planes: Sequence[Feature], dtype: Any = np.float32) -> None:
+        self.planes = tuple(planes)
+        top = [p.scale - 1 if p.kind == "category" else np.inf for p in self.planes]
+        if np.issubdtype(dtype, np.integer):
+            top = [min(t, np.iinfo(dtype).max) for t in top]
+        high = np.broadcast_to(np.asarray(top, np.float64), (height, width, len(self.planes))).astype(dtype)
+        super().__init__(np.zeros_like(high), high, dtype=dtype)
+
+    @property
+    def height(self) -> int:
+        """Rows, the first one at the top."""
+        return int(self.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns, the first one at the left."""
+        return int(self.shape[1])
+
+
+class Numbers(spaces.Box):
+    """Named numbers: [K] float32."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self.columns = tuple(features)
+        super().__init__(-np.inf, np.inf, (len(self.columns),), np.float32)
+
+
+class Pointer(spaces.Discrete):
+    """One row of the :class:`Units` found in the observation under the path ``of`` (keys joined by "/")."""
+
+    def __init__(self, of: str, capacity: int) -> None:
+        self.of = of
+        super().__init__(int(capacity))
+
+
+class Pointers(spaces.MultiBinary):
+    """Any number of rows of the :class:`Units` found in the observation under the path ``of``."""
+
+    def __init__(self, of: str, capacity: int) -> None:
+        self.of = of
+        super().__init__(int(capacity))
+
+
+class Place(spaces.Discrete):
+    """One cell, ``row * width + column``, of the :class:`Planes` found in the observation under the path ``of``."""
+
+    def __init__(self, of: str, height: int, width: int) -> None:
+        self.of = of
+        self.height, self.width = int(height), int(width)
+        super().__init__(self.height * self.width)
+
+
+class Functions(spaces.Dict):
+    """A choice of function with its own arguments: ``{"function": n, argument: value, ...}``.
+
+    ``functions`` maps each function's name to the names of the arguments that it takes, in the order of their choice.
+    An argument that the chosen function does not take is there all the same, and is all zeros.
+    """
+
+    def __init__(self, functions: Mapping[str, Sequence[str]], arguments: Mapping[str, spaces.Space[Any]]) -> None:
+        if "function" in arguments:
+            raise ValueError('an argument cannot be called "function": that name holds the choice itself')
+        for name, taken in functions.items():
+            for argument in taken:
+                if argument not in arguments:
+                    raise ValueError(
+                        f"function {name!r} takes an unknown argument {argument!r}; known: {list(arguments)}"
+                    )
+        self.functions = {name: tuple(taken) for name, taken in functions.items()}
+        self.names = tuple(self.functions)
+        self.arguments = tuple(arguments)
+        self.uses = np.array([[a in taken for a in self.arguments] for taken in self.functions.values()], bool)
+        self.uses = self.uses.reshape(len(self.names), len(self.arguments))
+        super().__init__(spaces={"function": spaces.Discrete(len(self.names)), **arguments})
+
+    def sample(self, mask: Any = None, probability: Any = None) -> dict[str, Any]:
+        """Draw a legal function uniformly, then its arguments; ``mask`` may leave entries out."""
+        if probability is not None:
+            raise ValueError("Functions.sample takes a mask, not probabilities")
+        mask = mask or {}
+        choice: dict[str, Any] = {"function": self["function"].sample(_int8(mask.get("function")))}
+        for i, name in enumerate(self.arguments):
+            space = self[name]
+            if self.uses[choice["function"], i]:
+                choice[name] = space.sample(_int8(mask.get(name)))
+            else:
+                choice[name] = np.zeros(space.shape, space.dtype) if space.shape else np.int64(0)
+        return choice
+
+
+def _int8(mask: Any) -> Any:
+    return None if mask is None else np.asarray(mask, np.int8)
+
+
+def at(value: Any, path: str) -> Any:
+    """What lies under ``path`` ("/"-joined keys or tuple positions) in a nest of dicts and tuples, or of spaces."""
+    for key in path.split("/") if path else ():
+        value = value[key] if isinstance(value, Mapping | spaces.Dict) else value[int(key)]
+    return value

@@ -1,0 +1,1 @@
+"""StarCraft II: one agent interface, two games that serve it."""

@@ -1,0 +1,1 @@
+"""The network: a Perceiver / Perceiver IO. Tensors in, tensors out; knows no game."""

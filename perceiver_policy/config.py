@@ -1,0 +1,45 @@
+"""The options of a :class:`~perceiver_policy.policy.PerceiverPolicy`. Importing this does not import torch."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PolicyConfig(BaseModel):
+    """Size and shape of the network."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token_width: int = Field(32, ge=1)
+    """Channels of an input token and of an output query."""
+    latents: int = Field(8, ge=1)
+    """Number of latents."""
+    latent_width: int = Field(32, ge=1)
+    """Channels of a latent."""
+    cross_attends: int = Field(1, ge=1)
+    """How often the latents read the input."""
+    share_cross_attends: bool = False
+    """Whether the cross-attends after the first share their weights (as in the first Perceiver paper)."""
+    self_attends: int = Field(1, ge=0)
+    """Self-attention layers of the latents after each cross-attend."""
+    share_self_attends: bool = False
+    """Whether the self-attention layers after every cross-attend are the same ones."""
+    heads: int = Field(4, ge=1)
+    """Attention heads, in the encoder and in the decoder; must divide token_width and latent_width."""
+    widening: int = Field(1, ge=1)
+    """Hidden channels of an MLP as a multiple of its width."""
+    position_bands: int = Field(4, ge=0)
+    """Frequency bands of the Fourier encoding of positions, per axis."""
+    neighborhood: int = Field(3, ge=1)
+    """Side of the square of cells that a map's token shows (odd), as in the paper's optical flow inputs."""
+    memory: Literal["none", "latents"] = "none"
+    """What is carried from step to step: nothing, or the latents (gated, reset at an episode's start)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "PolicyConfig":
+        for name in ("token_width", "latent_width"):
+            if getattr(self, name) % self.heads:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be a multiple of heads ({self.heads})")
+        if self.neighborhood % 2 == 0:
+            raise ValueError(f"neighborhood must be odd, got {self.neighborhood}")
+        return self
