@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Its message names what is wrong, what was expected and how to mend it; the command line shows it without a trace."""
+    """Its message names what is wrong, what was expected and how to mend it; shown without a trace."""
