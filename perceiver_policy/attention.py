@@ -1,0 +1,294 @@
+"""Attention, the one mechanism everything here is built from.
+
+All of it runs through `torch.nn.functional.scaled_dot_product_attention`. Masks are boolean, True = valid, and
+broadcast, never expanded. A row whose keys are all masked attends to nothing: its attended values are zeros (as in
+DeepMind's `perceiver.py`), with finite gradients. Layers are pre-norm with bias in every projection, exact GELU and
+LayerNorm epsilon 1e-5, as in the published PyTorch checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+KeyValues = tuple[Tensor, Tensor]
+"""Keys and values, `[B, heads, M, key width]` and `[B, heads, M, value width]`."""
+
+Rotation = tuple[Tensor, Tensor]
+"""Cosines and sines of rotary positions, each broadcastable to `[B, heads, M, rotated channels]`; see
+`positions.rotary`."""
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """`max(x, 0)^2`, the activation of the Hierarchical Perceiver."""
+    return F.relu(x).square()
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Scaled dot-product attention over heads: `[B, heads, Q, k]`, `[B, heads, M, k]`, `[B, heads, M, v]` -> `[B, Q,
+    heads * v]`.
+
+    `mask` is boolean, `[B, M]` (a key mask) or four-dimensional and broadcastable to `[B, heads, Q, M]`. Queries with a
+    batch of one are shared by all of the batch: learned queries are then projected once, not once an element.
+    """
+    if queries.shape[0] != keys.shape[0]:
+        queries = queries.expand(keys.shape[0], -1, -1, -1)
+    attended = F.scaled_dot_product_attention(queries, keys, values, key_mask(mask), dropout)
+    return attended.transpose(1, 2).flatten(2)
+
+
+def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The weights that `attend` uses, `[B, heads, Q, M]`, in float32: each row sums to one, or to zero where all keys
+    are masked."""
+    scores = (queries.float() @ keys.float().transpose(-2, -1)) * queries.shape[-1] ** -0.5
+    if mask is None:
+        return scores.softmax(-1)
+    valid = cast(Tensor, key_mask(mask))
+    return scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(-1) * valid
+
+
+def key_mask(mask: Tensor | None) -> Tensor | None:
+    """A `[B, M]` mask as `[B, 1, 1, M]`; other shapes and None as they are."""
+    return mask[:, None, None, :] if mask is not None and mask.dim() == 2 else mask
+
+
+def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
+    """Turns adjacent pairs of the first channels of `x` (`[B, heads, M, width]`) by the angles of `rotation`; the rest
+    passes through.
+
+    RoFormer, arXiv 2104.09864, equation 34; on a part of the channels as in Perceiver AR, arXiv 2202.07765.
+    """
+    if rotation is None:
+        return x
+    cos, sin = rotation
+    turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+    quarter = torch.stack((-turned[..., 1::2], turned[..., ::2]), -1).flatten(-2)
+    turned = (turned * cos + quarter * sin).to(x.dtype)
+    return torch.cat((turned, rest), -1) if rest.shape[-1] else turned
+
+
+class Attention(nn.Module):
+    """Multi-head attention from queries `[B or 1, Q, query_width]` to inputs `[B, M, input_width]`, giving `[B, Q,
+    output_width]`.
+
+    Keys and values come of one fused projection and depend on the inputs only: compute them once with `keys_values` and
+    use them for any number of queries. `qk_width` and `v_width` are totals over heads (defaults: `query_width`, then
+    `qk_width`). Raises ValueError where the heads do not divide a width.
+    """
+
+    def __init__(
+        self,
+        query_width: int,
+        input_width: int | None = None,
+        *,
+        heads: int = 1,
+        qk_width: int | None = None,
+        v_width: int | None = None,
+        output_width: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qk_width, self.v_width = _widths(query_width, heads, qk_width, v_width)
+        self.query = nn.Linear(query_width, self.qk_width)
+        self.key_value = nn.Linear(input_width or query_width, self.qk_width + self.v_width)
+        self.output = nn.Linear(self.v_width, output_width or query_width)
+
+    def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
+        """Inputs `[B, M, input_width]` -> keys and values."""
+        keys, values = self.key_value(inputs).split((self.qk_width, self.v_width), -1)
+        return rotate(_split(keys, self.heads), rotation), _split(values, self.heads)
+
+    def queries(self, queries: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """Queries `[B, Q, query_width]` projected and split: `[B, heads, Q, key width]`."""
+        return rotate(_split(self.query(queries), self.heads), rotation)
+
+    def forward(
+        self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None = None, rotation: Rotation | None = None
+    ) -> Tensor:
+        """`mask`: see `attend`. `rotation`: of the queries."""
+        dropout = self.dropout if self.training else 0.0
+        return cast(Tensor, self.output(attend(self.queries(queries, rotation), *keys_values, mask, dropout)))
+
+    def maps(
+        self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None = None, rotation: Rotation | None = None
+    ) -> Tensor:
+        """The attention weights of the same call, `[B, heads, Q, M]`."""
+        return attention_weights(self.queries(queries, rotation), keys_values[0], mask)
+
+
+class MLP(nn.Module):
+    """Two linear layers with a hidden width of `widening * width`. The LayerNorm before it and the residual around it
+    are the caller's."""
+
+    def __init__(
+        self, width: int, *, widening: int = 1, output_width: int | None = None, activation: Activation = F.gelu
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.inner = nn.Linear(width, widening * width)
+        self.outer = nn.Linear(widening * width, output_width or width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., width]` -> `[..., output_width]`."""
+        return cast(Tensor, self.outer(self.activation(self.inner(x))))
+
+
+class CrossAttention(nn.Module):
+    """One cross-attention layer: `x = queries + attend(LN queries, LN inputs)`, then `x + MLP(LN x)`; the query
+    residual is optional.
+
+    Queries `[B or 1, Q, query_width]`, inputs `[B, M, input_width]`, output `[B, Q, query_width]`. `qk_width` defaults
+    to the inputs' width, as published.
+    """
+
+    def __init__(
+        self,
+        query_width: int,
+        input_width: int,
+        *,
+        heads: int = 1,
+        qk_width: int | None = None,
+        v_width: int | None = None,
+        widening: int = 1,
+        residual: bool = True,
+        dropout: float = 0.0,
+        activation: Activation = F.gelu,
+    ) -> None:
+        super().__init__()
+        self.residual = residual
+        self.query_norm = nn.LayerNorm(query_width)
+        self.input_norm = nn.LayerNorm(input_width)
+        self.attention = Attention(
+            query_width, input_width, heads=heads, qk_width=qk_width or input_width, v_width=v_width, dropout=dropout
+        )
+        self.mlp_norm = nn.LayerNorm(query_width)
+        self.mlp = MLP(query_width, widening=widening, activation=activation)
+
+    def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
+        """Keys and values of inputs `[B, M, input_width]`; they do not depend on the queries."""
+        return self.attention.keys_values(self.input_norm(inputs), rotation)
+
+    def forward(
+        self,
+        queries: Tensor,
+        inputs: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        keys_values: KeyValues | None = None,
+        query_mask: Tensor | None = None,
+        rotation: Rotation | None = None,
+    ) -> Tensor:
+        """Give `inputs` or the `keys_values` made from them. `mask` `[B, M]`; `query_mask` `[B, Q]`: outputs of masked
+        queries are zeros."""
+        if keys_values is None:
+            if inputs is None:
+                raise ValueError("cross-attention needs inputs, or keys_values made from them; got neither")
+            keys_values = self.keys_values(inputs)
+        attended = self.attention(self.query_norm(queries), keys_values, mask, rotation)
+        x = queries + attended if self.residual else attended
+        x = x + self.mlp(self.mlp_norm(x))
+        return x if query_mask is None else x.masked_fill(~query_mask[..., None], 0.0)
+
+
+class SelfAttention(nn.Module):
+    """One latent layer: `x + attend(LN x)`, then `x + MLP(LN x)`, on `[B, N, width]`. Queries, keys and values are one
+    projection."""
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        heads: int = 1,
+        qk_width: int | None = None,
+        v_width: int | None = None,
+        widening: int = 1,
+        dropout: float = 0.0,
+        activation: Activation = F.gelu,
+    ) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qk_width, self.v_width = _widths(width, heads, qk_width, v_width)
+        self.norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 2 * self.qk_width + self.v_width)
+        self.output = nn.Linear(self.v_width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width, widening=widening, activation=activation)
+
+    def project(self, x: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of `x` `[B, N, width]`, split in heads and rotated."""
+        projected = self.query_key_value(self.norm(x))
+        if self.qk_width == self.v_width:
+            queries, keys, values = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        else:
+            parts = projected.split((self.qk_width, self.qk_width, self.v_width), -1)
+            queries, keys, values = (_split(part, self.heads) for part in parts)
+        return rotate(queries, rotation), rotate(keys, rotation), values
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, rotation: Rotation | None = None) -> Tensor:
+        """`mask`: see `attend`."""
+        return self.finish(x, *self.project(x, rotation), mask)
+
+    def finish(self, x: Tensor, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The rest of the layer, given what `project` made (and, when decoding step by step, keys and values of earlier
+        positions)."""
+        x = x + self.output(attend(queries, keys, values, mask, self.dropout if self.training else 0.0))
+        return cast(Tensor, x + self.mlp(self.mlp_norm(x)))
+
+    def maps(self, x: Tensor, mask: Tensor | None = None, rotation: Rotation | None = None) -> Tensor:
+        """The attention weights of the same call, `[B, heads, N, N]`."""
+        queries, keys, _ = self.project(x, rotation)
+        return attention_weights(queries, keys, mask)
+
+
+def attention_maps(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    """Runs `model(*args, **kwargs)` and returns the weights of every attention in it, `[B, heads, Q, M]`, by module
+    name.
+
+    A module that is applied several times (shared weights) has a number after its name: `encoder.blocks.0.0#2` is its
+    third call.
+    """
+    found: dict[str, Tensor] = {}
+
+    def record(name: str) -> Callable[..., None]:
+        calls = iter(range(10**9))
+
+        def hook(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            call = next(calls)
+            found[name if call == 0 else f"{name}#{call}"] = module.maps(*arguments, **keywords)
+
+        return hook
+
+    handles = [
+        module.register_forward_pre_hook(record(name), with_kwargs=True)
+        for name, module in model.named_modules()
+        if isinstance(module, Attention | SelfAttention)
+    ]
+    try:
+        with torch.no_grad():
+            model(*args, **kwargs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _split(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _widths(query_width: int, heads: int, qk_width: int | None, v_width: int | None) -> tuple[int, int]:
+    qk_width = qk_width or query_width
+    v_width = v_width or qk_width
+    for name, width in (("qk_width", qk_width), ("v_width", v_width)):
+        if width % heads:
+            raise ValueError(
+                f"{name} {width} is not a multiple of heads {heads}: give a width that is, or heads that divide it"
+            )
+    return qk_width, v_width
