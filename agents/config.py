@@ -11,7 +11,7 @@ from perceiver_policy.config import PolicyConfig
 class PPOConfig(BaseModel):
     """Proximal Policy Optimization (Schulman et al. 2017, arXiv 1707.06347)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     unroll: int = Field(32, ge=1)
     """Steps of every environment between two updates."""
@@ -50,7 +50,7 @@ class PPOConfig(BaseModel):
 class Config(BaseModel):
     """One experiment."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     env: str = "sim/MoveToBeacon"
     """Environment: sim/<MiniGame>, the id of a registered Gymnasium environment, or package.module:Class."""

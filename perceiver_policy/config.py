@@ -4,11 +4,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Sharing = Literal["none", "after_first", "all"]
+
 
 class PolicyConfig(BaseModel):
     """Size and shape of the network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     token_width: int = Field(32, ge=1)
     """Channels of an input token and of an output query."""
@@ -18,12 +20,12 @@ class PolicyConfig(BaseModel):
     """Channels of a latent."""
     cross_attends: int = Field(1, ge=1)
     """How often the latents read the input."""
-    share_cross_attends: bool = False
-    """Whether the cross-attends after the first share their weights (as in the first Perceiver paper)."""
+    share_cross_attends: Sharing = "after_first"
+    """Which cross-attends use the same weights."""
     self_attends: int = Field(1, ge=0)
-    """Self-attention layers of the latents after each cross-attend."""
-    share_self_attends: bool = False
-    """Whether the self-attention layers after every cross-attend are the same ones."""
+    """Self-attention layers of the latents in a block; one block follows every cross-attend."""
+    share_blocks: Sharing = "all"
+    """Which blocks use the same weights."""
     heads: int = Field(4, ge=1)
     """Attention heads, in the encoder and in the decoder; must divide token_width and latent_width."""
     widening: int = Field(1, ge=1)
