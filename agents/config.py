@@ -74,7 +74,7 @@ class Config(BaseModel):
     """Checkpoints kept; older ones are deleted."""
     evaluation_episodes: int = Field(100, ge=0)
     """Episodes of the evaluation at the end; 0: none."""
-    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    policy: PolicyConfig = PolicyConfig()
     """The network."""
-    ppo: PPOConfig = Field(default_factory=PPOConfig)
+    ppo: PPOConfig = PPOConfig()
     """The algorithm."""

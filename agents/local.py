@@ -1,0 +1,148 @@
+"""Training in one process: rollout, learner, checkpoints, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from gymnasium.vector import VectorEnv
+
+from agents import checkpoint
+from agents.config import Config
+from agents.errors import UserError
+from agents.learner import Learner
+from agents.rollout import Episode, Rollout
+from envs import registry
+from perceiver_policy.policy import PerceiverPolicy
+
+if TYPE_CHECKING:
+    from agents.report import Report
+
+RECENT_EPISODES = 100
+
+
+def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> None:
+    """Train to ``config.total_steps``, leaving checkpoints in ``run_dir``; ``resume`` goes on from the newest one.
+
+    In one process a run that was stopped and resumed is bit for bit the run that was not. Raises UserError for what a
+    user can mend: an unknown environment or device, a checkpoint for other spaces, a loss that is not finite.
+    """
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    torch.manual_seed(config.seed)
+    env = registry.make(config.env, config.num_envs, **config.env_options)
+    try:
+        Training(config, env, run_dir, report, device).run(resume)
+    finally:
+        env.close()
+
+
+class Training:
+    """The parts of one run, and what is counted across its updates."""
+
+    def __init__(self, config: Config, env: VectorEnv, run_dir: Path, report: Report, device: torch.device) -> None:
+        self.config, self.run_dir, self.report = config, run_dir, report
+        self.spaces = describe_spaces(env)
+        self.policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+        self.learner = Learner(
+            self.policy,
+            config.ppo,
+            total_steps=config.total_steps,
+            batch=config.num_envs,
+            seed=config.seed,
+            device=device,
+        )
+        self.rollout = Rollout(env, self.policy, config.ppo.unroll, seed=config.seed, device=device)
+        self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
+        self.episodes = 0
+
+    def run(self, resume: bool) -> None:
+        """Update until the steps are done or a stop is asked for; the last state is always saved."""
+        if resume:
+            path = checkpoint.latest(self.run_dir)
+            checkpoint.check_spaces(path, self.spaces)
+            self.load_state_dict(checkpoint.load(path))
+        learner, report = self.learner, self.report
+        parameters = sum(p.numel() for p in self.policy.parameters())
+        report.start(learner.steps, self.config.total_steps, parameters)
+        saved = learner.steps
+        while learner.steps < self.config.total_steps and not report.stop_requested:
+            metrics = self.step()
+            report.update(learner.steps, metrics)
+            if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
+                self.save()
+                saved = learner.steps
+        if saved != learner.steps:
+            self.save()
+
+    def step(self) -> dict[str, float]:
+        """One unroll and one update."""
+        began = time.perf_counter()
+        trajectory, ended = self.rollout.collect()
+        collected = time.perf_counter()
+        metrics = self.learner.update(trajectory)
+        updated = time.perf_counter()
+        self.recent += ended
+        self.episodes += len(ended)
+        metrics["episode/count"] = float(self.episodes)
+        if self.recent:
+            metrics["episode/return"] = sum(e.total for e in self.recent) / len(self.recent)
+            metrics["episode/length"] = sum(e.length for e in self.recent) / len(self.recent)
+        metrics["time/collect_seconds"] = collected - began
+        metrics["time/update_seconds"] = updated - collected
+        metrics["time/steps_per_second"] = trajectory.reward.numel() / (updated - began)
+        return metrics
+
+    def save(self) -> None:
+        """Write a checkpoint of now."""
+        checkpoint.save(
+            self.run_dir,
+            self.learner.steps,
+            self.state_dict(),
+            spaces=self.spaces,
+            keep=self.config.keep_checkpoints,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the rest of the run depends on."""
+        return {
+            "learner": self.learner.state_dict(),
+            "rollout": self.rollout.state_dict(),
+            "torch": torch.get_rng_state(),
+            "recent": [(e.total, e.length) for e in self.recent],
+            "episodes": self.episodes,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse of :meth:`state_dict`."""
+        self.learner.load_state_dict(state["learner"])
+        self.rollout.load_state_dict(state["rollout"])
+        torch.set_rng_state(state["torch"])
+        self.recent = deque((Episode(*e) for e in state["recent"]), maxlen=RECENT_EPISODES)
+        self.episodes = state["episodes"]
+
+
+def describe_spaces(env: VectorEnv) -> dict[str, str]:
+    """What a checkpoint remembers of the spaces that its policy was built for."""
+    return {
+        "observation_space": str(env.single_observation_space),
+        "action_space": str(env.single_action_space),
+    }
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises UserError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"device {name!r} cannot be used ({str(error).splitlines()[0]}); use auto, cpu or cuda"
+        ) from None
+    return device

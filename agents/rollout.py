@@ -1,0 +1,176 @@
+"""Steps a vector environment with a policy into preallocated storage, [T, B, ...]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optree
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from perceiver_policy.outputs import to_environment
+from perceiver_policy.policy import PerceiverPolicy
+
+
+@dataclass
+class Trajectory:
+    """T steps of B environments; every field but ``memory`` is [T, B, ...] (or a nest of such).
+
+    ``value`` and ``next_value`` are in the policy's own units (see `learner.ReturnScale`); ``next_value`` is as
+    `returns.gae` wants it. ``memory`` [B, ...] was carried into step 0; ``first`` marks first observations.
+    """
+
+    observation: Any
+    choice: Any
+    log_prob: Tensor
+    value: Tensor
+    next_value: Tensor
+    reward: Tensor
+    end: Tensor
+    first: Tensor
+    memory: Tensor
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode: undiscounted return and number of steps."""
+
+    total: float
+    length: int
+
+
+class Rollout:
+    """Keeps the environments, their current observations and the policy's memory between unrolls.
+
+    The environments reset in the step that ends an episode and hand over the final observation in
+    ``info["final_obs"]`` (Gymnasium's ``AutoresetMode.SAME_STEP``). The storage is reused: a trajectory is valid until
+    the next :meth:`collect`.
+    """
+
+    def __init__(self, env: VectorEnv, policy: PerceiverPolicy, steps: int, *, seed: int, device: torch.device) -> None:
+        self.env, self.policy, self.device = env, policy, device
+        self.generator = torch.Generator(device).manual_seed(seed)
+        observation, _ = env.reset(seed=seed)
+        batch = env.num_envs
+        self.observation = optree.tree_map(_storage(steps, batch), observation)
+        self.current = optree.tree_map(lambda x: x.clone(), optree.tree_map(as_tensor, observation))
+        self.choice: Any = None  # allocated when the policy has shown what a choice looks like
+        self.log_prob, self.value, self.next_value, self.reward = torch.zeros(4, steps, batch)
+        self.end, self.first = torch.zeros(2, steps, batch, dtype=torch.bool)
+        self.is_first = torch.ones(batch, dtype=torch.bool)
+        self.memory = policy.initial_memory(batch)
+        self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
+
+    def collect(self) -> tuple[Trajectory, list[Episode]]:
+        """One unroll, and the episodes that ended in it."""
+        episodes: list[Episode] = []
+        start = self.memory.clone()
+        steps = len(self.reward)
+        for t in range(steps):
+            self._store(t, self.observation, self.current)
+            decision, memory = self.policy.act(
+                self._to_device(self.current), self.memory, self._on(self.is_first), generator=self.generator
+            )
+            if self.choice is None:
+                self.choice = optree.tree_map(lambda x: x.new_zeros((steps, *x.shape), device="cpu"), decision.choice)
+            self._store(t, self.choice, decision.choice)
+            self.log_prob[t], self.value[t] = decision.log_prob, decision.value
+            if t:
+                # where an episode ended, _step has put what really followed
+                self.next_value[t - 1] = torch.where(self.end[t - 1], self.next_value[t - 1], self.value[t])
+            self.first[t], self.memory = self.is_first, memory
+            self._step(t, episodes)
+        last = self.policy.value(self._to_device(self.current), self.memory, self._on(self.is_first)).cpu()
+        self.next_value[-1] = torch.where(self.end[-1], self.next_value[-1], last)
+        return self._trajectory(start), episodes
+
+    def _step(self, t: int, episodes: list[Episode]) -> None:
+        action = to_environment(
+            self.env.single_action_space, optree.tree_map(lambda store: store[t].numpy(), self.choice)
+        )
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        ended = terminated | truncated
+        self.reward[t] = torch.as_tensor(reward)
+        self.end[t] = self.is_first = torch.as_tensor(ended)
+        self.totals += reward
+        self.lengths += 1
+        if ended.any():
+            self.next_value[t] = 0.0
+            if truncated.any():
+                self._bootstrap(t, np.flatnonzero(truncated & ~terminated), info)
+            for i in np.flatnonzero(ended):
+                episodes.append(Episode(float(self.totals[i]), int(self.lengths[i])))
+            self.totals[ended], self.lengths[ended] = 0.0, 0
+        self.current = optree.tree_map(as_tensor, observation)
+
+    def _bootstrap(self, t: int, rows: np.ndarray, info: dict[str, Any]) -> None:
+        """A truncated episode would have gone on: what follows is worth its final observation's value."""
+        if len(rows) == 0:
+            return
+        final = optree.tree_map(lambda *x: as_tensor(np.stack(x)), *(info["final_obs"][i] for i in rows))
+        index = torch.as_tensor(rows)
+        first = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
+        self.next_value[t, index] = self.policy.value(self._to_device(final), self.memory[index], first).cpu()
+
+    @staticmethod
+    def _store(t: int, storage: Any, values: Any) -> None:
+        optree.tree_map_(lambda store, x: store[t].copy_(x), storage, values)
+
+    def _trajectory(self, start: Tensor) -> Trajectory:
+        return Trajectory(
+            self.observation,
+            self.choice,
+            self.log_prob,
+            self.value,
+            self.next_value,
+            self.reward,
+            self.end,
+            self.first,
+            start,
+        )
+
+    def _to_device(self, nest: Any) -> Any:
+        return nest if self.device.type == "cpu" else optree.tree_map(self._on, nest)
+
+    def _on(self, x: Tensor) -> Tensor:
+        return x.to(self.device, non_blocking=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next unroll depends on, besides the policy."""
+        return {
+            "environments": self.env.save_state(),  # type: ignore[attr-defined]
+            "current": optree.tree_map(lambda x: x.clone(), self.current),
+            "is_first": self.is_first.clone(),
+            "memory": self.memory.clone(),
+            "totals": self.totals.copy(),
+            "lengths": self.lengths.copy(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.env.load_state(state["environments"])  # type: ignore[attr-defined]
+        self.current, self.is_first, self.memory = state["current"], state["is_first"], state["memory"]
+        self.totals, self.lengths = state["totals"], state["lengths"]
+        self.generator.set_state(state["generator"])
+
+
+def as_tensor(x: np.ndarray) -> Tensor:
+    """A view where torch knows the type; float64 becomes float32, what the network computes in."""
+    x = np.asarray(x)
+    if x.dtype == np.float64:
+        return torch.from_numpy(x.astype(np.float32))
+    if x.dtype in (np.uint16, np.uint32, np.uint64):
+        return torch.from_numpy(x.astype(np.int64))
+    return torch.from_numpy(x)
+
+
+def _storage(steps: int, batch: int) -> Any:
+    def make(x: np.ndarray) -> Tensor:
+        example = as_tensor(x)
+        return torch.zeros((steps, batch, *example.shape[1:]), dtype=example.dtype)
+
+    return make
