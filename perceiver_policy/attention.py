@@ -247,6 +247,14 @@ class SelfAttention(nn.Module):
         return attention_weights(queries, keys, mask)
 
 
+def output_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear map outside autocast: logits in float32 where the trunk runs in less."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return F.linear(x, weight, bias)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.linear(x.float(), weight, bias)
+
+
 def attention_maps(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
     """Runs `model(*args, **kwargs)` and returns the weights of every attention in it, `[B, heads, Q, M]`, by module
     name.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perceiver_policy.attention import Activation, CrossAttention, KeyValues
+from perceiver_policy.attention import Activation, CrossAttention, KeyValues, output_linear
 
 
 class Decoder(nn.Module):
@@ -84,5 +84,5 @@ class Decoder(nn.Module):
     def _decode(self, queries: Tensor, keys_values: KeyValues, query_mask: Tensor | None) -> Tensor:
         answers = self.cross(queries, keys_values=keys_values)
         if self.final is not None:
-            answers = self.final(answers)
+            answers = output_linear(answers, self.final.weight, self.final.bias)
         return cast(Tensor, answers if query_mask is None else answers.masked_fill(~query_mask[..., None], 0.0))

@@ -16,9 +16,13 @@ from torch import Tensor, nn
 from perceiver_policy.attention import Rotation
 
 
-def grid_positions(shape: Sequence[int], device: torch.device | str | None = None) -> Tensor:
-    """Coordinates of a regular grid, `[*shape, d]`, from -1 to 1 inclusive along every axis, first axis first."""
-    axes = [torch.linspace(-1.0, 1.0, size, device=device) for size in shape]
+def grid_positions(shape: Sequence[int], device: torch.device | str | None = None, *, inclusive: bool = True) -> Tensor:
+    """Coordinates of a regular grid, `[*shape, d]`, first axis first: from -1 to 1, or, not `inclusive`, from -1 to 1 -
+    2/size."""
+    if inclusive:
+        axes = [torch.linspace(-1.0, 1.0, size, device=device) for size in shape]
+    else:
+        axes = [-1.0 + 2.0 * torch.arange(size, device=device) / size for size in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 
 
@@ -41,7 +45,8 @@ def fourier_features(
             "give one number an axis"
         )
     frequencies = torch.stack([torch.linspace(1.0, resolution / 2, bands) for resolution in max_resolution])
-    angles = (math.pi * positions[..., None] * frequencies.to(positions)).flatten(-2)
+    # The product first: at hundreds of periods the order of rounding shows in the fifth digit.
+    angles = (math.pi * (positions[..., None] * frequencies.to(positions))).flatten(-2)
     parts = [positions] if concat_position else []
     parts += [angles.sin()] if sine_only else [angles.sin(), angles.cos()]
     return torch.cat(parts, -1)
@@ -76,8 +81,11 @@ def rotary(positions: Tensor, channels: int, max_period: float = 10_000.0) -> Ro
 
 
 class FourierPositions(nn.Module):
-    """Fourier features of a fixed grid, `[1, prod(shape), width]`; computed once and kept as a buffer (not saved). The
-    batch broadcasts."""
+    """Fourier features of a grid, `[1, prod(shape), width]`; those of `shape` are computed once (a buffer, not saved).
+
+    `max_resolution` defaults to `shape`. With `inclusive` the coordinates run from -1 to 1; without, from -1 to 1 -
+    2/size, as the published decoders place the output points they were trained on.
+    """
 
     features: Tensor
 
@@ -89,34 +97,66 @@ class FourierPositions(nn.Module):
         max_resolution: Sequence[float] | None = None,
         concat_position: bool = True,
         sine_only: bool = False,
+        inclusive: bool = True,
     ) -> None:
         super().__init__()
-        features = fourier_features(grid_positions(shape), bands, max_resolution or shape, concat_position, sine_only)
-        self.width = features.shape[-1]
-        self.register_buffer("features", features.reshape(1, -1, self.width), persistent=False)
+        self.shape, self.bands, self.inclusive = tuple(shape), bands, inclusive
+        self.max_resolution = tuple(max_resolution or shape)
+        self.concat_position, self.sine_only = concat_position, sine_only
+        self.width = fourier_width(len(self.shape), bands, concat_position, sine_only)
+        self.register_buffer("features", self._features(self.shape), persistent=False)
 
-    def forward(self) -> Tensor:
-        """`[1, prod(shape), width]`."""
-        return self.features
+    def forward(self, shape: Sequence[int] | None = None, points: Tensor | None = None) -> Tensor:
+        """`[1, prod(shape), width]`, for another `shape` than the declared if given; or only the flat indices `points`
+        of it."""
+        features = (
+            self.features if shape is None or tuple(shape) == self.shape else self._features(shape).to(self.features)
+        )
+        return features if points is None else features[:, points]
+
+    def _features(self, shape: Sequence[int]) -> Tensor:
+        grid = grid_positions(shape, inclusive=self.inclusive)
+        features = fourier_features(grid, self.bands, self.max_resolution, self.concat_position, self.sine_only)
+        return features.reshape(1, -1, self.width)
 
 
 class LearnedPositions(nn.Module):
-    """A learned table, `[1, count, width]`, truncated normal with standard deviation 0.02; `project_to` adds a linear
-    layer after it.
+    """A learned table, `[1, prod(shape), width]`, truncated normal with standard deviation 0.02; `project_to` adds a
+    linear layer after it.
 
     With a small `width` and `project_to` this is the learned low-dimensional embedding of the Hierarchical Perceiver
     (arXiv 2202.10890).
     """
 
-    def __init__(self, count: int, width: int, *, project_to: int | None = None, std: float = 0.02) -> None:
+    def __init__(
+        self, shape: int | Sequence[int], width: int, *, project_to: int | None = None, std: float = 0.02
+    ) -> None:
         super().__init__()
-        self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, count, width), std=std, a=-2 * std, b=2 * std))
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        table = torch.empty(math.prod(self.shape), width)
+        self.table = nn.Parameter(nn.init.trunc_normal_(table, std=std, a=-2 * std, b=2 * std))
         self.projection = nn.Linear(width, project_to) if project_to else None
         self.width = project_to or width
 
-    def forward(self) -> Tensor:
-        """`[1, count, width]`."""
-        return self.table if self.projection is None else cast(Tensor, self.projection(self.table))
+    def forward(self, shape: Sequence[int] | None = None, points: Tensor | None = None) -> Tensor:
+        """`[1, prod(shape), width]`; or only the flat indices `points` of it.
+
+        Another `shape` than the declared takes the first positions of a sequence, and resizes a 2-D grid by bicubic
+        interpolation.
+        """
+        table = self.table[None] if shape is None or tuple(shape) == self.shape else self._resized(tuple(shape))
+        if points is not None:
+            table = table[:, points]
+        return table if self.projection is None else cast(Tensor, self.projection(table))
+
+    def _resized(self, shape: tuple[int, ...]) -> Tensor:
+        if len(shape) == len(self.shape) == 1 and shape[0] <= self.shape[0]:
+            return self.table[None, : shape[0]]
+        if len(shape) == len(self.shape) == 2:
+            return interpolate_grid(self.table[None], self.shape, shape)
+        raise ValueError(
+            f"learned positions are for inputs of shape {self.shape}, got {shape}: shorten the input, or build for it"
+        )
 
 
 def interpolate_grid(features: Tensor, shape: Sequence[int], new_shape: Sequence[int]) -> Tensor:
@@ -125,3 +165,6 @@ def interpolate_grid(features: Tensor, shape: Sequence[int], new_shape: Sequence
     grid = features.unflatten(1, tuple(shape)).permute(0, 3, 1, 2)
     resized = nn.functional.interpolate(grid, size=tuple(new_shape), mode="bicubic", align_corners=False)
     return resized.flatten(2).transpose(1, 2)
+
+
+Positions = FourierPositions | LearnedPositions
