@@ -1,0 +1,287 @@
+"""Many games of the stand-in in one Gymnasium ``VectorEnv``, with no protocol in between.
+
+A game's course depends on its seed and on the choices made in it, on nothing else: not on the number of games, its
+place among them, or the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from envs.spaces import ACTION_MASK
+from envs.standin import game
+from envs.standin.catalog import type_table
+from envs.standin.orders import CHOICE, COMMANDS, MODES
+from envs.standin.world import GAME, PLAYING, TIME_UP, UNIT
+from envs.starcraft import interface as sc
+from envs.starcraft.maps import interface_for, mini_game
+
+Observation = dict[str, Any]
+
+
+class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.NDArray[Any]]):
+    """``num_envs`` games of one mini-game, stepped together. Made by :func:`make`.
+
+    Observations and actions are those of ``interface``, games first. The arrays of an observation are the environment's
+    own and are overwritten by the next step: copy what you keep. A function that is not available does nothing, and
+    ``info["refused"]`` is 1 for that game. A game that ends starts anew in the same step: ``info["final_obs"]`` and
+    ``info["final_info"]`` then hold its last observation, score and game loop, as in Gymnasium's own vector
+    environments. The time limit truncates; the loss of all units, where that ends the game, terminates.
+    """
+
+    def __init__(
+        self,
+        scenario: str,
+        num_envs: int,
+        interface: sc.Interface,
+        step_mul: int = 8,
+        max_loops: int | None = None,
+        threads: int = 1,
+        render_mode: Literal["rgb_array"] | None = None,
+        render_games: int | None = None,
+    ) -> None:
+        for name, value in (("num_envs", num_envs), ("step_mul", step_mul), ("threads", threads)):
+            if value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value}")
+        if max_loops is not None and max_loops < 1:
+            raise ValueError(f"max_loops: expected at least 1, got {max_loops}")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
+        self.map = mini_game(scenario)
+        self.scenario, self.interface = scenario, interface
+        self.num_envs, self.step_mul, self.threads = num_envs, step_mul, min(threads, num_envs)
+        self.max_loops = max_loops or self.map.loops
+        self.metadata = {
+            "autoreset_mode": AutoresetMode.SAME_STEP,
+            "render_modes": ["rgb_array"],
+            "render_fps": 22.4 / step_mul,
+        }
+        self.render_mode = render_mode
+        self.render_games = num_envs if render_games is None else min(render_games, num_envs)
+        self.single_observation_space = interface.observation_space
+        self.single_action_space = interface.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._allocate()
+
+    def _allocate(self) -> None:
+        n, face = self.num_envs, self.interface
+        self._types = type_table()
+        self.games = np.zeros(n, GAME)
+        self.units = np.zeros((n, self.map.capacity), UNIT)
+        self.slots = np.full((n, face.max_units), -1, np.int32)
+        self._region = np.array(self.map.region, np.float32)
+        self._all = np.arange(n)
+        self._choices = np.zeros((n, CHOICE), np.int64)
+        self._rewards = np.zeros(n, np.float32)
+        self._refused = np.zeros(n, np.int8)
+        functions = [face.function_table[name] for name in face.functions]
+        self._commands = np.array([COMMANDS.index(f.command) for f in functions])
+        self._modes = np.array([MODES.index(f.mode) for f in functions])
+        self._argument_columns = {
+            name: 2 + list(sc.ARGUMENTS).index(name)
+            for name in self.single_action_space.arguments  # type: ignore[attr-defined]
+        }
+        columns = [list(sc.UNIT_FEATURES).index(c) for c in face.unit_features] if face.max_units else []
+        screen, minimap, numbers = (
+            [list(table).index(name) for name in names]
+            for table, names in (
+                (sc.SCREEN_PLANES, face.screen_planes),
+                (sc.MINIMAP_PLANES, face.minimap_planes),
+                (sc.NUMBERS, face.numbers),
+            )
+        )
+        units = {
+            "features": np.zeros((n, face.max_units, len(columns)), np.float32),
+            "mask": np.zeros((n, face.max_units), np.int8),
+        }
+        planes = np.zeros((n, face.screen, face.screen, len(screen)), np.int16)
+        map_planes = np.zeros((n, face.minimap, face.minimap, len(minimap)), np.int16)
+        values = np.zeros((n, len(numbers)), np.float32)
+        function_mask = np.zeros((n, len(functions)), np.int8)
+        self._show = (
+            np.array(columns, np.int64), units["features"], units["mask"], self.slots,
+            np.array(screen, np.int64), planes,
+            np.array(minimap, np.int64), map_planes,
+            np.array(numbers, np.int64), values,
+            self._commands, function_mask,
+        )  # fmt: skip
+        observation: Observation = {ACTION_MASK: {"function": function_mask}}
+        if columns:
+            observation["units"] = units
+        if screen:
+            observation["screen"] = planes
+        if minimap:
+            observation["minimap"] = map_planes
+        if numbers:
+            observation["player"] = values
+        self._observation = observation
+
+    def _observe(self, which: npt.NDArray[np.int64]) -> None:
+        raw = self.interface.style == "raw"
+        self._split(game.observe, lambda lo, hi: (self.games, self.units, self._types, which[lo:hi], raw, *self._show))(
+            len(which)
+        )
+
+    def _split(self, kernel: Any, arguments: Any) -> Any:
+        """Call a kernel for all of n things at once, or for a share of them on each thread."""
+
+        def call(n: int) -> None:
+            if self._pool is None or n < self.threads:
+                kernel(*arguments(0, n))
+                return
+            edges = [n * i // self.threads for i in range(self.threads + 1)]
+            jobs = [self._pool.submit(kernel, *arguments(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+            for job in jobs:
+                job.result()
+
+        return call
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start every game anew. Game i of seed s is game i of seed s in a batch of any size; a list seeds each game
+        by itself, wherever it stands. Without a seed the games go on to their next episode (and, the first time, to a
+        random one)."""
+        if seed is None:
+            if not self.games["seed"].any():
+                self.games["seed"] = np.random.default_rng().integers(1, 2**63, self.num_envs)
+            else:
+                self.games["episode"] += 1
+        elif isinstance(seed, (int, np.integer)):
+            self.games["seed"] = [_seed(int(seed), i) for i in range(self.num_envs)]
+            self.games["episode"] = 0
+        else:
+            if len(seed) != self.num_envs:
+                raise ValueError(f"reset: {self.num_envs} games need as many seeds, got {len(seed)}")
+            for i, s in enumerate(seed):
+                if s is None:
+                    self.games["episode"][i] += 1
+                else:
+                    self.games["seed"][i], self.games["episode"][i] = _seed(int(s), 0), 0
+        self._start(self._all)
+        self._observe(self._all)
+        return self._observation, {}
+
+    def _start(self, which: npt.NDArray[np.int64]) -> None:
+        number = game.SCENARIOS.index(self.scenario)
+        game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._region)
+
+    def step(
+        self, actions: dict[str, npt.NDArray[Any]]
+    ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+        """Carry out one choice a game and run ``step_mul`` game loops."""
+        function = np.asarray(actions["function"])
+        choices, face = self._choices, self.interface
+        choices[:, 0] = self._commands[function]
+        choices[:, 1] = self._modes[function]
+        for name, column in self._argument_columns.items():
+            choices[:, column] = actions[name]
+        self._split(
+            game.step,
+            lambda lo, hi: (
+                self.games, self.units, self._types, lo, hi, self.step_mul, choices, face.screen, face.minimap,
+                self._rewards, self._refused,
+            ),
+        )(self.num_envs)  # fmt: skip
+        status = self.games["status"]
+        terminated = (status != PLAYING) & (status != TIME_UP)
+        truncated = status == TIME_UP
+        info: dict[str, Any] = {"refused": self._refused.copy()}
+        ended = np.flatnonzero(status != PLAYING)
+        self._observe(self._all)
+        if len(ended):
+            self._end(ended, info)
+        return self._observation, self._rewards.copy(), terminated, truncated, info
+
+    def _end(self, ended: npt.NDArray[np.int64], info: dict[str, Any]) -> None:
+        over = np.zeros(self.num_envs, bool)
+        over[ended] = True
+        final_obs = np.full(self.num_envs, None, object)
+        for i in ended:
+            final_obs[i] = _row(self._observation, i)
+        last = {name: np.where(over, self.games[field], 0) for name, field in (("score", "score"), ("loop", "loop"))}
+        info["final_obs"], info["_final_obs"] = final_obs, over
+        info["final_info"], info["_final_info"] = {**last, **{f"_{name}": over for name in last}}, over
+        self.games["episode"][ended] += 1
+        self._start(ended)
+        self._observe(ended)
+
+    def render(self) -> tuple[npt.NDArray[np.uint8], ...]:
+        """A frame [height, width, 3] of each game, or of the first ``render_games``."""
+        from envs.standin.render import frame
+
+        return tuple(frame(self, i) for i in range(self.render_games))
+
+    def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
+        """Everything that the games' further course depends on, as plain bytes."""
+        return {name: _bytes(getattr(self, name)).copy() for name in ("games", "units")}
+
+    def load_state(self, state: dict[str, npt.NDArray[np.uint8]]) -> Observation:
+        """Put back what :meth:`save_state` gave, and say what is observed then."""
+        for name, saved in state.items():
+            mine = _bytes(getattr(self, name))
+            if mine.shape != saved.shape:
+                raise ValueError(
+                    f"the saved state is not of {self.num_envs} games of {self.scenario}: "
+                    f"{name} has the shape {saved.shape}, expected {mine.shape}"
+                )
+            mine[...] = saved
+        self._observe(self._all)
+        return self._observation
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let the threads go."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return array.view(np.uint8).reshape(array.shape[0], -1)
+
+
+def _seed(seed: int, index: int) -> int:
+    """A number for the game ``index`` of a seed; never 0, which stands for "not seeded yet"."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) | 1
+
+
+def _row(nest: Any, i: int) -> Any:
+    """A copy of game i's part of an observation."""
+    if isinstance(nest, dict):
+        return {name: _row(value, i) for name, value in nest.items()}
+    return nest[i].copy()
+
+
+def make(
+    scenario: str,
+    num_envs: int,
+    *,
+    interface: sc.Interface | None = None,
+    step_mul: int = 8,
+    max_loops: int | None = None,
+    threads: int = 1,
+    render_mode: Literal["rgb_array"] | None = None,
+    render_games: int | None = None,
+    **options: Any,
+) -> StandinVectorEnv:
+    """``num_envs`` games of the mini-game ``scenario``.
+
+    ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
+    the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``interface``: what is
+    seen and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
+    Raises a ValueError that names the option for a map, an option or a value that does not exist.
+    """
+    if interface is not None and options:
+        raise ValueError(f"give either an interface or its options, not both: {', '.join(options)}")
+    if interface is None:
+        interface = interface_for(scenario, **options)
+    return StandinVectorEnv(scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games)

@@ -1,0 +1,385 @@
+"""What a StarCraft II agent sees and may do: one definition, served by the stand-in game and by the real one.
+
+An :class:`Interface` is a handful of options. From it follow the observation space, the action space and, for each game,
+which arrays to fill and how to read a choice. Names of planes, functions and arguments are PySC2's own (pysc2
+``lib/features.py`` and ``lib/actions.py``), and so are the values in the planes, with one exception: unit types are
+mapped to the short vocabulary :data:`UNIT_TYPES` so that they can be embedded cheaply.
+
+Two styles of playing:
+
+``feature``
+    Select, then command, with clicks on the screen and on the minimap. The units observed are those on the screen,
+    and their positions are in the frame of the screen: 0 to 1, left to right and top to bottom, so that the center of
+    cell (row, column) is ((column + .5) / width, (row + .5) / height).
+``raw``
+    Commands name their units and their target. The units observed are all visible ones, and their positions are in
+    the frame of the minimap, which is the whole map.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+
+from envs.spaces import ACTION_MASK, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
+
+CAMERA_WIDTH = 24.0
+"""World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
+
+MAP_SIZE = 64.0
+"""World units that a mini-game's map, and so its minimap, is wide and high (the maps' ``t3Terrain.xml``)."""
+
+UNIT_TYPES: Mapping[int, str] = {
+    48: "Marine",
+    45: "SCV",
+    105: "Zergling",
+    9: "Baneling",
+    110: "Roach",
+    18: "CommandCenter",
+    19: "SupplyDepot",
+    21: "Barracks",
+    20: "Refinery",
+    341: "MineralField",
+    342: "VespeneGeyser",
+    317: "Beacon_Terran",
+    1680: "NaturalMinerals",
+}
+"""Unit type of the API -> name. In observations a unit's type is 1 + its place in this mapping; 0 is any other."""
+
+ORDERS = ("none", "move", "attack", "patrol", "hold", "gather", "return", "build", "train", "other")
+"""What a unit's first order may be, as its ``order`` column tells it."""
+
+UNIT_FEATURES: Mapping[str, Feature] = {
+    f.name: f
+    for f in (
+        Feature("unit_type", "category", len(UNIT_TYPES) + 1),
+        Feature("alliance", "category", 5),  # 1 own, 2 ally, 3 neutral, 4 enemy
+        Feature("x", "position"),
+        Feature("y", "position"),
+        Feature("health_ratio"),
+        Feature("health", "log"),
+        Feature("selected"),
+        Feature("radius"),
+        Feature("weapon_cooldown", scale=16),  # loops
+        Feature("order", "category", len(ORDERS)),
+        Feature("carrying", "category", 3),  # 1 minerals, 2 vespene
+        Feature("build_progress"),
+        Feature("contents", scale=1800),  # minerals or vespene left
+        Feature("assigned_harvesters", scale=8),
+        Feature("ideal_harvesters", scale=8),
+        Feature("queue", scale=5),  # units in production
+    )
+}
+
+NUMBERS: Mapping[str, Feature] = {
+    f.name: f
+    for f in (
+        Feature("game_loop", scale=1344),  # loops; 1344 are a minute
+        Feature("score", "log"),
+        Feature("minerals", "log"),
+        Feature("vespene", "log"),
+        Feature("food_used", scale=20),
+        Feature("food_cap", scale=20),
+        Feature("food_workers", scale=20),
+        Feature("food_army", scale=20),
+        Feature("idle_worker_count", scale=12),
+        Feature("army_count", scale=12),
+        Feature("selected_count", scale=12),
+        Feature("camera_x", "position"),
+        Feature("camera_y", "position"),
+    )
+}
+
+
+def _planes(table: Mapping[str, tuple[str, float]]) -> dict[str, Feature]:
+    return {name: Feature(name, kind, scale) for name, (kind, scale) in table.items()}  # type: ignore[arg-type]
+
+
+_TYPE = ("category", float(len(UNIT_TYPES) + 1))
+_FLAG = ("category", 2.0)
+_BYTE = ("scalar", 255.0)
+
+SCREEN_PLANES: Mapping[str, Feature] = _planes(
+    {
+        "height_map": _BYTE,
+        "visibility_map": ("category", 4),
+        "creep": _FLAG,
+        "power": _FLAG,
+        "player_id": ("category", 17),
+        "player_relative": ("category", 5),
+        "unit_type": _TYPE,
+        "selected": _FLAG,
+        "unit_hit_points": ("log", 1),
+        "unit_hit_points_ratio": _BYTE,
+        "unit_energy": ("log", 1),
+        "unit_energy_ratio": _BYTE,
+        "unit_shields": ("log", 1),
+        "unit_shields_ratio": _BYTE,
+        "unit_density": ("scalar", 2),
+        "unit_density_aa": _BYTE,
+        "effects": ("category", 16),
+        "hallucinations": _FLAG,
+        "cloaked": _FLAG,
+        "blip": _FLAG,
+        "buffs": ("category", 3),  # 1 carries minerals, 2 carries vespene
+        "buff_duration": _BYTE,
+        "active": _FLAG,
+        "build_progress": _BYTE,
+        "pathable": _FLAG,
+        "buildable": _FLAG,
+        "placeholder": _FLAG,
+    }
+)
+
+MINIMAP_PLANES: Mapping[str, Feature] = _planes(
+    {
+        "height_map": _BYTE,
+        "visibility_map": ("category", 4),
+        "creep": _FLAG,
+        "camera": _FLAG,
+        "player_id": ("category", 17),
+        "player_relative": ("category", 5),
+        "selected": _FLAG,
+        "unit_type": _TYPE,
+        "alerts": _FLAG,
+        "pathable": _FLAG,
+        "buildable": _FLAG,
+    }
+)
+
+ARGUMENTS: Mapping[str, int] = {
+    "screen": 0,
+    "minimap": 0,
+    "screen2": 0,
+    "world": 0,
+    "unit_tags": 0,
+    "target_unit_tag": 0,
+    "queued": 2,
+    "control_group_act": 5,
+    "control_group_id": 10,
+    "select_point_act": 4,
+    "select_add": 2,
+    "select_unit_act": 4,
+    "select_unit_id": 500,
+    "select_worker": 4,
+    "build_queue_id": 10,
+}
+"""Argument -> number of values; 0 for places and pointers, whose size follows from the interface."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """One of PySC2's functions: its number there, its arguments in PySC2's order, and what it comes down to."""
+
+    id: int
+    arguments: tuple[str, ...]
+    command: str
+    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit"]
+
+
+def _ui(id: int, name: str, *arguments: str) -> tuple[str, Function]:
+    return name, Function(id, arguments, name, "ui")
+
+
+def _commands(command: str, **ids: int) -> Iterable[tuple[str, Function]]:
+    takes = {
+        "quick": ("queued",),
+        "screen": ("queued", "screen"),
+        "minimap": ("queued", "minimap"),
+    }
+    for mode, id in ids.items():
+        yield f"{command}_{mode}", Function(id, takes[mode], command, mode)  # type: ignore[arg-type]
+
+
+def _raw(command: str, **ids: int) -> Iterable[tuple[str, Function]]:
+    takes = {
+        "quick": ("queued", "unit_tags"),
+        "pt": ("queued", "unit_tags", "world"),
+        "unit": ("queued", "unit_tags", "target_unit_tag"),
+    }
+    for mode, id in ids.items():
+        yield f"{command}_{mode}", Function(id, takes[mode], command, mode)  # type: ignore[arg-type]
+
+
+FUNCTIONS: Mapping[str, Function] = dict(
+    [
+        _ui(0, "no_op"),
+        _ui(1, "move_camera", "minimap"),
+        _ui(2, "select_point", "select_point_act", "screen"),
+        _ui(3, "select_rect", "select_add", "screen", "screen2"),
+        _ui(4, "select_control_group", "control_group_act", "control_group_id"),
+        _ui(5, "select_unit", "select_unit_act", "select_unit_id"),
+        _ui(6, "select_idle_worker", "select_worker"),
+        _ui(7, "select_army", "select_add"),
+        _ui(11, "build_queue", "build_queue_id"),
+        *_commands("Attack", screen=12, minimap=13),
+        *_commands("Build_Barracks", screen=42),
+        *_commands("Build_CommandCenter", screen=44),
+        *_commands("Build_Refinery", screen=79),
+        *_commands("Build_SupplyDepot", screen=91),
+        *_commands("Cancel", quick=140),
+        *_commands("Cancel_Last", quick=168),
+        *_commands("Harvest_Gather", screen=264),
+        *_commands("Harvest_Return", quick=269),
+        *_commands("HoldPosition", quick=274),
+        *_commands("Move", screen=331, minimap=332),
+        *_commands("Patrol", screen=333, minimap=334),
+        *_commands("Rally_Units", screen=335, minimap=336),
+        *_commands("Rally_Workers", screen=343, minimap=344),
+        *_commands("Smart", screen=451, minimap=452),
+        *_commands("Stop", quick=453),
+        *_commands("Train_Marine", quick=477),
+        *_commands("Train_SCV", quick=490),
+    ]
+)
+"""The functions of the feature style that the mini-games have a use for (``pysc2.lib.actions.FUNCTIONS``)."""
+
+RAW_FUNCTIONS: Mapping[str, Function] = dict(
+    [
+        _ui(0, "no_op"),
+        *_raw("Attack", pt=2, unit=3),
+        *_raw("Build_Barracks", pt=185),
+        *_raw("Build_CommandCenter", pt=187),
+        ("Build_Refinery_pt", Function(214, ("queued", "unit_tags", "target_unit_tag"), "Build_Refinery", "unit")),
+        *_raw("Build_SupplyDepot", pt=222),
+        *_raw("Cancel", quick=98),
+        *_raw("Cancel_Last", quick=129),
+        *_raw("Harvest_Gather", unit=102),
+        *_raw("Harvest_Return", quick=103),
+        *_raw("HoldPosition", quick=17),
+        *_raw("Move", pt=13, unit=14),
+        *_raw("Patrol", pt=15, unit=16),
+        *_raw("Rally_Units", pt=106, unit=107),
+        *_raw("Rally_Workers", pt=114, unit=115),
+        *_raw("Smart", pt=1, unit=12),
+        *_raw("Stop", quick=101),
+        *_raw("Train_Marine", quick=511),
+        *_raw("Train_SCV", quick=520),
+    ]
+)
+"""The functions of the raw style (``pysc2.lib.actions.RAW_FUNCTIONS``)."""
+
+
+class InterfaceError(ValueError):
+    """An interface option that cannot be served."""
+
+
+def _known(option: str, names: Iterable[str], table: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in table:
+            near = difflib.get_close_matches(name, table, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(table)}"
+            raise InterfaceError(f"{option}: unknown name {name!r}{hint}")
+
+
+def _positive(option: str, value: int) -> None:
+    if not 1 <= value <= 512:
+        raise InterfaceError(f"{option}: expected a number from 1 to 512, got {value}")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The options of what is seen and done. What is not asked for is neither computed nor part of the spaces.
+
+    The defaults suit MoveToBeacon; :data:`envs.starcraft.maps.MAPS` holds, for each map, the options in which a good
+    interface for it differs from them.
+    """
+
+    style: Literal["feature", "raw"] = "feature"
+    max_units: int = 4
+    """Rows of the units observed: own first, then enemies, then neutrals. 0: none observed."""
+    unit_features: tuple[str, ...] = ("unit_type", "alliance", "x", "y", "health_ratio", "selected")
+    screen: int = 16
+    """Cells that the screen is wide and high, for its planes and for clicks."""
+    screen_planes: tuple[str, ...] = ("player_relative", "selected", "unit_density")
+    """Planes of the screen to observe. Empty: none."""
+    minimap: int = 16
+    """Cells that the minimap is wide and high, for its planes and for clicks."""
+    minimap_planes: tuple[str, ...] = ()
+    """Planes of the minimap to observe. Empty: none."""
+    numbers: tuple[str, ...] = ("game_loop", "army_count", "selected_count")
+    """Numbers to observe. Empty: none."""
+    functions: tuple[str, ...] = ("no_op", "select_army", "select_point", "Move_screen")
+    """Functions that the agent chooses from."""
+    arguments: tuple[str, ...] = ()
+    """Arguments, beside places and pointers, that the agent chooses. The others are held at 0: not queued, replace
+    the selection, recall control group 0, and so on."""
+
+    def __post_init__(self) -> None:
+        for name in ("unit_features", "screen_planes", "minimap_planes", "numbers", "functions", "arguments"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.style not in ("feature", "raw"):
+            raise InterfaceError(f"style: expected 'feature' or 'raw', got {self.style!r}")
+        if not 0 <= self.max_units <= 512:
+            raise InterfaceError(f"max_units: expected a number from 0 to 512, got {self.max_units}")
+        if self.max_units and not self.unit_features:
+            raise InterfaceError("unit_features: name at least one, or set max_units to 0 to observe no units")
+        _positive("screen", self.screen)
+        _positive("minimap", self.minimap)
+        _known("unit_features", self.unit_features, UNIT_FEATURES)
+        _known("screen_planes", self.screen_planes, SCREEN_PLANES)
+        _known("minimap_planes", self.minimap_planes, MINIMAP_PLANES)
+        _known("numbers", self.numbers, NUMBERS)
+        _known("functions", self.functions, self.function_table)
+        _known("arguments", self.arguments, {k: v for k, v in ARGUMENTS.items() if v})
+        if not self.functions or self.functions[0] != "no_op":
+            raise InterfaceError("functions: the first one must be 'no_op', which is always possible")
+        if len(set(self.functions)) != len(self.functions):
+            raise InterfaceError("functions: one is named twice")
+        if self.style == "raw" and not self.max_units:
+            raise InterfaceError("max_units: the raw style points at units, so it must observe at least one")
+        if not (self.max_units or self.screen_planes or self.minimap_planes or self.numbers):
+            raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
+
+    @property
+    def function_table(self) -> Mapping[str, Function]:
+        """All functions of this interface's style."""
+        return RAW_FUNCTIONS if self.style == "raw" else FUNCTIONS
+
+    def chosen_arguments(self, function: str) -> tuple[str, ...]:
+        """The arguments of a function that the agent chooses, in order."""
+        taken = self.function_table[function].arguments
+        return tuple(a for a in taken if not ARGUMENTS[a] or a in self.arguments)
+
+    @property
+    def observation_space(self) -> spaces.Dict:
+        """Units, screen, minimap and numbers as asked for, and the mask of what may be chosen."""
+        observed: dict[str, spaces.Space[Any]] = {}
+        if self.max_units:
+            observed["units"] = Units(self.max_units, [UNIT_FEATURES[n] for n in self.unit_features])
+        if self.screen_planes:
+            planes = [SCREEN_PLANES[n] for n in self.screen_planes]
+            observed["screen"] = Planes(self.screen, self.screen, planes, np.int16)
+        if self.minimap_planes:
+            planes = [MINIMAP_PLANES[n] for n in self.minimap_planes]
+            observed["minimap"] = Planes(self.minimap, self.minimap, planes, np.int16)
+        if self.numbers:
+            observed["player"] = Numbers([NUMBERS[n] for n in self.numbers])
+        mask: dict[str, spaces.Space[Any]] = {"function": spaces.MultiBinary(len(self.functions))}
+        if self.style == "raw":
+            mask["unit_tags"] = spaces.MultiBinary(self.max_units)
+            mask["target_unit_tag"] = spaces.MultiBinary(self.max_units)
+        observed[ACTION_MASK] = spaces.Dict(mask)
+        return spaces.Dict(observed)
+
+    @property
+    def action_space(self) -> Functions:
+        """A function, and the arguments that the agent chooses."""
+        functions = {name: self.chosen_arguments(name) for name in self.functions}
+        taken = {argument for chosen in functions.values() for argument in chosen}
+        sizes: dict[str, spaces.Space[Any]] = {
+            "screen": Place("screen", self.screen, self.screen),
+            "minimap": Place("minimap", self.minimap, self.minimap),
+            "screen2": Place("screen", self.screen, self.screen),
+            "world": Place("minimap", self.minimap, self.minimap),
+        }
+        if self.max_units:
+            sizes["unit_tags"] = Pointers("units", self.max_units)
+            sizes["target_unit_tag"] = Pointer("units", self.max_units)
+        sizes.update({name: spaces.Discrete(n) for name, n in ARGUMENTS.items() if n})
+        return Functions(functions, {name: sizes[name] for name in ARGUMENTS if name in taken})
