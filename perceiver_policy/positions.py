@@ -16,14 +16,26 @@ from torch import Tensor, nn
 from perceiver_policy.attention import Rotation
 
 
-def grid_positions(shape: Sequence[int], device: torch.device | str | None = None, *, inclusive: bool = True) -> Tensor:
-    """Coordinates of a regular grid, `[*shape, d]`, first axis first: from -1 to 1, or, not `inclusive`, from -1 to 1 -
-    2/size."""
+def grid_positions(
+    shape: Sequence[int],
+    device: torch.device | str | None = None,
+    *,
+    inclusive: bool = True,
+    points: Tensor | None = None,
+) -> Tensor:
+    """Coordinates of a regular grid, `[prod(shape), d]`, first axis slowest; or only those of the flat indices
+    `points`.
+
+    From -1 to 1 along every axis, or, not `inclusive`, from -1 to 1 - 2/size.
+    """
     if inclusive:
         axes = [torch.linspace(-1.0, 1.0, size, device=device) for size in shape]
     else:
         axes = [-1.0 + 2.0 * torch.arange(size, device=device) / size for size in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    if points is None:
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
+    indices = torch.unravel_index(points, tuple(shape))
+    return torch.stack([axis[index] for axis, index in zip(axes, indices, strict=True)], -1)
 
 
 def fourier_features(
@@ -81,13 +93,15 @@ def rotary(positions: Tensor, channels: int, max_period: float = 10_000.0) -> Ro
 
 
 class FourierPositions(nn.Module):
-    """Fourier features of a grid, `[1, prod(shape), width]`; those of `shape` are computed once (a buffer, not saved).
+    """Fourier features of a grid, `[1, prod(shape), width]`; those of `shape` are computed once (a buffer, not saved)
+    unless not `cached`.
 
     `max_resolution` defaults to `shape`. With `inclusive` the coordinates run from -1 to 1; without, from -1 to 1 -
     2/size, as the published decoders place the output points they were trained on.
     """
 
-    features: Tensor
+    features: Tensor | None
+    like: Tensor  # empty: says on which device and of which type features are wanted
 
     def __init__(
         self,
@@ -98,26 +112,28 @@ class FourierPositions(nn.Module):
         concat_position: bool = True,
         sine_only: bool = False,
         inclusive: bool = True,
+        cached: bool = True,
     ) -> None:
         super().__init__()
         self.shape, self.bands, self.inclusive = tuple(shape), bands, inclusive
         self.max_resolution = tuple(max_resolution or shape)
         self.concat_position, self.sine_only = concat_position, sine_only
         self.width = fourier_width(len(self.shape), bands, concat_position, sine_only)
-        self.register_buffer("features", self._features(self.shape), persistent=False)
+        self.register_buffer("like", torch.empty(0), persistent=False)
+        features = self._features(self.shape) if cached else None
+        self.register_buffer("features", features, persistent=False)
 
     def forward(self, shape: Sequence[int] | None = None, points: Tensor | None = None) -> Tensor:
         """`[1, prod(shape), width]`, for another `shape` than the declared if given; or only the flat indices `points`
         of it."""
-        features = (
-            self.features if shape is None or tuple(shape) == self.shape else self._features(shape).to(self.features)
-        )
-        return features if points is None else features[:, points]
+        if self.features is not None and (shape is None or tuple(shape) == self.shape):
+            return self.features if points is None else self.features[:, points]
+        return self._features(shape or self.shape, points)
 
-    def _features(self, shape: Sequence[int]) -> Tensor:
-        grid = grid_positions(shape, inclusive=self.inclusive)
+    def _features(self, shape: Sequence[int], points: Tensor | None = None) -> Tensor:
+        grid = grid_positions(shape, self.like.device, inclusive=self.inclusive, points=points)
         features = fourier_features(grid, self.bands, self.max_resolution, self.concat_position, self.sine_only)
-        return features.reshape(1, -1, self.width)
+        return features[None].to(self.like)
 
 
 class LearnedPositions(nn.Module):

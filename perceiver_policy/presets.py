@@ -188,7 +188,7 @@ def multimodal_autoencoder(
     )
     audio = FourierPositions((patches,), audio_bands, max_resolution=(samples,), inclusive=False)
     video = FourierPositions(
-        video_shape or (frames, size, size), video_bands, max_resolution=resolution, inclusive=False
+        video_shape or (frames, size, size), video_bands, max_resolution=resolution, inclusive=False, cached=False
     )
     queries = ModalityQueries(
         {"audio": PositionQueries(audio), "image": PositionQueries(video), "label": learned_queries(1, label_width)}
