@@ -37,7 +37,7 @@ def rule(function: F) -> F:
 def kernel(function: F) -> F:
     """Compile a function that Python calls, and keep the result on disk. It lets other threads run."""
     compiled = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
-    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    cache_file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = _STAMP
     return cast(F, compiled)

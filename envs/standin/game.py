@@ -11,7 +11,7 @@ from envs.standin.compiled import kernel, rule
 from envs.standin.observe import fill_minimap, fill_numbers, fill_screen, fill_units
 from envs.standin.orders import act, find_available
 from envs.standin.scenarios import move_to_beacon
-from envs.standin.world import ENDED, FOLLOW, MOVE, PLAYING, TIME_UP, mix, move_towards, next_order, present
+from envs.standin.world import FOLLOW, MOVE, PLAYING, TIME_UP, mix, move_towards, next_order, present
 
 SCENARIOS = ("MoveToBeacon",)
 MOVE_TO_BEACON = 0
@@ -82,7 +82,7 @@ def step(
     rewards: Any,
     refused: Any,
 ) -> None:
-    """Carry out each game's choice, then run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
+    """Carry out each game's choice and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
     for b in range(first, last):
         g = games[b]
         us = units[b]
@@ -115,7 +115,7 @@ def observe(
     functions: Any,
     function_mask: Any,
 ) -> None:
-    """Fill what the games ``which`` show. ``functions`` [n] holds each function's command; arrays of size 0 are skipped."""
+    """Fill what the games ``which`` show. ``functions`` [n] holds each function's command; empty arrays are skipped."""
     available = np.zeros(len(orders.COMMANDS), np.int8)
     for k in range(which.shape[0]):
         b = which[k]

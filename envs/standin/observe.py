@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from envs.standin.catalog import KINDS
 from envs.standin.compiled import rule
-from envs.standin.orders import count_selected, is_selected
-from envs.standin.world import ENEMY, FOLLOW, HOLD, IDLE, MOVE, NEUTRAL, OWN, is_army
+from envs.standin.orders import count_selected
+from envs.standin.world import ENEMY, FOLLOW, IDLE, MOVE, NEUTRAL, OWN, is_army
 from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, MINIMAP_PLANES, NUMBERS, ORDERS, SCREEN_PLANES
 from envs.starcraft.interface import UNIT_FEATURES as COLUMNS
 
@@ -137,10 +136,10 @@ def unit_plane(u: Any, ts: Any, plane: int) -> int:
 def fill_ground(g: Any, plane_map: Any, left: float, top: float, cell: float, value: int) -> None:
     """A constant inside the playable rectangle."""
     size = plane_map.shape[0]
-    first_row = max(0, int(math.ceil((top - g.top_y) / cell - 0.5)))
-    last_row = min(size, int(math.ceil((top - g.bottom) / cell - 0.5)))
-    first_column = max(0, int(math.ceil((g.left - left) / cell - 0.5)))
-    last_column = min(size, int(math.ceil((g.right - left) / cell - 0.5)))
+    first_row = max(0, math.ceil((top - g.top_y) / cell - 0.5))
+    last_row = min(size, math.ceil((top - g.bottom) / cell - 0.5))
+    first_column = max(0, math.ceil((g.left - left) / cell - 0.5))
+    last_column = min(size, math.ceil((g.right - left) / cell - 0.5))
     for row in range(first_row, last_row):
         for column in range(first_column, last_column):
             plane_map[row, column] = value
@@ -154,9 +153,9 @@ def draw(plane_map: Any, x: float, y: float, radius: float, value: int, how: int
     """
     size = plane_map.shape[0]
     reach = radius + (0.5 if how == 2 else 0.0)
-    home_row, home_column = int(math.floor(y)), int(math.floor(x))
-    for row in range(max(0, int(math.floor(y - reach))), min(size, int(math.floor(y + reach)) + 1)):
-        for column in range(max(0, int(math.floor(x - reach))), min(size, int(math.floor(x + reach)) + 1)):
+    home_row, home_column = math.floor(y), math.floor(x)
+    for row in range(max(0, math.floor(y - reach)), min(size, math.floor(y + reach) + 1)):
+        for column in range(max(0, math.floor(x - reach)), min(size, math.floor(x + reach) + 1)):
             dx, dy = column + 0.5 - x, row + 0.5 - y
             inside = dx * dx + dy * dy <= radius * radius or (row == home_row and column == home_column)
             if how == 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.catalog import KINDS, MARINE
+from envs.standin.catalog import MARINE
 from envs.standin.compiled import rule
 from envs.standin.world import FOLLOW, HOLD, IDLE, MOVE, OWN, QUEUE, is_army, is_structure, is_target
 from envs.starcraft.interface import ARGUMENTS, CAMERA_WIDTH, MAP_SIZE

@@ -30,7 +30,7 @@ class Sight:
         self.interface = interface
         self.column = {name: i for i, name in enumerate(interface.unit_features)}
         self.function = {name: i for i, name in enumerate(interface.functions)}
-        self.arguments = {name: space for name, space in interface.action_space.items()}
+        self.arguments = dict(interface.action_space.items())
 
     def units(self, observation: dict[str, Any], name: str) -> npt.NDArray[Any]:
         """One column of the units, [B, U]."""
@@ -46,7 +46,7 @@ class Sight:
 
     def nothing(self, games: int) -> dict[str, npt.NDArray[Any]]:
         """The choice of doing nothing, for a batch."""
-        return {name: np.zeros((games, *space.shape), np.int64) for name, space in self.arguments.items()}
+        return {name: np.zeros((games, *(space.shape or ())), np.int64) for name, space in self.arguments.items()}
 
     def cell(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The screen cell that holds a place in the frame of the screen."""

@@ -6,6 +6,7 @@ place among them, or the number of threads.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -139,7 +140,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 kernel(*arguments(0, n))
                 return
             edges = [n * i // self.threads for i in range(self.threads + 1)]
-            jobs = [self._pool.submit(kernel, *arguments(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+            jobs = [self._pool.submit(kernel, *arguments(a, b)) for a, b in itertools.pairwise(edges)]
             for job in jobs:
                 job.result()
 
@@ -276,8 +277,8 @@ def make(
     """``num_envs`` games of the mini-game ``scenario``.
 
     ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
-    the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``interface``: what is
-    seen and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
+    the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``interface``: what
+    is seen and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
     if interface is not None and options:
