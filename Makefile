@@ -1,0 +1,32 @@
+# `make train` and `make test` are all the set-up there is: they create .venv, install into it once, and run.
+PYTHON ?= python3.11
+ARGS ?=
+BIN := .venv/bin
+# The newest run of the default experiment, for `make picture`.
+RUN ?= $(lastword $(sort $(wildcard runs/move_to_beacon-*)))
+
+.PHONY: install train test lint picture
+
+install: .venv/.installed
+
+# torch first: alone it settles which build the rest must suit.
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,starcraft]'
+	touch $@
+
+train: install
+	$(BIN)/python train_agent.py $(ARGS)
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+picture: install
+	@test -n "$(RUN)" || { echo "no run of the default experiment yet: make train, or make picture RUN=runs/NAME"; exit 2; }
+	$(BIN)/perceiver-rl watch $(RUN) --video docs/images/move_to_beacon.gif --fps 8

@@ -1,0 +1,171 @@
+"""What a person sees of a run: progress on the terminal, curves in TensorBoard, one JSON line an update."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from agents.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+METRICS = "metrics.jsonl"
+PLAIN_SECONDS = 10.0
+# What the live table shows, in this order, where a run has it.
+SHOWN = (
+    "episode/return",
+    "episode/length",
+    "loss/policy",
+    "loss/value",
+    "loss/entropy",
+    "ppo/kl",
+    "ppo/clip_fraction",
+)
+
+
+class Report:
+    """Tells how training goes. Use it as a context: Ctrl-C then first asks for a clean stop, then stops at once."""
+
+    stop_requested: bool = False
+    """Whether the trainer should finish its update, save and return."""
+
+    def __init__(self, run_dir: Path, console: Console | None = None) -> None:
+        """Report on the run whose folder is ``run_dir``, which exists."""
+        self.run_dir = run_dir
+        self.console = console or Console()
+        self._live: Live | None = None
+        self._writer: SummaryWriter | None = None
+        self._metrics: Any = None
+        self._handler: Any = None
+
+    def __enter__(self) -> Report:
+        self._handler = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._handler)
+        self.close()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.stop_requested:
+            raise KeyboardInterrupt
+        self.stop_requested = True
+        self.note("stopping after this update, then saving; Ctrl-C again stops at once")
+
+    def start(self, step: int, total_steps: int, parameters: int) -> None:
+        """Training begins at ``step``, which is 0 or where a resumed run goes on: later records are dropped."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._first = self._last = step
+        self._total = total_steps
+        self._began = self._told = time.monotonic()
+        keep_metrics(self.run_dir / METRICS, step)
+        self._metrics = (self.run_dir / METRICS).open("a", encoding="utf-8")
+        self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=step + 1 if step else None)
+        begins = f"resuming at step {step:,}" if step else "training"
+        self.note(f"{begins}: {total_steps:,} steps, {parameters:,} parameters, run folder {self.run_dir}")
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("[bold]{task.fields[steps]}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("[cyan]{task.fields[rate]}"),
+                TextColumn("{task.fields[left]}"),
+                console=self.console,
+                expand=True,
+            )
+            self._task = self._progress.add_task("", total=total_steps, completed=step, steps="", rate="", left="")
+            self._live = Live(self._progress, console=self.console, refresh_per_second=4)
+            self._live.start()
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record what was measured up to ``step``. Values that are no finite numbers are recorded as missing."""
+        assert self._writer is not None
+        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self._metrics.write(json.dumps({"step": step, **finite}) + "\n")
+        self._metrics.flush()
+        for name, value in finite.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, step)
+        now = time.monotonic()
+        rate = metrics.get("time/steps_per_second") or (step - self._first) / max(now - self._began, 1e-9)
+        left = _duration((self._total - step) / rate) if rate and step < self._total else ""
+        if self._live:
+            steps = f"{step:,} / {self._total:,}"
+            self._progress.update(
+                self._task, completed=step, steps=steps, rate=f"{rate:,.0f} steps/s", left=left and f"{left} left"
+            )
+            self._live.update(Group(self._progress, _metrics_table(finite)))
+        elif now - self._told >= PLAIN_SECONDS or self._last == self._first or step >= self._total:
+            self._told = now
+            score = finite.get("episode/return")
+            parts = [f"step {step:,} of {self._total:,}", f"{rate:,.0f} steps/s"]
+            parts += [f"return {score:.2f}"] if score is not None else []
+            parts += [f"{left} left"] if left else []
+            self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
+        self._last = step
+
+    def note(self, text: str) -> None:
+        """Say one line, above the live display if there is one."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def close(self) -> None:
+        """Finish the display and the files; may be called twice."""
+        if self._live:
+            self._live.stop()
+        if self._writer:
+            self._writer.close()
+        if self._metrics:
+            self._metrics.close()
+        self._live = self._writer = self._metrics = None
+
+
+def keep_metrics(path: Path, step: int) -> None:
+    """Drop from a metrics file, at once and whole, every line after ``step`` and one that was cut off in writing.
+
+    Raises UserError if a line in the middle is no record.
+    """
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            if number < len(lines):
+                raise UserError(f"{path}, line {number}: not a record of metrics: {line[:60]!r}") from None
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
+    table = Table.grid(padding=(0, 3))
+    shown = [name for name in SHOWN if metrics.get(name) is not None]
+    for _ in shown:
+        table.add_column(justify="right")
+    table.add_row(*(f"[dim]{name.partition('/')[2].replace('_', ' ')}" for name in shown))
+    table.add_row(*(f"{metrics[name]:.4g}" for name in shown))
+    return table
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

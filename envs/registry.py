@@ -1,0 +1,137 @@
+"""Environments by name: ``sim/MoveToBeacon``, ``CartPole-v1``, ``my_package.module:MyEnv``.
+
+Every one is a Gymnasium VectorEnv with games first in its observations, actions and rewards. An episode that ends is
+reset in the same step (``AutoresetMode.SAME_STEP``); its last observation is in ``info["final_obs"]``, an object array,
+where ``info["_final_obs"]`` is true. Besides there are ``save_state()`` and ``load_state()``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from envs.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    import gymnasium
+    from gymnasium.vector import VectorEnv
+
+SIM, SC2 = "sim/", "sc2/"
+
+
+class EnvError(ValueError):
+    """An environment that is not known or cannot be made with these options; the message says what to do."""
+
+
+def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
+    """Make ``num_envs`` games side by side; ``options`` are the environment's own.
+
+    Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do.
+    """
+    check(env_id)
+    try:
+        if env_id.startswith(SIM):
+            from envs.standin import vector_env
+
+            return vector_env.make(env_id.removeprefix(SIM), num_envs, **options)
+        from envs.gym import GymVectorEnv
+
+        return GymVectorEnv(_gym_maker(env_id, options), num_envs)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, EnvError):
+            raise
+        raise EnvError(f"{env_id}: {error}" + (f" (options: {options})" if options else "")) from error
+
+
+def check(env_id: str) -> None:
+    """Raise EnvError, with the nearest right spelling, if there is no such environment. Makes none."""
+    if env_id.startswith(SC2):
+        raise EnvError(
+            f"{env_id}: StarCraft II through PySC2 is not in this version yet; "
+            f"{SIM}{env_id.removeprefix(SC2)} is the same mini-game in the stand-in game"
+        )
+    if env_id.startswith(SIM):
+        known = standin_maps()
+        if env_id.removeprefix(SIM) not in known:
+            near = did_you_mean(env_id, [SIM + name for name in known])
+            raise EnvError(f"{env_id}: no such map in the stand-in game{near} There are: {', '.join(known)}")
+        return
+    _entry(env_id)
+
+
+def standin_maps() -> tuple[str, ...]:
+    """The maps of the stand-in game, each ``sim/<name>`` here."""
+    from envs.starcraft.maps import MAPS
+
+    return tuple(MAPS)
+
+
+def label(env_id: str) -> str:
+    """What a result on this environment must be called: results on the stand-in game are not StarCraft II's."""
+    return f"{env_id} (stand-in game)" if env_id.startswith(SIM) else env_id
+
+
+def scripted(env_id: str, env: VectorEnv[Any, Any, Any]) -> Callable[[Any], Any]:
+    """A hand-written player of ``env``: observations to actions. Raises EnvError where nobody has written one."""
+    if not env_id.startswith(SIM):
+        raise EnvError(f"{env_id} has no scripted player, only the maps of the stand-in game have; use --policy random")
+    from envs.standin.players import make_player
+
+    try:
+        return make_player("scripted", env_id.removeprefix(SIM), env.interface)  # type: ignore[attr-defined]
+    except ValueError as error:
+        raise EnvError(f"{env_id}: {error}") from error
+
+
+def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
+    """The registered Gymnasium id, or the class or function that ``module:name`` names."""
+    import gymnasium
+    from gymnasium import error as gym_error
+
+    module, colon, name = env_id.partition(":")
+    if colon:
+        if os.getcwd() not in sys.path:  # a console script does not see the folder it is called in
+            sys.path.append(os.getcwd())
+        try:
+            imported = importlib.import_module(module)
+        except ImportError as error:
+            raise EnvError(f"{env_id}: cannot import {module!r} from {os.getcwd()} ({error})") from error
+        if hasattr(imported, name):
+            entry = getattr(imported, name)
+            if not callable(entry):
+                raise EnvError(f"{env_id}: {name} is a {type(entry).__name__}; expected a class or a function")
+            return entry
+        if name not in gymnasium.registry:
+            near = did_you_mean(name, [n for n in dir(imported) if not n.startswith("_")])
+            raise EnvError(f"{env_id}: module {module!r} has no {name!r}{near}")
+        env_id = name
+    try:
+        gymnasium.spec(env_id)
+    except gym_error.Error as error:
+        known = [*gymnasium.registry, *(SIM + name for name in standin_maps())]
+        near = did_you_mean(env_id, known) or f" ({error})"
+        raise EnvError(
+            f"{env_id}: no such environment{near} An environment is {SIM}<map>, "
+            "the id of a registered Gymnasium environment, or package.module:Class"
+        ) from error
+    return env_id
+
+
+def _gym_maker(env_id: str, options: dict[str, Any]) -> Callable[[], gymnasium.Env[Any, Any]]:
+    import gymnasium
+
+    entry = _entry(env_id)
+
+    def make_one() -> gymnasium.Env[Any, Any]:
+        try:
+            env = gymnasium.make(entry, **options) if isinstance(entry, str) else entry(**options)
+        except gymnasium.error.Error as error:
+            raise EnvError(f"{env_id}: {error}") from error
+        if not isinstance(env, gymnasium.Env):
+            raise EnvError(f"{env_id} made a {type(env).__name__}; expected a gymnasium.Env")
+        return env
+
+    return make_one

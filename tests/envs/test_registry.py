@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from envs import registry
+from envs.registry import EnvError
+from envs.spelling import did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("env_id", "answer"),
+    [
+        ("CartPol-v1", "did you mean 'CartPole-v1'"),
+        ("CartPole", "did you mean 'CartPole-v1'"),
+        ("movetobeacon", "did you mean 'sim/MoveToBeacon'"),
+        ("sim/MoveToBeacn", "did you mean 'sim/MoveToBeacon'"),
+        ("sc2/MoveToBeacon", "not in this version yet"),
+        ("no_such_module_of_mine:Env", "cannot import 'no_such_module_of_mine'"),
+        ("gymnasium:Enw", "has no 'Enw'; did you mean 'Env'"),
+        ("math:pi", "expected a class or a function"),
+        ("qqqqqqqqq", "no such environment"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_the_nearest_one(env_id, answer):
+    with pytest.raises(EnvError) as refusal:
+        registry.check(env_id)
+    assert env_id in str(refusal.value)
+    assert answer in str(refusal.value)
+
+
+def test_options_reach_the_environment():
+    env = registry.make("FrozenLake-v1", 2, map_name="8x8")
+    assert env.single_observation_space.n == 64
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options"), [("CartPole-v1", {"gravitee": 3}), ("sim/MoveToBeacon", {"no_such_option": 3})]
+)
+def test_an_unknown_option_is_refused_by_name(env_id, options):
+    with pytest.raises(EnvError, match=rf"{env_id}.*{next(iter(options))}"):
+        registry.make(env_id, 1, **options)
+
+
+def test_a_class_of_ones_own_is_found_in_the_folder_one_calls_from(tmp_path, monkeypatch):
+    (tmp_path / "my_walk.py").write_text(
+        "import gymnasium\n"
+        "class Walk(gymnasium.Env):\n"
+        "    observation_space = gymnasium.spaces.Discrete(5)\n"
+        "    action_space = gymnasium.spaces.Discrete(2)\n"
+        "    def __init__(self, far=3): self.far = far\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        super().reset(seed=seed)\n"
+        "        self.at = 0\n"
+        "        return self.at, {}\n"
+        "    def step(self, action):\n"
+        "        self.at += 1\n"
+        "        return self.at, 1.0, self.at == self.far, False, {}\n"
+        "class NoEnv:\n"
+        "    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    env = registry.make("my_walk:Walk", 2, far=2)
+    env.reset(seed=0)
+    env.step(np.zeros(2, int))
+    observation, _, terminated, _, info = env.step(np.zeros(2, int))
+    assert terminated.all()
+    assert list(info["final_obs"]) == [2, 2]
+    assert observation.tolist() == [0, 0]
+    with pytest.raises(EnvError, match=r"NoEnv; expected a gymnasium\.Env"):
+        registry.make("my_walk:NoEnv", 1)
+
+
+def test_results_on_the_stand_in_are_labelled():
+    assert registry.label("sim/MoveToBeacon") == "sim/MoveToBeacon (stand-in game)"
+    assert registry.label("CartPole-v1") == "CartPole-v1"
+
+
+def test_only_the_stand_in_has_scripts():
+    env = registry.make("CartPole-v1", 1)
+    with pytest.raises(EnvError, match="no scripted player"):
+        registry.scripted("CartPole-v1", env)
+    stand_in = registry.make("sim/MoveToBeacon", 2)
+    observation, _ = stand_in.reset(seed=0)
+    choice = registry.scripted("sim/MoveToBeacon", stand_in)(observation)
+    assert stand_in.action_space.contains(choice)
+
+
+def test_did_you_mean_ignores_case_and_stays_silent_when_nothing_is_near():
+    assert did_you_mean("CARTPOLE-v1", ["CartPole-v1", "Pendulum-v1"]) == "; did you mean 'CartPole-v1'?"
+    assert did_you_mean("zzz", ["CartPole-v1"]) == ""
