@@ -44,7 +44,7 @@ class PPOConfig(BaseModel):
     normalize_advantages: bool = True
     """Whether advantages are standardized over each update's data."""
     normalize_returns: bool = True
-    """Whether values are learned in units of the running standard deviation of returns."""
+    """Whether values are learned in units of their targets' running mean and deviation (PopArt)."""
 
 
 class Config(BaseModel):

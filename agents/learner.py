@@ -6,50 +6,12 @@ from typing import Any
 
 import optree
 import torch
-from torch import Tensor
 
 from agents import ppo
 from agents.config import PPOConfig
+from agents.returns import ReturnScale
 from agents.rollout import Trajectory
 from perceiver_policy.policy import PerceiverPolicy
-
-
-class ReturnScale:
-    """The running standard deviation of discounted returns, in which rewards, and so values, are expressed.
-
-    As in Stable-Baselines3's and OpenAI Baselines' VecNormalize: the discounted sum of each environment's rewards so
-    far is one sample a step (Engstrom et al. 2020, arXiv 2005.12729, section 3).
-    """
-
-    def __init__(self, batch: int, gamma: float) -> None:
-        self.gamma = gamma
-        self.total = torch.zeros(batch, dtype=torch.float64)
-        self.count, self.mean, self.second = torch.zeros(3, dtype=torch.float64)
-
-    def learn(self, rewards: Tensor, ends: Tensor) -> None:
-        """Add rewards [T, B]."""
-        samples = torch.empty(rewards.shape, dtype=torch.float64)
-        for t, reward in enumerate(rewards):
-            self.total = self.total * self.gamma + reward
-            samples[t] = self.total
-            self.total = self.total.masked_fill(ends[t], 0.0)
-        count, mean = samples.numel(), samples.mean()
-        total, delta = self.count + count, mean - self.mean
-        self.second = self.second + (samples - mean).square().sum() + delta.square() * self.count * count / total
-        self.mean = self.mean + delta * count / total
-        self.count = total
-
-    def deviation(self) -> float:
-        """One return's standard deviation; 1 while there was no difference between returns."""
-        deviation = float((self.second / self.count.clamp(min=1)).sqrt())
-        return deviation if deviation > 1e-6 else 1.0
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"total": self.total, "count": self.count, "mean": self.mean, "second": self.second}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.total, self.count = state["total"], state["count"]
-        self.mean, self.second = state["mean"], state["second"]
 
 
 class Learner:
@@ -61,7 +23,6 @@ class Learner:
         config: PPOConfig,
         *,
         total_steps: int,
-        batch: int,
         seed: int,
         device: torch.device,
     ) -> None:
@@ -69,19 +30,16 @@ class Learner:
         self.optimizer = torch.optim.Adam(
             policy.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )
-        self.returns = ReturnScale(batch, config.gamma)
+        self.returns = ReturnScale()
         self.generator = torch.Generator().manual_seed(seed)
         self.steps = 0
 
     def update(self, trajectory: Trajectory) -> dict[str, float]:
-        """Learn from one trajectory; its rewards are rescaled in place."""
+        """Learn from one trajectory; returns what was measured."""
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        if self.config.normalize_returns:
-            self.returns.learn(trajectory.reward, trajectory.end)
-            trajectory.reward /= self.returns.deviation()
-        metrics = ppo.update(self.policy, self.optimizer, trajectory, self.config, self.generator)
+        metrics = ppo.update(self.policy, self.optimizer, trajectory, self.config, self.returns, self.generator)
         # only now, so that the log-probabilities in the update meant what they meant at collection
         self.policy.inputs.learn_scales(_flat(trajectory.observation))
         self.steps += trajectory.reward.numel()

@@ -52,7 +52,6 @@ class Training:
             self.policy,
             config.ppo,
             total_steps=config.total_steps,
-            batch=config.num_envs,
             seed=config.seed,
             device=device,
         )

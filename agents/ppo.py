@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.config import PPOConfig
 from agents.errors import UserError
-from agents.returns import gae
+from agents.returns import ReturnScale, gae
 from agents.rollout import Trajectory
 from perceiver_policy.policy import PerceiverPolicy
 
@@ -22,6 +22,7 @@ def update(
     optimizer: torch.optim.Optimizer,
     trajectory: Trajectory,
     config: PPOConfig,
+    scale: ReturnScale,
     generator: torch.Generator,
 ) -> dict[str, float]:
     """``config.epochs`` passes over the trajectory in minibatches; returns the means of what was measured on the way.
@@ -37,16 +38,22 @@ def update(
         config.gae_lambda,
     )
     target = trajectory.value + advantage
+    head = policy.outputs.value_head
+    if config.normalize_returns:
+        scale.learn(target)
+        head.set_units(*scale.units())
+    variance = target.var()
+    explained = float(1 - advantage.var() / variance) if variance > 0 else 0.0
     if config.normalize_advantages:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     data = {
         "observation": trajectory.observation,
         "choice": trajectory.choice,
         "log_prob": trajectory.log_prob,
-        "value": trajectory.value,
+        "value": (trajectory.value - head.mean) / head.deviation,
         "first": trajectory.first,
         "advantage": advantage,
-        "target": target,
+        "target": (target - head.mean) / head.deviation,
     }
     measured: dict[str, list[float]] = defaultdict(list)
     passes = 0
@@ -67,10 +74,7 @@ def update(
         if config.target_kl is not None and sum(divergences) / len(divergences) > 1.5 * config.target_kl:
             break
     metrics = {name: sum(values) / len(values) for name, values in measured.items()}
-    metrics["ppo/epochs"] = float(passes)
-    variance = target.var()
-    metrics["ppo/explained_variance"] = float(1 - (target - trajectory.value).var() / variance) if variance > 0 else 0.0
-    return metrics
+    return metrics | {"ppo/epochs": float(passes), "ppo/explained_variance": explained}
 
 
 def loss_terms(policy: PerceiverPolicy, batch: dict[str, Any], memory: Tensor, config: PPOConfig) -> dict[str, Tensor]:
@@ -81,9 +85,10 @@ def loss_terms(policy: PerceiverPolicy, batch: dict[str, Any], memory: Tensor, c
     advantage = batch["advantage"]
     clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
     policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
-    error = (judged.value - batch["target"]).square()
+    value = judged.normalized_value
+    error = (value - batch["target"]).square()
     if config.value_clip is not None:
-        near = batch["value"] + (judged.value - batch["value"]).clamp(-config.value_clip, config.value_clip)
+        near = batch["value"] + (value - batch["value"]).clamp(-config.value_clip, config.value_clip)
         error = torch.max(error, (near - batch["target"]).square())
     value_loss = 0.5 * error.mean()
     entropy = judged.entropy.mean()

@@ -19,8 +19,8 @@ from perceiver_policy.policy import PerceiverPolicy
 class Trajectory:
     """T steps of B environments; every field but ``memory`` is [T, B, ...] (or a nest of such).
 
-    ``value`` and ``next_value`` are in the policy's own units (see `learner.ReturnScale`); ``next_value`` is as
-    `returns.gae` wants it. ``memory`` [B, ...] was carried into step 0; ``first`` marks first observations.
+    ``next_value`` is as `returns.gae` wants it. ``memory`` [B, ...] was carried into step 0; ``first`` marks first
+    observations.
     """
 
     observation: Any

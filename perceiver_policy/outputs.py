@@ -180,12 +180,46 @@ class Decision:
 
 @dataclass
 class Judgement:
-    """What :meth:`Outputs.judge` returns, each [B]: ``entropies`` by the heads' paths; ``entropy`` is their sum."""
+    """What :meth:`Outputs.judge` returns, each [B]: ``entropies`` by the heads' paths; ``entropy`` is their sum.
+
+    ``normalized_value`` is the value in the units it is learned in, see :class:`ValueHead`.
+    """
 
     log_prob: Tensor
     entropy: Tensor
     value: Tensor
+    normalized_value: Tensor
     entropies: dict[str, Tensor]
+
+
+class ValueHead(nn.Module):
+    """Answers [B, 1, E] -> values [B], learned in units of their targets' mean and deviation.
+
+    PopArt (van Hasselt et al. 2016, arXiv 1602.07714): when the units change, the layer changes so that the values
+    stay what they were.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, 1)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("deviation", torch.ones(()))
+
+    def forward(self, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Values, and the same normalized."""
+        normalized = self.layer(answers)[:, 0, 0].float()
+        return self.mean + self.deviation * normalized, normalized
+
+    @torch.no_grad()
+    def set_units(self, mean: Tensor, deviation: Tensor) -> None:
+        """Change the units, and nothing else."""
+        self.layer.weight *= self.deviation / deviation
+        self.layer.bias.copy_((self.deviation * self.layer.bias + self.mean - mean) / deviation)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
 
 
 class Outputs(nn.Module):
@@ -208,7 +242,7 @@ class Outputs(nn.Module):
         self.leaves = tuple(_leaves(space))
         self.heads = nn.ModuleList(_head(leaf.space, leaf.path, observation_space, width) for leaf in self.leaves)
         self.value_query = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.value_layer = nn.Linear(width, 1)
+        self.value_head = ValueHead(width)
         for i, leaf in enumerate(self.leaves):
             if leaf.functions is not None:
                 uses = torch.as_tensor(leaf.functions.uses[:, leaf.argument])
@@ -270,12 +304,13 @@ class Outputs(nn.Module):
             log_prob = log_prob + term
             entropies[self.leaves[i].path] = entropy
         total = torch.stack(tuple(entropies.values())).sum(0)
-        return Judgement(log_prob, total, self.value_layer(value)[:, 0, 0].float(), entropies)
+        real, normalized = self.value_head(value)
+        return Judgement(log_prob, total, real, normalized, entropies)
 
     def value(self, latents: Tensor, ask: Ask | None = None) -> Tensor:
         """[B]."""
         ask = ask or self._asker(self.decoder.keys_values(latents))
-        return cast(Tensor, self.value_layer(ask(self.value_query[None])))[:, 0, 0].float()
+        return cast(Tensor, self.value_head(ask(self.value_query[None]))[0])
 
     def _asker(self, keys_values: KeyValues) -> Ask:
         return lambda queries: self.norm(self.decoder(queries, keys_values=keys_values))

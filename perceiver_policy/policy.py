@@ -108,6 +108,7 @@ class PerceiverPolicy(nn.Module):
             judged.log_prob.view(steps, batch),
             judged.entropy.view(steps, batch),
             judged.value.view(steps, batch),
+            judged.normalized_value.view(steps, batch),
             {path: entropy.view(steps, batch) for path, entropy in judged.entropies.items()},
         )
 
