@@ -139,7 +139,7 @@ def write_config(config: Config, path: Path) -> None:
 
 
 def _yaml_lines(config: BaseModel, indent: str) -> Iterator[str]:
-    plain = config.model_dump(mode="json")
+    plain = config.model_dump()
     for name, field in type(config).model_fields.items():
         comment = "  # " + " ".join((field.description or "").split())
         value = getattr(config, name)

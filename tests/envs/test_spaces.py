@@ -29,7 +29,11 @@ def test_units_hold_their_features_and_their_mask():
 
 @pytest.mark.parametrize(
     ("name", "kind", "scale", "problem"),
-    [("x", "scaler", 1.0, "unknown kind"), ("x", "scalar", 0.0, "positive"), ("x", "category", 2.5, "number of values")],
+    [
+        ("x", "scaler", 1.0, "unknown kind"),
+        ("x", "scalar", 0.0, "positive"),
+        ("x", "category", 2.5, "number of values"),
+    ],
 )
 def test_a_wrong_feature_is_refused_by_name(name, kind, scale, problem):
     with pytest.raises(ValueError, match=rf"'x'.*{problem}"):
@@ -50,7 +54,8 @@ def test_numbers_have_a_column_for_each_name():
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.booleans(), min_size=4, max_size=4).filter(any), st.lists(st.booleans(), min_size=6, max_size=6).filter(any)
+    st.lists(st.booleans(), min_size=4, max_size=4).filter(any),
+    st.lists(st.booleans(), min_size=6, max_size=6).filter(any),
 )
 def test_sampled_choices_are_legal_and_leave_what_is_not_taken_at_zero(allowed, alive):
     space = functions()

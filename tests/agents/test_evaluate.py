@@ -1,0 +1,118 @@
+import json
+import math
+
+import gymnasium
+import numpy as np
+import pytest
+import scipy.stats
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.evaluate import Evaluation, RandomPlayer, Spread, games_for, play, table, write_json
+from envs.gym import GymVectorEnv
+from envs.spaces import Functions, Pointer
+
+
+class Lengths(gymnasium.Env):
+    """Episodes of 1 or of 9 steps, as likely; a point a step. Shows how many steps are behind."""
+
+    observation_space = spaces.Discrete(10)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = int(self.np_random.choice([1, 9]))
+        self.past = 0
+        return 0, {}
+
+    def step(self, action):
+        self.left -= 1
+        self.past += 1
+        return self.past, 1.0, self.left == 0, False, {}
+
+
+class Watchful:
+    """Plays anything and remembers what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def act(self, observation, first):
+        self.told.append((observation.copy(), first.copy()))
+        return np.zeros(len(first), int)
+
+
+def test_short_episodes_are_not_over_represented():
+    # Eight games, two episodes each: were the first 16 ends counted, a mean of about 4 would come out instead of 5.
+    means = []
+    for seed in range(60):
+        returns, lengths = play(Watchful(), GymVectorEnv(Lengths, 8), 16, seed)
+        assert len(returns) == 16
+        assert returns == lengths
+        means.append(np.mean(returns))
+    sure = 4 * 4 / math.sqrt(60 * 16)  # four standard errors; the standard deviation of 1 or 9 is 4
+    assert abs(np.mean(means) - 5) < sure
+
+
+def test_every_game_plays_its_share_and_the_player_is_told_of_beginnings():
+    player, ended = Watchful(), []
+    returns, _ = play(player, GymVectorEnv(Lengths, 3), 7, 0, lambda: ended.append(1))
+    assert len(returns) == len(ended) == 7
+    for observation, first in player.told:
+        np.testing.assert_array_equal(first, observation == 0)
+
+
+@given(st.integers(1, 500), st.integers(1, 80))
+def test_games_are_at_most_so_many_and_share_evenly(episodes, most):
+    games = games_for(episodes, most)
+    assert 1 <= games <= min(most, episodes)
+    assert math.ceil(episodes / games) == math.ceil(episodes / most)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30).filter(lambda values: np.std(values) > 1e-3))
+def test_the_interval_is_scipys(values):
+    spread = Spread.of(values)
+    low, high = scipy.stats.t.interval(0.95, len(values) - 1, np.mean(values), scipy.stats.sem(values))
+    assert spread.low == pytest.approx(low, rel=1e-6, abs=1e-6)
+    assert spread.high == pytest.approx(high, rel=1e-6, abs=1e-6)
+    assert spread.sd == pytest.approx(np.std(values, ddof=1))
+    assert (spread.min, spread.max) == (min(values), max(values))
+
+
+def test_one_episode_says_nothing_of_the_spread(tmp_path):
+    one = Evaluation("CartPole-v1", "random", 0, [3.0], [3])
+    write_json([one], tmp_path / "it.json")
+    (read,) = json.loads((tmp_path / "it.json").read_text())
+    assert read["return"] == {"mean": 3.0, "sd": None, "min": 3.0, "max": 3.0, "low": None, "high": None}
+    assert read["returns"] == [3.0]
+    assert table([one]).row_count == 1
+
+
+def test_random_play_keeps_to_each_games_mask():
+    space = spaces.Dict(
+        {
+            "pick": spaces.Discrete(4, start=2),
+            "pair": spaces.Tuple([spaces.MultiDiscrete([3, 2]), spaces.Box(-1, 1, (2,), np.float32)]),
+            "call": Functions({"wait": [], "hit": ["whom"]}, {"whom": Pointer("units", 3)}),
+        }
+    )
+    masks = {
+        "pick": np.array([[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]),
+        "pair": ((np.eye(3, dtype=int), np.array([[1, 0], [0, 1], [1, 0]])), None),
+        "call": {"function": np.array([[0, 1], [1, 0], [0, 1]]), "whom": np.array([[0, 0, 1]] * 3)},
+    }
+    action = RandomPlayer(space, seed=0).act({"action_mask": masks}, np.ones(3, bool))
+    assert batch_space(space, 3).contains(action)
+    assert action["pick"].tolist() == [3, 5, 2]
+    assert action["pair"][0].tolist() == [[0, 0], [1, 1], [2, 0]]
+    assert action["call"]["function"].tolist() == [1, 0, 1]
+    assert action["call"]["whom"].tolist() == [2, 0, 2]
+
+
+def test_random_play_is_the_same_for_a_seed_and_free_without_masks():
+    players = [RandomPlayer(spaces.Discrete(1000), seed) for seed in (1, 1, 2)]
+    choices = [player.act(np.zeros(50), np.zeros(50, bool)).tolist() for player in players]
+    assert choices[0] == choices[1] != choices[2]
+    assert len(set(choices[0])) > 25
