@@ -6,19 +6,52 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin import orders
+from envs.standin.building import construct, produce
+from envs.standin.catalog import SCV
+from envs.standin.combat import bury, fight, fly_missiles, weapon_loop
 from envs.standin.compiled import kernel, rule
-from envs.standin.observe import fill_minimap, fill_numbers, fill_screen, fill_units
-from envs.standin.orders import act, find_available
-from envs.standin.scenarios import move_to_beacon
-from envs.standin.world import FOLLOW, MOVE, PLAYING, TIME_UP, mix, move_towards, next_order, present
+from envs.standin.economy import bring_back, gather
+from envs.standin.motion import go, push_apart
+from envs.standin.observe import explore, fill_minimap, fill_numbers, fill_screen, fill_units
+from envs.standin.orders import COMMANDS, act, find_available
+from envs.standin.scenarios import (
+    BUILD_MARINES,
+    COLLECT_MINERAL_SHARDS,
+    COLLECT_MINERALS_AND_GAS,
+    DEFEAT_ROACHES,
+    DEFEAT_SWARM,
+    FIND_ZERGLINGS,
+    MOVE_TO_BEACON,
+    collect_mineral_shards,
+    defeat_waves,
+    economies,
+    find_and_defeat_zerglings,
+    move_to_beacon,
+)
+from envs.standin.world import (
+    BUILD,
+    FOLLOW,
+    GATHER,
+    IDLE,
+    MOVE,
+    NEUTRAL,
+    OWN,
+    PLAYING,
+    RETURN,
+    TIME_UP,
+    is_mobile,
+    mix,
+    next_order,
+    present,
+)
+from envs.starcraft.interface import BELOW_CENTER
 
-SCENARIOS = ("MoveToBeacon",)
-MOVE_TO_BEACON = 0
+FOLLOW_GAP = 0.5
+"""How near, edge to edge, a unit follows another."""
 
 
 @rule
-def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, region: Any) -> None:
+def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any, resources: Any) -> None:
     """Empty the map and let the scenario's script set it up. The game's seed and episode must be set."""
     for i in range(us.shape[0]):
         us[i].kind = 0
@@ -31,41 +64,113 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, region: Any)
     g.top = 0
     g.next_tag = 0
     g.score = 0.0
-    g.left, g.bottom, g.right, g.top_y = region[0], region[1], region[2], region[3]
+    g.left, g.bottom, g.right, g.top_y = places[0, 0], places[0, 1], places[0, 2], places[0, 3]
     g.camera_x = (g.left + g.right) / 2
-    g.camera_y = (g.bottom + g.top_y) / 2 - 3.0
+    g.camera_y = (g.bottom + g.top_y) / 2 - BELOW_CENTER
+    g.fog = scenario == FIND_ZERGLINGS
+    g.camera_free = g.fog
+    g.enemies = 0
+    g.dying = 0
+    g.obstacles = 0
+    g.minerals = 0
+    g.vespene = 0
+    g.collected_minerals = 0
+    g.collected_vespene = 0
+    g.last_idle = 0
+    g.missiles = 0
     if scenario == MOVE_TO_BEACON:
-        move_to_beacon.start(g, us, ts)
+        move_to_beacon.start(g, us, ts, places)
+    elif scenario == COLLECT_MINERAL_SHARDS:
+        collect_mineral_shards.start(g, us, ts, places)
+    elif scenario == FIND_ZERGLINGS:
+        find_and_defeat_zerglings.start(g, us, ts, places)
+    elif scenario in (DEFEAT_ROACHES, DEFEAT_SWARM):
+        defeat_waves.start(g, us, ts, places, scenario == DEFEAT_ROACHES)
+    else:
+        economies.start(g, us, ts, places, resources, scenario == BUILD_MARINES)
 
 
 @rule
-def one_loop(g: Any, us: Any, ts: Any) -> None:
-    """One game loop: units carry out their orders, then the map's triggers run."""
+def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
+    """One loop of a unit that can move: its weapon's clockwork, then its order."""
+    u = us[me]
+    u.moving = 0
+    if weapon_loop(g, us, ts, me):
+        return
+    if u.order == MOVE:
+        if go(g, us, ts, u, u.order_x, u.order_y):
+            next_order(u)
+    elif u.order == FOLLOW:
+        if not present(us, u.order_slot, u.order_tag):
+            next_order(u)
+        else:
+            v = us[u.order_slot]
+            near = FOLLOW_GAP + ts[u.kind].radius + ts[v.kind].radius
+            if (v.x - u.x) ** 2 + (v.y - u.y) ** 2 > near * near:
+                go(g, us, ts, u, v.x, v.y)
+    elif u.order == GATHER:
+        gather(g, us, ts, me)
+    elif u.order == RETURN:
+        bring_back(g, us, ts, me)
+    elif u.order >= BUILD:
+        construct(g, us, ts, me)
+    elif u.kind != SCV or u.order != IDLE or u.target >= 0:
+        fight(g, us, ts, me)
+    if u.order == IDLE:
+        if u.queued > 0:
+            next_order(u)
+        if u.moving == 0:
+            u.speed = 0.0
+
+
+@rule
+def one_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
+    """One game loop: units carry out their orders and get out of each other's way, then the map's triggers run."""
     for i in range(g.top):
         u = us[i]
-        if u.kind == 0:
+        if u.kind == 0 or u.owner == NEUTRAL or u.hp <= 0.0:
             continue
-        if u.order == MOVE:
-            if move_towards(g, u, ts, u.order_x, u.order_y):
-                next_order(u)
-        elif u.order == FOLLOW:
-            if not present(us, u.order_slot, u.order_tag):
-                next_order(u)
-            else:
-                move_towards(g, u, ts, us[u.order_slot].x, us[u.order_slot].y)
+        if is_mobile(u.kind):
+            unit_loop(g, us, ts, i)
+        elif u.producing > 0:
+            came_out = produce(g, us, ts, i)
+            if g.scenario == BUILD_MARINES:
+                economies.score_marine(g, came_out)
+    if g.missiles > 0:
+        fly_missiles(g, us, ts)
+    dead[:] = 0
+    if g.dying:
+        bury(g, us, ts, dead)
+    if g.crowded:
+        push_apart(g, us, ts)
     g.loop += 1
-    if g.scenario == MOVE_TO_BEACON:
-        move_to_beacon.after_loop(g, us)
+    after_loop(g, us, ts, places, dead)
     if g.loop >= g.limit and g.status == PLAYING:
         g.status = TIME_UP
 
 
+@rule
+def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
+    """The map's triggers."""
+    scenario = g.scenario
+    if scenario == MOVE_TO_BEACON:
+        move_to_beacon.after_loop(g, us, places)
+    elif scenario == COLLECT_MINERAL_SHARDS:
+        collect_mineral_shards.after_loop(g, us, ts, places)
+    elif scenario == FIND_ZERGLINGS:
+        find_and_defeat_zerglings.after_loop(g, us, ts, dead)
+    elif scenario in (DEFEAT_ROACHES, DEFEAT_SWARM):
+        defeat_waves.after_loop(g, us, ts, places, scenario == DEFEAT_ROACHES, dead)
+    elif scenario == COLLECT_MINERALS_AND_GAS:
+        economies.score_collected(g)
+
+
 @kernel
-def reset(games: Any, units: Any, ts: Any, which: Any, scenario: int, limit: int, region: Any) -> None:
+def reset(games: Any, units: Any, ts: Any, which: Any, scenario: int, limit: int, places: Any, resources: Any) -> None:
     """Start a new episode in the games ``which``."""
     for k in range(which.shape[0]):
         b = which[k]
-        start_game(games[b], units[b], ts, scenario, limit, region)
+        start_game(games[b], units[b], ts, scenario, limit, places, resources)
 
 
 @kernel
@@ -77,21 +182,27 @@ def step(
     last: int,
     loops: int,
     choices: Any,
+    tags: Any,
+    slots: Any,
     screen: int,
     minimap: int,
+    raw: bool,
+    places: Any,
     rewards: Any,
     refused: Any,
 ) -> None:
     """Carry out each game's choice and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
+    chosen = np.zeros(units.shape[1], np.int64)
+    dead = np.zeros(3, np.int64)
     for b in range(first, last):
         g = games[b]
         us = units[b]
         before = g.score
-        refused[b] = not act(g, us, ts, choices[b], screen, minimap)
+        refused[b] = not act(g, us, ts, choices[b], tags[b], slots[b], screen, minimap, raw, chosen)
         for _ in range(loops):
             if g.status != PLAYING:
                 break
-            one_loop(g, us, ts)
+            one_loop(g, us, ts, places, dead)
         rewards[b] = g.score - before
 
 
@@ -102,6 +213,7 @@ def observe(
     ts: Any,
     which: Any,
     raw: bool,
+    explored: Any,
     columns: Any,
     features: Any,
     mask: Any,
@@ -114,21 +226,32 @@ def observe(
     numbers: Any,
     functions: Any,
     function_mask: Any,
+    own_mask: Any,
+    target_mask: Any,
 ) -> None:
     """Fill what the games ``which`` show. ``functions`` [n] holds each function's command; empty arrays are skipped."""
-    available = np.zeros(len(orders.COMMANDS), np.int8)
+    available = np.zeros(len(COMMANDS), np.int8)
     for k in range(which.shape[0]):
         b = which[k]
         g = games[b]
         us = units[b]
+        if explored.shape[1]:
+            if g.loop == 0:
+                explored[b] = 0
+            explore(g, us, ts, explored[b])
         if columns.shape[0]:
             fill_units(g, us, ts, raw, columns, features[b], mask[b], slots[b])
         if screen_planes.shape[0]:
-            fill_screen(g, us, ts, screen_planes, screen[b])
+            fill_screen(g, us, ts, explored[b], screen_planes, screen[b])
         if minimap_planes.shape[0]:
-            fill_minimap(g, us, ts, minimap_planes, minimap[b])
+            fill_minimap(g, us, ts, explored[b], minimap_planes, minimap[b])
         if names.shape[0]:
             fill_numbers(g, us, ts, names, numbers[b])
-        find_available(g, us, available)
+        find_available(g, us, ts, raw, available)
         for i in range(functions.shape[0]):
             function_mask[b, i] = available[functions[i]]
+        if raw:
+            for row in range(mask.shape[1]):
+                slot = slots[b, row]
+                own_mask[b, row] = slot >= 0 and us[slot].owner == OWN
+                target_mask[b, row] = slot >= 0

@@ -9,9 +9,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from envs.standin.building import supply_cap, supply_used
+from envs.standin.catalog import COMMAND_CENTER, MINERAL_FIELD, REFINERY, SCV
 from envs.standin.compiled import rule
-from envs.standin.orders import count_selected
-from envs.standin.world import ENEMY, FOLLOW, IDLE, MOVE, NEUTRAL, OWN, is_army
+from envs.standin.selection import count_selected, is_idle_worker
+from envs.standin.world import (
+    ATTACK,
+    ATTACK_MOVE,
+    ENEMY,
+    FOLLOW,
+    GATHER,
+    HOLD,
+    IDLE,
+    MOVE,
+    NEUTRAL,
+    OWN,
+    PATROL,
+    RETURN,
+    is_army,
+    is_visible,
+)
 from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, MINIMAP_PLANES, NUMBERS, ORDERS, SCREEN_PLANES
 from envs.starcraft.interface import UNIT_FEATURES as COLUMNS
 
@@ -20,12 +37,16 @@ _C, _S, _M, _N = list(COLUMNS), list(SCREEN_PLANES), list(MINIMAP_PLANES), list(
 C_TYPE, C_ALLIANCE, C_X, C_Y = (_C.index(n) for n in ("unit_type", "alliance", "x", "y"))
 C_HEALTH_RATIO, C_HEALTH = _C.index("health_ratio"), _C.index("health")
 C_SELECTED, C_RADIUS, C_ORDER = (_C.index(n) for n in ("selected", "radius", "order"))
+C_COOLDOWN, C_CARRYING, C_PROGRESS = (_C.index(n) for n in ("weapon_cooldown", "carrying", "build_progress"))
+C_CONTENTS, C_QUEUE = _C.index("contents"), _C.index("queue")
+C_ASSIGNED, C_IDEAL = _C.index("assigned_harvesters"), _C.index("ideal_harvesters")
 
 S_HEIGHT, S_VISIBILITY = _S.index("height_map"), _S.index("visibility_map")
 S_PLAYER_ID, S_RELATIVE = _S.index("player_id"), _S.index("player_relative")
 S_TYPE, S_SELECTED = _S.index("unit_type"), _S.index("selected")
 S_HIT_POINTS, S_HIT_POINTS_RATIO = _S.index("unit_hit_points"), _S.index("unit_hit_points_ratio")
 S_DENSITY, S_DENSITY_AA = _S.index("unit_density"), _S.index("unit_density_aa")
+S_BUFFS, S_ACTIVE, S_PROGRESS = _S.index("buffs"), _S.index("active"), _S.index("build_progress")
 S_PATHABLE, S_BUILDABLE = _S.index("pathable"), _S.index("buildable")
 
 M_HEIGHT, M_VISIBILITY = _M.index("height_map"), _M.index("visibility_map")
@@ -35,10 +56,12 @@ M_PATHABLE, M_BUILDABLE = _M.index("pathable"), _M.index("buildable")
 
 N_LOOP, N_SCORE = _N.index("game_loop"), _N.index("score")
 N_FOOD_ARMY, N_ARMY = _N.index("food_army"), _N.index("army_count")
-N_FOOD_USED = _N.index("food_used")
+N_FOOD_USED, N_FOOD_CAP = _N.index("food_used"), _N.index("food_cap")
+N_FOOD_WORKERS, N_IDLE_WORKERS = _N.index("food_workers"), _N.index("idle_worker_count")
+N_MINERALS, N_VESPENE = _N.index("minerals"), _N.index("vespene")
 N_SELECTED, N_CAMERA_X, N_CAMERA_Y = _N.index("selected_count"), _N.index("camera_x"), _N.index("camera_y")
 
-O_NONE, O_MOVE, O_HOLD = ORDERS.index("none"), ORDERS.index("move"), ORDERS.index("hold")
+O_NONE, O_MOVE, O_ATTACK, O_PATROL, O_HOLD, O_GATHER, O_RETURN, O_BUILD, O_TRAIN, O_OTHER = range(len(ORDERS))
 
 TERRAIN_HEIGHT = 127
 """The height that flat ground shows in ``height_map``."""
@@ -55,11 +78,59 @@ def alliance(owner: int) -> int:
 @rule
 def order_shown(u: Any) -> int:
     """The place of a unit's order in ``interface.ORDERS``."""
+    if u.producing > 0:
+        return O_TRAIN
     if u.order == IDLE:
         return O_NONE
     if u.order in (MOVE, FOLLOW):
         return O_MOVE
-    return O_HOLD
+    if u.order in (ATTACK, ATTACK_MOVE):
+        return O_ATTACK
+    if u.order == PATROL:
+        return O_PATROL
+    if u.order == HOLD:
+        return O_HOLD
+    if u.order == GATHER:
+        return O_GATHER
+    return O_RETURN if u.order == RETURN else O_BUILD
+
+
+@rule
+def progress(u: Any, ts: Any) -> float:
+    """How much of a building is built, 0 to 1."""
+    if u.build_left <= 0.0:
+        return 1.0
+    return 1.0 - u.build_left / ts[u.kind].build_loops
+
+
+@rule
+def harvesters(g: Any, us: Any, slot: int) -> int:
+    """Workers that harvest there; for a command center, all that harvest minerals."""
+    n = 0
+    for i in range(g.top):
+        u = us[i]
+        if u.kind == SCV and u.order in (GATHER, RETURN):
+            at = u.order_slot if u.order == GATHER else u.source
+            mineral = at >= 0 and us[at].kind == MINERAL_FIELD
+            if at == slot or (us[slot].kind == COMMAND_CENTER and mineral):
+                n += 1
+    return n
+
+
+@rule
+def ideal_harvesters(g: Any, us: Any, slot: int) -> int:
+    """Two a patch, three a refinery; for a command center, two for each patch."""
+    kind = us[slot].kind
+    if kind == MINERAL_FIELD:
+        return 2
+    if kind == REFINERY:
+        return 3
+    n = 0
+    if kind == COMMAND_CENTER:
+        for i in range(g.top):
+            if us[i].kind == MINERAL_FIELD:
+                n += 2
+    return n
 
 
 @rule
@@ -81,7 +152,7 @@ def fill_units(g: Any, us: Any, ts: Any, raw: bool, columns: Any, features: Any,
             u = us[i]
             if row == mask.shape[0]:
                 return
-            if u.kind == 0 or u.owner != owner or not (raw or on_screen(g, u)):
+            if u.kind == 0 or u.owner != owner or not (raw or on_screen(g, u)) or not is_visible(g, us, ts, i):
                 continue
             mask[row] = 1
             slots[row] = i
@@ -104,8 +175,22 @@ def fill_units(g: Any, us: Any, ts: Any, raw: bool, columns: Any, features: Any,
                     value = u.selected
                 elif c == C_RADIUS:
                     value = ts[u.kind].radius
+                elif c == C_COOLDOWN:
+                    value = max(u.cooldown, 0.0) if owner == OWN else 0.0
                 elif c == C_ORDER:
-                    value = order_shown(u)
+                    value = order_shown(u) if owner == OWN else 0
+                elif c == C_CARRYING:
+                    value = u.cargo
+                elif c == C_PROGRESS:
+                    value = progress(u, ts)
+                elif c == C_CONTENTS:
+                    value = u.contents
+                elif c == C_QUEUE:
+                    value = u.producing
+                elif c == C_ASSIGNED:
+                    value = harvesters(g, us, i) if ts[u.kind].footprint_w else 0
+                elif c == C_IDEAL:
+                    value = ideal_harvesters(g, us, i)
                 features[row, k] = value
             row += 1
     for i in range(row, mask.shape[0]):
@@ -129,6 +214,12 @@ def unit_plane(u: Any, ts: Any, plane: int) -> int:
         return int(min(u.hp, 1599.0))
     if plane == S_HIT_POINTS_RATIO:
         return int(255.0 * u.hp / ts[u.kind].hp)
+    if plane == S_BUFFS:
+        return u.cargo
+    if plane == S_ACTIVE:
+        return int(u.order != IDLE or u.producing > 0) if u.owner == OWN else 0
+    if plane == S_PROGRESS:
+        return int(255.0 * progress(u, ts)) if u.build_left > 0.0 else 0
     return -1
 
 
@@ -143,6 +234,56 @@ def fill_ground(g: Any, plane_map: Any, left: float, top: float, cell: float, va
     for row in range(first_row, last_row):
         for column in range(first_column, last_column):
             plane_map[row, column] = value
+
+
+@rule
+def fill_open_ground(g: Any, us: Any, ts: Any, plane_map: Any, left: float, top: float, cell: float) -> None:
+    """1 inside the playable rectangle, but where something stands."""
+    fill_ground(g, plane_map, left, top, cell, 1)
+    size = plane_map.shape[0]
+    for i in range(g.top):
+        u = us[i]
+        if u.kind == 0 or ts[u.kind].footprint_w == 0:
+            continue
+        half_w, half_h = 0.5 * ts[u.kind].footprint_w, 0.5 * ts[u.kind].footprint_h
+        first_row, last_row = math.ceil((top - u.y - half_h) / cell - 0.5), math.ceil((top - u.y + half_h) / cell - 0.5)
+        first, last = math.ceil((u.x - half_w - left) / cell - 0.5), math.ceil((u.x + half_w - left) / cell - 0.5)
+        for row in range(max(0, first_row), min(size, last_row)):
+            for column in range(max(0, first), min(size, last)):
+                plane_map[row, column] = 0
+
+
+@rule
+def explore(g: Any, us: Any, ts: Any, explored: Any) -> None:
+    """The cells of the map as ``visibility_map`` shows them: 0 never seen, 1 seen before, 2 in sight now."""
+    size = explored.shape[0]
+    for row in range(size):
+        for column in range(size):
+            explored[row, column] = min(explored[row, column], 1)
+    for i in range(g.top):
+        u = us[i]
+        if u.kind == 0 or u.owner != OWN:
+            continue
+        sight = ts[u.kind].sight
+        for row in range(max(0, math.floor(u.y - sight)), min(size, math.floor(u.y + sight) + 1)):
+            for column in range(max(0, math.floor(u.x - sight)), min(size, math.floor(u.x + sight) + 1)):
+                dx, dy = column + 0.5 - u.x, row + 0.5 - u.y
+                if dx * dx + dy * dy <= sight * sight:
+                    explored[row, column] = 2
+
+
+@rule
+def fill_visibility(g: Any, plane_map: Any, left: float, top: float, cell: float, explored: Any) -> None:
+    """All of the playable rectangle in sight where there is no fog; else what has been explored."""
+    if g.fog == 0:
+        fill_ground(g, plane_map, left, top, cell, 2)
+        return
+    size = plane_map.shape[0]
+    for row in range(size):
+        for column in range(size):
+            x, y = math.floor(left + (column + 0.5) * cell), math.floor(top - (row + 0.5) * cell)
+            if 0 <= x < explored.shape[1] and 0 <= y < explored.shape[0]:
+                plane_map[row, column] = explored[y, x]
 
 
 @rule
@@ -167,7 +308,7 @@ def draw(plane_map: Any, x: float, y: float, radius: float, value: int, how: int
 
 
 @rule
-def fill_screen(g: Any, us: Any, ts: Any, planes: Any, screen: Any) -> None:
+def fill_screen(g: Any, us: Any, ts: Any, explored: Any, planes: Any, screen: Any) -> None:
     """The planes of the screen, [height, width, planes]. Own units are drawn last, on top."""
     screen[:] = 0
     size = screen.shape[0]
@@ -176,9 +317,9 @@ def fill_screen(g: Any, us: Any, ts: Any, planes: Any, screen: Any) -> None:
     for p in range(planes.shape[0]):
         plane = planes[p]
         if plane == S_VISIBILITY:
-            fill_ground(g, screen[:, :, p], left, top, cell, 2)
+            fill_visibility(g, screen[:, :, p], left, top, cell, explored)
         elif plane in (S_PATHABLE, S_BUILDABLE):
-            fill_ground(g, screen[:, :, p], left, top, cell, 1)
+            fill_open_ground(g, us, ts, screen[:, :, p], left, top, cell)
         elif plane == S_HEIGHT:
             screen[:, :, p] = TERRAIN_HEIGHT
     for turn in range(3):
@@ -188,7 +329,7 @@ def fill_screen(g: Any, us: Any, ts: Any, planes: Any, screen: Any) -> None:
             if u.kind == 0 or u.owner != owner:
                 continue
             x, y, radius = (u.x - left) / cell, (top - u.y) / cell, ts[u.kind].radius / cell
-            if not (-radius < x < size + radius and -radius < y < size + radius):
+            if not (-radius < x < size + radius and -radius < y < size + radius) or not is_visible(g, us, ts, i):
                 continue
             for p in range(planes.shape[0]):
                 plane = planes[p]
@@ -203,7 +344,7 @@ def fill_screen(g: Any, us: Any, ts: Any, planes: Any, screen: Any) -> None:
 
 
 @rule
-def fill_minimap(g: Any, us: Any, ts: Any, planes: Any, minimap: Any) -> None:
+def fill_minimap(g: Any, us: Any, ts: Any, explored: Any, planes: Any, minimap: Any) -> None:
     """The planes of the minimap, [height, width, planes]: the whole map."""
     minimap[:] = 0
     size = minimap.shape[0]
@@ -211,9 +352,9 @@ def fill_minimap(g: Any, us: Any, ts: Any, planes: Any, minimap: Any) -> None:
     for p in range(planes.shape[0]):
         plane = planes[p]
         if plane == M_VISIBILITY:
-            fill_ground(g, minimap[:, :, p], 0.0, MAP_SIZE, cell, 2)
+            fill_visibility(g, minimap[:, :, p], 0.0, MAP_SIZE, cell, explored)
         elif plane in (M_PATHABLE, M_BUILDABLE):
-            fill_ground(g, minimap[:, :, p], 0.0, MAP_SIZE, cell, 1)
+            fill_open_ground(g, us, ts, minimap[:, :, p], 0.0, MAP_SIZE, cell)
         elif plane == M_HEIGHT:
             minimap[:, :, p] = TERRAIN_HEIGHT
         elif plane == M_CAMERA:
@@ -227,7 +368,7 @@ def fill_minimap(g: Any, us: Any, ts: Any, planes: Any, minimap: Any) -> None:
         owner = NEUTRAL if turn == 0 else (ENEMY if turn == 1 else OWN)
         for i in range(g.top):
             u = us[i]
-            if u.kind == 0 or u.owner != owner:
+            if u.kind == 0 or u.owner != owner or not is_visible(g, us, ts, i):
                 continue
             x, y, radius = u.x / cell, (MAP_SIZE - u.y) / cell, ts[u.kind].radius / cell
             for p in range(planes.shape[0]):
@@ -248,13 +389,16 @@ def fill_minimap(g: Any, us: Any, ts: Any, planes: Any, minimap: Any) -> None:
 @rule
 def fill_numbers(g: Any, us: Any, ts: Any, names: Any, numbers: Any) -> None:
     """The numbers asked for."""
-    army, supply = 0, 0
+    army, army_supply, workers, idle = 0, 0, 0, 0
     for i in range(g.top):
         u = us[i]
         if u.kind != 0 and u.owner == OWN:
-            supply += ts[u.kind].supply
             if is_army(u.kind):
                 army += 1
+                army_supply += ts[u.kind].supply
+            elif u.kind == SCV:
+                workers += 1
+                idle += is_idle_worker(u)
     for k in range(names.shape[0]):
         n = names[k]
         value = 0.0
@@ -264,8 +408,20 @@ def fill_numbers(g: Any, us: Any, ts: Any, names: Any, numbers: Any) -> None:
             value = g.score
         elif n == N_ARMY:
             value = army
-        elif n in (N_FOOD_ARMY, N_FOOD_USED):
-            value = supply / 2
+        elif n == N_FOOD_ARMY:
+            value = army_supply / 2
+        elif n == N_FOOD_USED:
+            value = supply_used(g, us, ts) / 2
+        elif n == N_FOOD_CAP:
+            value = supply_cap(g, us, ts) / 2
+        elif n == N_FOOD_WORKERS:
+            value = workers
+        elif n == N_IDLE_WORKERS:
+            value = idle
+        elif n == N_MINERALS:
+            value = g.minerals
+        elif n == N_VESPENE:
+            value = g.vespene
         elif n == N_SELECTED:
             value = count_selected(g, us)
         elif n == N_CAMERA_X:

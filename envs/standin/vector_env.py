@@ -20,6 +20,7 @@ from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.catalog import type_table
 from envs.standin.orders import CHOICE, COMMANDS, MODES
+from envs.standin.scenarios import SCENARIOS
 from envs.standin.world import GAME, PLAYING, TIME_UP, UNIT
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import interface_for, mini_game
@@ -79,11 +80,18 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self.games = np.zeros(n, GAME)
         self.units = np.zeros((n, self.map.capacity), UNIT)
         self.slots = np.full((n, face.max_units), -1, np.int32)
-        self._region = np.array(self.map.region, np.float32)
+        layout = self.map.layout()
+        self._places = np.array(layout.places, np.float32)
+        self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
+        explored = 0
+        if self.map.fog and "visibility_map" in (*face.screen_planes, *face.minimap_planes):
+            explored = int(sc.MAP_SIZE)
+        self.explored = np.zeros((n, explored, explored), np.uint8)
         self._all = np.arange(n)
         self._choices = np.zeros((n, CHOICE), np.int64)
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
+        self._no_tags = np.zeros((n, face.max_units), np.int8)
         functions = [face.function_table[name] for name in face.functions]
         self._commands = np.array([COMMANDS.index(f.command) for f in functions])
         self._modes = np.array([MODES.index(f.mode) for f in functions])
@@ -104,22 +112,25 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             "features": np.zeros((n, face.max_units, len(columns)), np.float32),
             "mask": np.zeros((n, face.max_units), np.int8),
         }
-        planes = np.zeros((n, face.screen, face.screen, len(screen)), np.int16)
+        screen_planes = np.zeros((n, face.screen, face.screen, len(screen)), np.int16)
         map_planes = np.zeros((n, face.minimap, face.minimap, len(minimap)), np.int16)
         values = np.zeros((n, len(numbers)), np.float32)
         function_mask = np.zeros((n, len(functions)), np.int8)
+        own_mask, target_mask = (np.zeros((n, face.max_units), np.int8) for _ in range(2))
         self._show = (
             np.array(columns, np.int64), units["features"], units["mask"], self.slots,
-            np.array(screen, np.int64), planes,
+            np.array(screen, np.int64), screen_planes,
             np.array(minimap, np.int64), map_planes,
             np.array(numbers, np.int64), values,
-            self._commands, function_mask,
+            self._commands, function_mask, own_mask, target_mask,
         )  # fmt: skip
         observation: Observation = {ACTION_MASK: {"function": function_mask}}
+        if face.style == "raw":
+            observation[ACTION_MASK] |= {"unit_tags": own_mask, "target_unit_tag": target_mask}
         if columns:
             observation["units"] = units
         if screen:
-            observation["screen"] = planes
+            observation["screen"] = screen_planes
         if minimap:
             observation["minimap"] = map_planes
         if numbers:
@@ -128,9 +139,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
 
     def _observe(self, which: npt.NDArray[np.int64]) -> None:
         raw = self.interface.style == "raw"
-        self._split(game.observe, lambda lo, hi: (self.games, self.units, self._types, which[lo:hi], raw, *self._show))(
-            len(which)
-        )
+        self._split(
+            game.observe,
+            lambda lo, hi: (self.games, self.units, self._types, which[lo:hi], raw, self.explored, *self._show),
+        )(len(which))
 
     def _split(self, kernel: Any, arguments: Any) -> Any:
         """Call a kernel for all of n things at once, or for a share of them on each thread."""
@@ -173,8 +185,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         return self._observation, {}
 
     def _start(self, which: npt.NDArray[np.int64]) -> None:
-        number = game.SCENARIOS.index(self.scenario)
-        game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._region)
+        number = SCENARIOS.index(self.scenario)
+        game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._places, self._resources)
 
     def step(
         self, actions: dict[str, npt.NDArray[Any]]
@@ -182,15 +194,20 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         """Carry out one choice a game and run ``step_mul`` game loops."""
         function = np.asarray(actions["function"])
         choices, face = self._choices, self.interface
+        raw = face.style == "raw"
         choices[:, 0] = self._commands[function]
         choices[:, 1] = self._modes[function]
+        tags = self._no_tags
         for name, column in self._argument_columns.items():
-            choices[:, column] = actions[name]
+            if name == "unit_tags":
+                tags = np.ascontiguousarray(actions[name], np.int8)
+            else:
+                choices[:, column] = actions[name]
         self._split(
             game.step,
             lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, choices, face.screen, face.minimap,
-                self._rewards, self._refused,
+                self.games, self.units, self._types, lo, hi, self.step_mul, choices, tags, self.slots,
+                face.screen, face.minimap, raw, self._places, self._rewards, self._refused,
             ),
         )(self.num_envs)  # fmt: skip
         status = self.games["status"]
@@ -224,7 +241,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
 
     def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
         """Everything that the games' further course depends on, as plain bytes."""
-        return {name: _bytes(getattr(self, name)).copy() for name in ("games", "units")}
+        return {name: _bytes(getattr(self, name)).copy() for name in ("games", "units", "explored")}
 
     def load_state(self, state: dict[str, npt.NDArray[np.uint8]]) -> Observation:
         """Put back what :meth:`save_state` gave, and say what is observed then."""

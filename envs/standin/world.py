@@ -1,8 +1,9 @@
-"""The state of a game, and the rules of space: random numbers, appearing, disappearing, moving.
+"""The state of a game: its records, its random numbers, units that appear and disappear.
 
 A batch of games is two arrays of records, ``games[B]`` of :data:`GAME` and ``units[B, U]`` of :data:`UNIT`. Rules get
 one game ``g``, its units ``us`` (slots; a slot whose ``kind`` is 0 is free) and the table of unit types ``ts``.
-Slots from ``g.top`` on are free. World coordinates: x to the right, y up.
+Slots from ``g.top`` on are free. A reference to a unit is its slot and its tag, since a slot can be used again.
+World coordinates: x to the right, y up. Times are in game loops.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin.catalog import BEACON, MARINE, STRUCTURE
+from envs.standin.catalog import (
+    BANELING,
+    BEACON,
+    MARINE,
+    ROACH,
+    SCV,
+    SHARD,
+    STRUCTURE,
+    ZERGLING,
+)
 from envs.standin.compiled import rule
 
 NEUTRAL, OWN, ENEMY = 0, 1, 2
@@ -20,10 +30,22 @@ NEUTRAL, OWN, ENEMY = 0, 1, 2
 QUEUE = 8
 """Orders that can wait behind the one being carried out."""
 
-# Orders
-IDLE, MOVE, FOLLOW, ATTACK_MOVE, ATTACK, PATROL, HOLD, GATHER, RETURN, BUILD = range(10)
+PRODUCTION = 5
+"""Units that a building can have in production."""
 
-PLAYING, ENDED, TIME_UP = range(3)
+MISSILES = 16
+"""Missiles that can be in the air."""
+
+# Orders. Building kind k is ordered by BUILD + k.
+IDLE, MOVE, FOLLOW, ATTACK_MOVE, ATTACK, PATROL, HOLD, GATHER, RETURN = range(9)
+BUILD = 16
+
+# What a worker is doing about its GATHER or RETURN order.
+GOING, MINING, DROPPING = range(3)
+
+NO_CARGO, MINERALS, VESPENE = range(3)
+
+PLAYING, LOST, TIME_UP = range(3)
 
 UNIT = np.dtype(
     [
@@ -36,6 +58,7 @@ UNIT = np.dtype(
         ("y", "f4"),
         ("facing", "f4"),  # radians, counter-clockwise from the right
         ("speed", "f4"),
+        ("moving", "i4"),  # went somewhere in this loop
         ("hp", "f4"),
         # the order being carried out
         ("order", "i4"),
@@ -43,7 +66,42 @@ UNIT = np.dtype(
         ("order_y", "f4"),
         ("order_slot", "i4"),
         ("order_tag", "i4"),
-        # those waiting
+        # the way there: where it ends, the next corner on it, and for which obstacles it was found
+        ("way_x", "f4"),
+        ("way_y", "f4"),
+        ("corner_x", "f4"),
+        ("corner_y", "f4"),
+        ("way_version", "i4"),
+        # fighting
+        ("target", "i4"),
+        ("target_tag", "i4"),
+        ("cooldown", "f4"),
+        ("windup", "f4"),  # until the shot leaves; 0: not shooting
+        ("called", "i4"),  # game loop of the last call for help
+        ("from_x", "f4"),  # where a patrol turns back to
+        ("from_y", "f4"),
+        # harvesting: phase, time left in it, what is carried
+        ("phase", "i4"),
+        ("timer", "f4"),
+        ("cargo", "i4"),
+        ("cargo_amount", "i4"),
+        ("source", "i4"),  # the resource to come back to
+        ("source_tag", "i4"),
+        # resources
+        ("contents", "f4"),
+        ("worker", "i4"),  # who is at work on it
+        ("worker_tag", "i4"),
+        # buildings: time left in construction, production, rally
+        ("build_left", "f4"),
+        ("producing", "i4"),
+        ("product", "i4", (PRODUCTION,)),
+        ("product_left", "f4"),  # of the first; -1: not begun
+        ("rally", "i4"),  # 0 none, 1 a place, 2 a unit
+        ("rally_x", "f4"),
+        ("rally_y", "f4"),
+        ("rally_slot", "i4"),
+        ("rally_tag", "i4"),
+        # the orders waiting
         ("queued", "i4"),
         ("queue", "i4", (QUEUE,)),
         ("queue_x", "f4", (QUEUE,)),
@@ -72,6 +130,24 @@ GAME = np.dtype(
         ("bottom", "f4"),
         ("right", "f4"),
         ("top_y", "f4"),
+        ("fog", "i4"),
+        ("camera_free", "i4"),
+        ("enemies", "i4"),  # how many there are
+        ("dying", "i4"),  # some unit's hit points have run out
+        ("crowded", "i4"),  # some unit moved or was pushed
+        ("obstacles", "i4"),  # version of the obstacles' layout; 0: there are none
+        ("minerals", "i4"),
+        ("vespene", "i4"),
+        ("collected_minerals", "i4"),
+        ("collected_vespene", "i4"),
+        ("last_idle", "i4"),  # the tag of the worker that select_idle_worker chose last
+        ("missiles", "i4"),
+        ("missile_left", "f4", (MISSILES,)),
+        ("missile_damage", "f4", (MISSILES,)),
+        ("missile_slot", "i4", (MISSILES,)),
+        ("missile_tag", "i4", (MISSILES,)),
+        ("missile_from", "i4", (MISSILES,)),
+        ("missile_from_tag", "i4", (MISSILES,)),
     ],
     align=True,
 )
@@ -130,9 +206,32 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.y = y
     u.facing = 1.25 * math.pi
     u.speed = 0.0
+    u.moving = 0
     u.hp = ts[kind].hp
     u.order = IDLE
+    u.order_x = -1.0
+    u.order_y = -1.0
+    u.order_slot = -1
     u.queued = 0
+    u.way_version = -1
+    u.target = -1
+    u.cooldown = 0.0
+    u.windup = 0.0
+    u.called = -1000
+    u.phase = GOING
+    u.timer = 0.0
+    u.cargo = NO_CARGO
+    u.cargo_amount = 0
+    u.source = -1
+    u.contents = ts[kind].contents
+    u.worker = -1
+    u.build_left = 0.0
+    u.producing = 0
+    u.product_left = -1.0
+    u.rally = 0
+    if owner == ENEMY:
+        g.enemies += 1
+    g.crowded = 1
     g.top = max(g.top, slot + 1)
     return slot
 
@@ -140,6 +239,8 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
 @rule
 def remove(g: Any, us: Any, slot: int) -> None:
     """Free a slot."""
+    if us[slot].owner == ENEMY:
+        g.enemies -= 1
     us[slot].kind = 0
     us[slot].selected = 0
     while g.top > 0 and us[g.top - 1].kind == 0:
@@ -149,7 +250,13 @@ def remove(g: Any, us: Any, slot: int) -> None:
 @rule
 def is_army(kind: int) -> bool:
     """Does ``select_army`` take such a unit?"""
-    return kind == MARINE
+    return kind in (MARINE, ZERGLING, BANELING, ROACH)
+
+
+@rule
+def is_mobile(kind: int) -> bool:
+    """Can it move?"""
+    return kind in (MARINE, SCV, ZERGLING, BANELING, ROACH)
 
 
 @rule
@@ -161,7 +268,22 @@ def is_structure(ts: Any, kind: int) -> bool:
 @rule
 def is_target(kind: int) -> bool:
     """Can a command be aimed at such a unit?"""
-    return kind not in (0, BEACON)
+    return kind not in (0, BEACON, SHARD)
+
+
+@rule
+def is_visible(g: Any, us: Any, ts: Any, slot: int) -> bool:
+    """Does the player see the unit? Where there is fog: in the sight of one of the player's own."""
+    u = us[slot]
+    if g.fog == 0 or u.owner == OWN:
+        return True
+    for i in range(g.top):
+        v = us[i]
+        if v.kind != 0 and v.owner == OWN:
+            dx, dy, sight = u.x - v.x, u.y - v.y, ts[v.kind].sight
+            if dx * dx + dy * dy <= sight * sight:
+                return True
+    return False
 
 
 @rule
@@ -173,6 +295,9 @@ def present(us: Any, slot: int, tag: int) -> bool:
 @rule
 def next_order(u: Any) -> None:
     """Drop the order being carried out and take up the next in the queue."""
+    u.target = -1
+    u.phase = GOING
+    u.way_version = -1
     if u.queued == 0:
         u.order = IDLE
         return
@@ -188,28 +313,3 @@ def next_order(u: Any) -> None:
         u.queue_y[i] = u.queue_y[i + 1]
         u.queue_slot[i] = u.queue_slot[i + 1]
         u.queue_tag[i] = u.queue_tag[i + 1]
-
-
-@rule
-def move_towards(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
-    """Go one loop's way straight towards a point, inside the playable rectangle; True once there."""
-    t = ts[u.kind]
-    radius = t.radius
-    x = min(max(x, g.left + radius), g.right - radius)
-    y = min(max(y, g.bottom + radius), g.top_y - radius)
-    dx, dy = x - u.x, y - u.y
-    left = math.sqrt(dx * dx + dy * dy)
-    if left < 1e-6:
-        return True
-    u.facing = math.atan2(dy, dx)
-    if t.acceleration > 0.0:
-        u.speed = min(u.speed + t.acceleration, t.speed)
-    else:
-        u.speed = t.speed
-    if left <= u.speed:
-        u.x = x
-        u.y = y
-        return True
-    u.x += dx / left * u.speed
-    u.y += dy / left * u.speed
-    return False

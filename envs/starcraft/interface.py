@@ -31,6 +31,9 @@ from envs.spaces import ACTION_MASK, Feature, Functions, Numbers, Place, Planes,
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
 
+BELOW_CENTER = 3.0
+"""How far below the center of the playable rectangle the screen is centered (the maps' ``CameraPan``)."""
+
 MAP_SIZE = 64.0
 """World units that a mini-game's map, and so its minimap, is wide and high (the maps' ``t3Terrain.xml``)."""
 

@@ -1,13 +1,24 @@
-"""The mini-games: what each map is, its limit, and the interface that suits it."""
+"""The mini-games: what each map is, its limit, its layout, and the interface that suits it.
+
+Layouts are read from the map archives that ship in the ``pysc2_evolved`` package, where that is installed; where it is
+not, the same numbers, written down here, take their place. A test holds that they agree.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib.util
+import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from envs.starcraft.interface import Interface, InterfaceError
+
+Rect = tuple[float, float, float, float]
 
 
 class UnknownMap(ValueError):
@@ -15,22 +26,183 @@ class UnknownMap(ValueError):
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where things are on a map, in world units.
+
+    ``places`` are rows of four numbers. Row 0 is the playable rectangle (left, bottom, right, top); what the others are
+    says the map's entry in :data:`MAPS`. ``resources`` are rows (0 mineral field or 1 geyser, x, y).
+    """
+
+    loops: int
+    places: tuple[Rect, ...]
+    resources: tuple[tuple[float, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class MiniGame:
     """One mini-game map.
 
-    ``loops``: the map script's time limit, in game loops. ``region``: the playable rectangle (left, bottom, right,
-    top), in world units. ``capacity``: units that the stand-in has room for. ``interface``: the options of
-    :class:`Interface` that suit the map where they differ from its defaults.
+    ``loops``: the time limit of the map's script, in game loops. ``capacity``: units that the stand-in has room for.
+    ``interface``: the options of :class:`Interface` that suit the map where they differ from its defaults.
     """
 
     name: str
-    loops: int
-    region: tuple[float, float, float, float]
+    written: Layout
     capacity: int
+    fog: bool = False
     interface: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def loops(self) -> int:
+        """The time limit, in game loops."""
+        return self.written.loops
 
-MAPS: Mapping[str, MiniGame] = {m.name: m for m in (MiniGame("MoveToBeacon", 1920, (22, 20, 44, 36), 2),)}
+    def layout(self) -> Layout:
+        """The map's layout: from its archive if that is installed, else as written down here."""
+        path = archive(self.name)
+        return self.written if path is None else read_layout(self.name, path)
+
+
+COMMAND_CENTER = (29.5, 28.5)
+"""Where the command center stands. The scripts ask for (29.8251, 28.0083); a 5 x 5 footprint fits the grid here. Whether
+the game snaps it so is not settled by any source at hand."""
+
+_ARENA: Rect = (22.0, 20.0, 44.0, 36.0)
+_BASE: Rect = (19.9362, 18.998, 45.936, 36.998)
+_SIDES: tuple[Rect, Rect] = ((23.9748, 25.0637, 27.9787, 31.0483), (38.0207, 25.0427, 42.0351, 31.0773))
+_CENTER: Rect = (*COMMAND_CENTER, 0.0, 0.0)
+_ASKED: Rect = (29.8251, 28.0083, 0.0, 0.0)
+_LEFT_MINERALS = (
+    (23.0, 26.5), (23.0, 28.5), (24.0, 29.5), (25.0, 22.5), (25.0, 32.5), (24.0, 23.5), (24.0, 31.5), (24.0, 25.5),
+)  # fmt: skip
+_GEYSERS = ((26.5, 20.5), (26.5, 34.5), (39.5, 20.5), (39.5, 34.5))
+
+_FIGHT: Mapping[str, Any] = {
+    "unit_features": (
+        "unit_type", "alliance", "x", "y", "health_ratio", "selected", "weapon_cooldown", "order",
+    ),
+    "screen_planes": ("player_relative", "selected", "unit_hit_points_ratio", "unit_density"),
+    "functions": ("no_op", "select_army", "select_point", "select_rect", "Move_screen", "Attack_screen"),
+}  # fmt: skip
+_ECONOMY: Mapping[str, Any] = {
+    "unit_features": (
+        "unit_type", "alliance", "x", "y", "health_ratio", "selected", "order", "carrying", "build_progress",
+        "contents", "assigned_harvesters", "queue",
+    ),
+    "screen": 32,
+    "screen_planes": ("player_relative", "unit_type", "selected", "buildable"),
+    "numbers": (
+        "game_loop", "minerals", "vespene", "food_used", "food_cap", "food_workers", "idle_worker_count", "army_count",
+        "selected_count",
+    ),
+}  # fmt: skip
+
+MAPS: Mapping[str, MiniGame] = {
+    m.name: m
+    for m in (
+        # 1: where the beacon appears; 2: the disc (x, y, radius) where it does not; 3: the radius to come within.
+        MiniGame(
+            "MoveToBeacon",
+            Layout(1920, (_ARENA, (23.5002, 21.5002, 42.5, 34.5), (33, 28, 4, 0), (1.25, 0, 0, 0))),
+            capacity=2,
+        ),
+        # 1: where shards appear.
+        MiniGame(
+            "CollectMineralShards",
+            Layout(1920, (_ARENA, (23.0002, 21.0, 43.0, 35.0))),
+            capacity=22,
+            interface={
+                "max_units": 22,
+                "unit_features": ("unit_type", "alliance", "x", "y", "selected", "order"),
+                "functions": ("no_op", "select_army", "select_point", "select_rect", "Move_screen"),
+            },
+        ),
+        # 1, 2: the sides, left and right.
+        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 32, **_FIGHT}),
+        MiniGame(
+            "DefeatZerglingsAndBanelings",
+            Layout(1920, (_ARENA, *_SIDES)),
+            capacity=72,
+            interface={"max_units": 32, **_FIGHT},
+        ),
+        # 1: where zerglings appear, but for 2: the disc (x, y, radius); 3: the ring (x, y, inner, outer) of the second.
+        MiniGame(
+            "FindAndDefeatZerglings",
+            Layout(2880, ((10.0, 12.0, 54.0, 44.0), (11, 13, 53, 43), (32, 28, 10.5, 0), (32, 28, 7.5, 9.5))),
+            capacity=28,
+            fog=True,
+            interface={
+                **_FIGHT,
+                "max_units": 16,
+                "minimap_planes": ("visibility_map", "player_relative", "camera"),
+                "numbers": ("game_loop", "army_count", "selected_count", "camera_x", "camera_y"),
+                "functions": (
+                    "no_op",
+                    "move_camera",
+                    "select_army",
+                    "select_point",
+                    "select_rect",
+                    "Attack_screen",
+                    "Move_screen",
+                    "Attack_minimap",
+                    "Move_minimap",
+                ),
+            },
+        ),  # fmt: skip
+        # 1: the command center; 2: the point that the workers are placed around.
+        MiniGame(
+            "CollectMineralsAndGas",
+            Layout(
+                6720,
+                (_BASE, _CENTER, _ASKED),
+                tuple((0.0, x, y) for x, y in _LEFT_MINERALS)
+                + tuple((0.0, 66 - x, y) for x, y in _LEFT_MINERALS)
+                + tuple((1.0, x, y) for x, y in _GEYSERS),
+            ),
+            capacity=160,
+            interface={
+                **_ECONOMY,
+                "max_units": 64,
+                "functions": (
+                    "no_op",
+                    "select_point",
+                    "select_rect",
+                    "select_idle_worker",
+                    "Harvest_Gather_screen",
+                    "Harvest_Return_quick",
+                    "Train_SCV_quick",
+                    "Build_SupplyDepot_screen",
+                    "Build_Refinery_screen",
+                    "Build_CommandCenter_screen",
+                    "Rally_Workers_screen",
+                ),
+                "arguments": ("select_worker",),
+            },
+        ),  # fmt: skip
+        MiniGame(
+            "BuildMarines",
+            Layout(14400, (_BASE, _CENTER, _ASKED), tuple((0.0, x, y) for x, y in _LEFT_MINERALS)),
+            capacity=256,
+            interface={
+                **_ECONOMY,
+                "max_units": 64,
+                "functions": (
+                    "no_op",
+                    "select_point",
+                    "select_rect",
+                    "select_idle_worker",
+                    "Harvest_Gather_screen",
+                    "Train_SCV_quick",
+                    "Build_SupplyDepot_screen",
+                    "Build_Barracks_screen",
+                    "Train_Marine_quick",
+                    "Rally_Workers_screen",
+                ),
+                "arguments": ("select_worker", "select_point_act"),
+            },
+        ),  # fmt: skip
+    )
+}
 
 
 def mini_game(name: str) -> MiniGame:
@@ -51,3 +223,77 @@ def interface_for(name: str, **options: Any) -> Interface:
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
     return Interface(**{**mini_game(name).interface, **options})
+
+
+def archive(name: str) -> Path | None:
+    """The map's archive in the installed ``pysc2_evolved`` package, or None. Imports neither it nor anything else."""
+    if importlib.util.find_spec("mpyq") is None:
+        return None
+    spec = importlib.util.find_spec("pysc2_evolved")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / "maps" / "mini_games" / f"{name}.SC2Map"
+    return path if path.is_file() else None
+
+
+@lru_cache(maxsize=16)
+def read_layout(name: str, path: Path) -> Layout:
+    """A map's layout, read from its archive: the script's timer, ``Regions`` and ``Objects``."""
+    import mpyq
+
+    files = mpyq.MPQArchive(str(path))
+    script, regions, objects = (
+        files.read_file(part).decode("utf-8-sig") for part in ("MapScript.galaxy", "Regions", "Objects")
+    )
+    timer = re.search(r"TimerStart\(gv_episodeCountdownTimer, ([\w.]+), false, c_timeGame\)", script)
+    if timer and not timer[1][0].isdigit():
+        timer = re.search(rf"\b{timer[1]} = ([0-9.]+);", script)
+    if timer is None:
+        raise ValueError(f"{path}: its script starts no episode timer")
+    shapes = _shapes(regions)
+    units = [
+        (node.get("UnitType"), *_numbers(node.get("Position", ""))[:2])
+        for node in ElementTree.fromstring(objects).iter("ObjectUnit")
+    ]
+    kinds = {"MineralField": 0.0, "VespeneGeyser": 1.0}
+    resources = tuple((kinds[kind], x, y) for kind, x, y in units if kind in kinds)
+    return Layout(round(float(timer[1]) * 16), _places(name, shapes, objects), _in_order(resources, name))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _shapes(regions: str) -> dict[int, list[tuple[float, ...]]]:
+    """Region number -> its shapes in order: a rectangle's four numbers, or a disc's center and radius."""
+    found: dict[int, list[tuple[float, ...]]] = {}
+    for region in ElementTree.fromstring(regions).iter("region"):
+        shapes = found.setdefault(int(region.get("id", "0")), [])
+        for shape in region.iter("shape"):
+            parts = {part.tag: _numbers(part.get("value") or "0") for part in shape}
+            shapes.append(parts["quad"] if "quad" in parts else parts["center"] + parts["radius"])
+    return found
+
+
+def _places(name: str, shapes: dict[int, list[tuple[float, ...]]], objects: str) -> tuple[Rect, ...]:
+    rows: list[tuple[float, ...]] = [shapes[1][0]]
+    if name == "MoveToBeacon":
+        rows += [*shapes[3], shapes[2][0][2:]]
+    elif name == "CollectMineralShards":
+        rows += shapes[3]
+    elif name in ("DefeatRoaches", "DefeatZerglingsAndBanelings"):
+        rows += [shapes[4][0], shapes[5][0]]
+    elif name == "FindAndDefeatZerglings":
+        outer, inner = shapes[4]
+        rows += [*shapes[3], (*inner, outer[2])]
+    else:
+        points = ElementTree.fromstring(objects).iter("ObjectPoint")
+        asked = next(_numbers(p.get("Position", "")) for p in points if p.get("Name") == "Command Center")
+        rows += [COMMAND_CENTER, asked[:2]]
+    return tuple((*row, 0.0, 0.0, 0.0)[:4] for row in rows)  # type: ignore[misc]
+
+
+def _in_order(resources: tuple[tuple[float, float, float], ...], name: str) -> tuple[tuple[float, float, float], ...]:
+    """In the order in which they are written down: it decides ties, so it must not depend on what is installed."""
+    written = [tuple(row) for row in MAPS[name].written.resources]
+    return tuple(sorted(resources, key=lambda row: written.index(row) if row in written else len(written)))

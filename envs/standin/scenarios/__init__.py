@@ -1,1 +1,20 @@
-"""The mini-games' own rules, one map a file, each as the map's script reads."""
+"""The mini-games' own rules, each as the map's script reads."""
+
+SCENARIOS = (
+    "MoveToBeacon",
+    "CollectMineralShards",
+    "DefeatRoaches",
+    "DefeatZerglingsAndBanelings",
+    "FindAndDefeatZerglings",
+    "CollectMineralsAndGas",
+    "BuildMarines",
+)
+(
+    MOVE_TO_BEACON,
+    COLLECT_MINERAL_SHARDS,
+    DEFEAT_ROACHES,
+    DEFEAT_SWARM,
+    FIND_ZERGLINGS,
+    COLLECT_MINERALS_AND_GAS,
+    BUILD_MARINES,
+) = range(len(SCENARIOS))

@@ -1,0 +1,270 @@
+"""Moving: straight on, around obstacles, and out of each other's way.
+
+The maps are flat, so obstacles are the footprints of buildings and resources. A unit whose straight way is clear takes
+it; otherwise a path is searched on the grid of map cells and followed corner by corner. Units are discs that push each
+other apart: one that fights or holds its position stands, the others give way. Harvesting workers pass through units,
+as in the game.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any
+
+import numpy as np
+
+from envs.standin.compiled import rule
+from envs.standin.world import BUILD, GATHER, HOLD, IDLE, MOVE, RETURN, is_mobile, next_order
+from envs.starcraft.interface import MAP_SIZE
+
+_CELLS = int(MAP_SIZE)
+
+
+@rule
+def advance(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
+    """Go one loop's way straight towards a point, inside the playable rectangle; True once there."""
+    t = ts[u.kind]
+    x = min(max(x, g.left + t.radius), g.right - t.radius)
+    y = min(max(y, g.bottom + t.radius), g.top_y - t.radius)
+    dx, dy = x - u.x, y - u.y
+    left = math.sqrt(dx * dx + dy * dy)
+    if left < 1e-4:
+        return True
+    u.facing = math.atan2(dy, dx)
+    u.moving = 1
+    g.crowded = 1
+    if t.acceleration > 0.0:
+        u.speed = min(u.speed + t.acceleration, t.speed)
+    else:
+        u.speed = t.speed
+    if left <= u.speed:
+        u.x = x
+        u.y = y
+        return True
+    u.x += dx / left * u.speed
+    u.y += dy / left * u.speed
+    return False
+
+
+@rule
+def go(g: Any, us: Any, ts: Any, u: Any, x: float, y: float) -> bool:
+    """Go one loop's way towards a point, around obstacles; True once there."""
+    if g.obstacles == 0:
+        return advance(g, u, ts, x, y)
+    if u.way_version != g.obstacles or abs(u.way_x - x) + abs(u.way_y - y) > 0.5:
+        find_way(g, us, ts, u, x, y)
+    if abs(u.corner_x - x) + abs(u.corner_y - y) <= 0.5:
+        return advance(g, u, ts, x, y)
+    if advance(g, u, ts, u.corner_x, u.corner_y):
+        find_way(g, us, ts, u, x, y)
+    return False
+
+
+@rule
+def find_way(g: Any, us: Any, ts: Any, u: Any, x: float, y: float) -> None:
+    """Set the unit's next corner: the point itself, or the farthest point of a path that can be walked to straight."""
+    u.way_x = x
+    u.way_y = y
+    u.corner_x = x
+    u.corner_y = y
+    u.way_version = g.obstacles
+    if not is_clear(g, us, ts, u.x, u.y, x, y, ts[u.kind].radius):
+        path = search(g, us, ts, u.x, u.y, x, y)
+        for k in range(path.shape[0]):
+            if k > 0 and not is_clear(g, us, ts, u.x, u.y, path[k, 0], path[k, 1], ts[u.kind].radius):
+                break
+            u.corner_x = path[k, 0]
+            u.corner_y = path[k, 1]
+
+
+@rule
+def is_clear(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float, radius: float) -> bool:
+    """Can a disc go straight from one point to the other? Obstacles that hold either point do not count: a worker
+    stands at its mineral, and a command may be aimed into a building."""
+    for i in range(g.top):
+        o = us[i]
+        t = ts[o.kind]
+        if t.footprint_w == 0 or o.kind == 0:
+            continue
+        half_w, half_h = 0.5 * t.footprint_w + 0.7 * radius, 0.5 * t.footprint_h + 0.7 * radius
+        ax, ay, bx, by = x0 - o.x, y0 - o.y, x1 - o.x, y1 - o.y
+        if (abs(ax) <= half_w and abs(ay) <= half_h) or (abs(bx) <= half_w and abs(by) <= half_h):
+            continue
+        # the part of the segment inside the slab of each axis
+        low, high = 0.0, 1.0
+        dx, dy = bx - ax, by - ay
+        if abs(dx) < 1e-9:
+            if abs(ax) > half_w:
+                continue
+        else:
+            p, q = (-half_w - ax) / dx, (half_w - ax) / dx
+            low, high = max(low, min(p, q)), min(high, max(p, q))
+        if abs(dy) < 1e-9:
+            if abs(ay) > half_h:
+                continue
+        else:
+            p, q = (-half_h - ay) / dy, (half_h - ay) / dy
+            low, high = max(low, min(p, q)), min(high, max(p, q))
+        if low < high:
+            return False
+    return True
+
+
+@rule
+def block_cells(g: Any, us: Any, ts: Any) -> Any:
+    """The map's cells, 1 where an obstacle or the end of the playable rectangle is."""
+    blocked = np.ones((_CELLS, _CELLS), np.uint8)
+    blocked[math.ceil(g.bottom) : math.floor(g.top_y), math.ceil(g.left) : math.floor(g.right)] = 0
+    for i in range(g.top):
+        o = us[i]
+        t = ts[o.kind]
+        if o.kind != 0 and t.footprint_w > 0:
+            left, bottom = round(o.x - 0.5 * t.footprint_w), round(o.y - 0.5 * t.footprint_h)
+            blocked[max(0, bottom) : bottom + t.footprint_h, max(0, left) : left + t.footprint_w] = 1
+    return blocked
+
+
+@rule
+def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float) -> Any:
+    """A* over the map's cells, eight neighbors, no cut corners: the centers of the cells after the first, [n, 2].
+
+    The goal, and the start, count as free. If there is no way, the path leads to the cell nearest to the goal.
+    """
+    blocked = block_cells(g, us, ts)
+    start = int(y0) * _CELLS + int(x0)
+    goal = int(y1) * _CELLS + int(x1)
+    cost = np.full(_CELLS * _CELLS, np.inf, np.float32)
+    parent = np.full(_CELLS * _CELLS, -1, np.int32)
+    cost[start] = 0.0
+    best, best_distance = start, np.inf
+    heap = [(0.0, start)]
+    while len(heap) > 0:
+        _, at = heapq.heappop(heap)
+        row, column = at // _CELLS, at % _CELLS
+        if blocked[row, column] == 2:
+            continue
+        blocked[row, column] = 2
+        to_goal = math.sqrt((column + 0.5 - x1) ** 2 + (row + 0.5 - y1) ** 2)
+        if to_goal < best_distance:
+            best, best_distance = at, to_goal
+        if at == goal:
+            break
+        for k in range(9):
+            dr, dc = k // 3 - 1, k % 3 - 1
+            r, c = row + dr, column + dc
+            if r < 0 or r >= _CELLS or c < 0 or c >= _CELLS or blocked[r, c] == 2:
+                continue
+            to = r * _CELLS + c
+            if blocked[r, c] == 1 and to != goal:
+                continue
+            if dr != 0 and dc != 0 and (blocked[row, c] == 1 or blocked[r, column] == 1):
+                continue
+            new = cost[at] + math.sqrt(float(dr * dr + dc * dc))
+            if new < cost[to]:
+                cost[to] = new
+                parent[to] = at
+                heapq.heappush(heap, (new + math.sqrt((c + 0.5 - x1) ** 2 + (r + 0.5 - y1) ** 2), to))
+    n = 0
+    at = best
+    while parent[at] >= 0:
+        n += 1
+        at = parent[at]
+    path = np.zeros((n, 2), np.float32)
+    at = best
+    for k in range(n - 1, -1, -1):
+        path[k, 0] = at % _CELLS + 0.5
+        path[k, 1] = at // _CELLS + 0.5
+        at = parent[at]
+    if n > 0 and best == goal:
+        path[n - 1, 0] = x1
+        path[n - 1, 1] = y1
+    return path
+
+
+@rule
+def passes_through(u: Any) -> bool:
+    """Does it walk through other units? Workers that harvest or build do."""
+    return u.order in (GATHER, RETURN) or u.order >= BUILD
+
+
+@rule
+def push_apart(g: Any, us: Any, ts: Any) -> None:
+    """Move overlapping units apart, and out of obstacles. Runs only after something moved."""
+    g.crowded = 0
+    for i in range(g.top):
+        a = us[i]
+        if not is_mobile(a.kind) or passes_through(a):
+            continue
+        radius_a = ts[a.kind].radius
+        for j in range(i + 1, g.top):
+            b = us[j]
+            dx, dy = b.x - a.x, b.y - a.y
+            apart = radius_a + ts[b.kind].radius
+            if abs(dx) >= apart or abs(dy) >= apart or not is_mobile(b.kind) or passes_through(b):
+                continue
+            d2 = dx * dx + dy * dy
+            if d2 < apart * apart:
+                push_pair(g, a, b, i, dx, dy, apart, d2)
+    for i in range(g.top):
+        u = us[i]
+        if is_mobile(u.kind):
+            radius = ts[u.kind].radius
+            if g.obstacles > 0 and not passes_through(u):
+                leave_obstacles(g, us, ts, u)
+            u.x = min(max(u.x, g.left + radius), g.right - radius)
+            u.y = min(max(u.y, g.bottom + radius), g.top_y - radius)
+
+
+@rule
+def push_pair(g: Any, a: Any, b: Any, i: int, dx: float, dy: float, apart: float, d2: float) -> None:
+    """Two units overlap: the one that stands its ground stays, else they share the way; enemies do not push."""
+    distance = math.sqrt(d2)
+    if distance < 1e-3:
+        angle = 2.399963 * (i + 1)
+        dx, dy = math.cos(angle), math.sin(angle)
+    else:
+        dx, dy = dx / distance, dy / distance
+    overlap = apart - distance
+    share = 0.5
+    stands_a, stands_b = a.order == HOLD or a.windup > 0.0 or a.target >= 0, b.order == HOLD or b.windup > 0.0
+    stands_b = stands_b or b.target >= 0
+    if a.owner != b.owner or stands_a or stands_b:
+        if a.moving == 0 and b.moving == 1:
+            share = 0.0
+        elif a.moving == 1 and b.moving == 0:
+            share = 1.0
+    a.x -= dx * overlap * share
+    a.y -= dy * overlap * share
+    b.x += dx * overlap * (1.0 - share)
+    b.y += dy * overlap * (1.0 - share)
+    if overlap > 0.01:
+        g.crowded = 1
+    if a.owner == b.owner:
+        arrive_together(a, b)
+        arrive_together(b, a)
+
+
+@rule
+def arrive_together(a: Any, b: Any) -> None:
+    """A unit that bumps into one that has arrived where it is going has arrived, too."""
+    if a.order == MOVE and b.order == IDLE and abs(a.order_x - b.order_x) + abs(a.order_y - b.order_y) < 0.2:
+        next_order(a)
+
+
+@rule
+def leave_obstacles(g: Any, us: Any, ts: Any, u: Any) -> None:
+    """Push a unit out of the footprints that it has got into, the short way."""
+    radius = ts[u.kind].radius
+    for i in range(g.top):
+        o = us[i]
+        t = ts[o.kind]
+        if o.kind == 0 or t.footprint_w == 0:
+            continue
+        dx, dy = u.x - o.x, u.y - o.y
+        in_x, in_y = 0.5 * t.footprint_w + radius - abs(dx), 0.5 * t.footprint_h + radius - abs(dy)
+        if in_x > 0.0 and in_y > 0.0:
+            if in_x < in_y:
+                u.x += in_x if dx >= 0.0 else -in_x
+            else:
+                u.y += in_y if dy >= 0.0 else -in_y
