@@ -331,7 +331,6 @@ def _evaluate(asked: Evaluate, console: Console) -> None:
     results = []
     for env_id in asked.env or (config.env,) if config else asked.env:
         results.append(_evaluate_one(asked, config, env_id, console))
-    console.print()
     console.print(evaluation.table(results))
     target = asked.json or (asked.run / "evaluation.json" if asked.run else None)
     if target:

@@ -17,6 +17,7 @@ from agents.errors import UserError
 from agents.learner import Learner
 from agents.rollout import Episode, Rollout
 from envs import registry
+from envs.spaces import describe
 from perceiver_policy.policy import PerceiverPolicy
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ class Training:
 def describe_spaces(env: VectorEnv) -> dict[str, str]:
     """What a checkpoint remembers of the spaces that its policy was built for."""
     return {
-        "observation_space": str(env.single_observation_space),
-        "action_space": str(env.single_action_space),
+        "observation_space": describe(env.single_observation_space),
+        "action_space": describe(env.single_action_space),
     }
 
 

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.jsonl"
 PLAIN_SECONDS = 10.0
-# What the live table shows, in this order, where a run has it.
-SHOWN = (
-    "episode/return",
-    "episode/length",
-    "loss/policy",
-    "loss/value",
-    "loss/entropy",
-    "ppo/kl",
-    "ppo/clip_fraction",
-)
+# What the live table shows, in this order, where a run has it, and what it is called there.
+SHOWN = {
+    "episode/return": "return",
+    "episode/length": "length",
+    "loss/policy": "policy loss",
+    "loss/value": "value loss",
+    "loss/entropy": "entropy",
+    "ppo/kl": "KL",
+    "ppo/clip_fraction": "clipped",
+}
 
 
 class Report:
@@ -157,11 +157,11 @@ def keep_metrics(path: Path, step: int) -> None:
 
 def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
     table = Table.grid(padding=(0, 3))
-    shown = [name for name in SHOWN if metrics.get(name) is not None]
+    shown = {SHOWN[name]: value for name in SHOWN if (value := metrics.get(name)) is not None}
     for _ in shown:
         table.add_column(justify="right")
-    table.add_row(*(f"[dim]{name.partition('/')[2].replace('_', ' ')}" for name in shown))
-    table.add_row(*(f"{metrics[name]:.4g}" for name in shown))
+    table.add_row(*(f"[dim]{label}" for label in shown))
+    table.add_row(*(f"{value:.4g}" for value in shown.values()))
     return table
 
 

@@ -151,11 +151,13 @@ class Rollout:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
+        """Go on exactly where :meth:`state_dict` was taken; environments that could not be saved start anew."""
+        self.generator.set_state(state["generator"])
+        if not state["environments"]:
+            return
         self.env.load_state(state["environments"])  # type: ignore[attr-defined]
         self.current, self.is_first, self.memory = state["current"], state["is_first"], state["memory"]
         self.totals, self.lengths = state["totals"], state["lengths"]
-        self.generator.set_state(state["generator"])
 
 
 def as_tensor(x: np.ndarray) -> Tensor:

@@ -160,6 +160,35 @@ def _int8(mask: Any) -> Any:
     return None if mask is None else np.asarray(mask, np.int8)
 
 
+def describe(space: spaces.Space[Any]) -> str:
+    """A space in one line: all that decides how a policy for it is built, and no bound of every cell of a map."""
+    if isinstance(space, Functions):
+        calls = ", ".join(f"{name}({', '.join(taken)})" for name, taken in space.functions.items())
+        arguments = ", ".join(f"{name}: {describe(space[name])}" for name in space.arguments)
+        return f"Functions[{calls}; {arguments}]"
+    if isinstance(space, Units):
+        return f"Units[{space.capacity}: {_columns(space.columns)}]"
+    if isinstance(space, Numbers):
+        return f"Numbers[{_columns(space.columns)}]"
+    if isinstance(space, Planes):
+        return f"Planes[{space.height} x {space.width}: {_columns(space.planes)}]"
+    if isinstance(space, Place):
+        return f"Place[{space.height} x {space.width} of {space.of}]"
+    if isinstance(space, Pointer | Pointers):
+        return f"{type(space).__name__}[{space.n} of {space.of}]"
+    if isinstance(space, spaces.Dict):
+        return "{" + ", ".join(f"{key}: {describe(part)}" for key, part in space.items()) + "}"
+    if isinstance(space, spaces.Tuple):
+        return "(" + ", ".join(map(describe, space)) + ")"
+    if isinstance(space, spaces.Box) and np.size(space.low) > 16 and not (np.ptp(space.low) == np.ptp(space.high) == 0):
+        return f"Box[{' x '.join(map(str, space.shape))} of {space.dtype}]"
+    return " ".join(str(space).split())
+
+
+def _columns(features: Sequence[Feature]) -> str:
+    return ", ".join(f"{f.name} ({f.kind} {f.scale:g})" for f in features)
+
+
 def at(value: Any, path: str) -> Any:
     """What lies under ``path`` ("/"-joined keys or tuple positions) in a nest of dicts and tuples, or of spaces."""
     for key in path.split("/") if path else ():

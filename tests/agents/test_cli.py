@@ -38,6 +38,14 @@ class Broken(gymnasium.Env):
         self.steps += 1
         return np.zeros(2, np.float32), float('nan') if self.steps > 40 else 1.0, False, False, {}
 
+class Unsaved(Broken):
+    '''It cannot be pickled.'''
+    def __init__(self):
+        self.change = lambda reward: 1.0
+    def step(self, action):
+        observation, reward, *ends = super().step(action)
+        return observation, self.change(reward), *ends
+
 class Odd(Broken):
     '''A space that no policy reads.'''
     observation_space = gymnasium.spaces.Text(5)
@@ -264,6 +272,17 @@ def test_resuming(trained, tmp_path, capsys):
     steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(64, 385, 64))
     assert options.read_config(trained / "config.yaml").total_steps == 384
+
+
+def test_a_run_whose_environment_cannot_be_saved_says_so_and_goes_on_with_new_episodes(tmp_path, monkeypatch):
+    (tmp_path / "unsaved_environment.py").write_text(ENVIRONMENTS)
+    monkeypatch.chdir(tmp_path)
+    argv = [*TINY, "--env", "unsaved_environment:Unsaved", "--run-dir", "mine", "--evaluation-episodes", "0"]
+    with pytest.warns(UserWarning, match="Unsaved cannot be saved"):
+        assert run(["train", *argv]) == 0
+    with pytest.warns(UserWarning, match="Unsaved cannot be saved"):
+        assert run(["train", "--resume", "mine", "--total-steps", "384"]) == 0
+    assert (tmp_path / "mine/checkpoints/step-000000000384").is_dir()
 
 
 def test_evaluating_a_run_and_others(trained, tmp_path, capsys):

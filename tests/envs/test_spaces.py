@@ -5,7 +5,7 @@ from gymnasium.vector.utils import batch_space, iterate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.spaces import Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units, at
+from envs.spaces import Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units, at, describe
 
 
 def functions() -> Functions:
@@ -99,3 +99,25 @@ def test_at_follows_keys_and_positions():
     assert at({"a": ({"b": 3}, 4)}, "a/0/b") == 3
     assert at({"a": 1}, "") == {"a": 1}
     assert at(spaces.Dict({"u": spaces.Tuple([spaces.Discrete(2), spaces.Discrete(7)])}), "u/1").n == 7
+
+
+def test_a_description_is_a_line_that_tells_apart_what_policies_are_built_from():
+    def scene(planes="selected", capacity=4, bound=1.0):
+        return spaces.Dict(
+            {
+                "units": Units(capacity, [Feature("x", "position", 64)]),
+                "screen": Planes(16, 16, [Feature(planes, "category", 2)]),
+                "sound": spaces.Box(np.linspace(-bound, 0, 900, dtype=np.float32), bound, (900,)),
+                "more": spaces.Tuple([spaces.Discrete(3, start=1), spaces.Box(-bound, bound, (2,))]),
+            }
+        )
+
+    told = describe(scene())
+    assert "\n" not in told
+    assert len(told) < 300
+    others = [scene(planes="creep"), scene(capacity=5), scene(bound=2.0), spaces.Discrete(3)]
+    assert len({told, *map(describe, others)}) == 5
+    assert describe(functions()) == (
+        "Functions[no_op(), move(queued, screen), attack(target), select(units); queued: Discrete(2), "
+        "screen: Place[3 x 5 of screen], target: Pointer[6 of units], units: Pointers[6 of units]]"
+    )
