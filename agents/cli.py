@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import time
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -265,7 +266,9 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
     from agents import local
     from agents.report import Report
 
-    with Report(run_dir, console) as report:
+    with warnings.catch_warnings(), Report(run_dir, console) as report:
+        # In one line, above the live display, without the place in the code.
+        warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
         local.train(config, run_dir, report, resume=resume)
     if report.stop_requested:
         print(f"stopped and saved; go on with: {_command('train', '--resume', run_dir)}")
