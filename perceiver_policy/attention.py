@@ -102,7 +102,11 @@ class Attention(nn.Module):
 
     def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
         """Inputs `[B, M, input_width]` -> keys and values."""
-        keys, values = self.key_value(inputs).split((self.qk_width, self.v_width), -1)
+        return self.split(self.key_value(inputs), rotation)
+
+    def split(self, projected: Tensor, rotation: Rotation | None = None) -> KeyValues:
+        """What `key_value` made, `[B, M, qk_width + v_width]` -> keys and values by head, the keys rotated."""
+        keys, values = projected.split((self.qk_width, self.v_width), -1)
         return rotate(_split(keys, self.heads), rotation), _split(values, self.heads)
 
     def queries(self, queries: Tensor, rotation: Rotation | None = None) -> Tensor:
@@ -173,7 +177,15 @@ class CrossAttention(nn.Module):
 
     def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
         """Keys and values of inputs `[B, M, input_width]`; they do not depend on the queries."""
-        return self.attention.keys_values(self.input_norm(inputs), rotation)
+        if inputs.requires_grad or not torch.is_grad_enabled():
+            return self.attention.keys_values(self.input_norm(inputs), rotation)
+        # Raw inputs want no gradient: with the norm's scale and shift folded into the projection, the backward pass is
+        # spared
+        # a product as large as the projection itself.
+        norm, projection = self.input_norm, self.attention.key_value
+        normalized = F.layer_norm(inputs, norm.normalized_shape, eps=norm.eps)
+        bias = torch.addmv(projection.bias, projection.weight, norm.bias)
+        return self.attention.split(F.linear(normalized, projection.weight * norm.weight, bias), rotation)
 
     def forward(
         self,

@@ -285,3 +285,19 @@ def test_compiles_whole():
     x, mask, queries = torch.randn(2, 9, 5), torch.rand(2, 9) > 0.3, torch.randn(1, 3, 6)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x, mask, queries), model(x, mask, queries))
+
+
+def test_raw_inputs_give_the_same_result_and_gradients():
+    """The shortcut for inputs that want no gradient, against the same call with inputs that do."""
+    torch.manual_seed(10)
+    layer = CrossAttention(8, 5, heads=1)
+    perturb(layer)
+    queries, inputs, mask = torch.randn(2, 4, 8), torch.randn(2, 9, 5), torch.rand(2, 9) > 0.3
+    results = []
+    for x in (inputs, inputs.clone().requires_grad_()):
+        layer.zero_grad()
+        out = layer(queries, x, mask=mask)
+        out.square().sum().backward()
+        results.append([out, *(p.grad.clone() for p in layer.parameters())])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
