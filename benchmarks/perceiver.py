@@ -1,11 +1,12 @@
 """Times the Perceiver IO encoder against other implementations, in one run and in turn.
 
-    python benchmarks/perceiver.py [--threads 1] [--rounds 15] [--configs small mid]
+    python -m benchmarks.perceiver [--threads 1] [--rounds 15] [--configs small mid]
 
-Every round times each implementation once, so that a busy machine slows all of them alike; ratios are per round, to transformers' time in the same
-round, and their median is given. transformers (Hugging Face) is required; perceiver-pytorch (lucidrains) and perceiver-io (krasserm) are
-timed if they can be imported. With `--device cuda` ours is compiled and runs in bfloat16 with flash attention.
-Ours, transformers and krasserm compute the same formula with the same widths; lucidrains' has a four times wider gated MLP.
+Every round times each implementation once, so that a busy machine slows all of them alike; ratios are per round, to
+transformers' time in the same round, and their median is given. transformers (Hugging Face) is required;
+perceiver-pytorch (lucidrains) and perceiver-io (krasserm) are timed if they can be imported. With `--device cuda` ours
+is compiled and runs in bfloat16 with flash attention. Ours, transformers and krasserm compute the same formula with the
+same widths; lucidrains' has a four times wider gated MLP.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from perceiver_policy.encoder import Encoder
 
 @dataclass(frozen=True)
 class Config:
+    """Shapes of one comparison."""
+
     batch: int
     inputs: int
     input_width: int
