@@ -26,22 +26,28 @@ class PolicyConfig(BaseModel):
     """Self-attention layers of the latents in a block; one block follows every cross-attend."""
     share_blocks: Sharing = "all"
     """Which blocks use the same weights."""
+    cross_heads: int = Field(1, ge=1)
+    """Heads of the encoder's cross-attends; must divide token_width."""
     heads: int = Field(4, ge=1)
-    """Attention heads, in the encoder and in the decoder; must divide token_width and latent_width."""
+    """Heads of the latents' self-attention and of the decoder; must divide latent_width."""
     widening: int = Field(1, ge=1)
     """Hidden channels of an MLP as a multiple of its width."""
     position_bands: int = Field(4, ge=0)
     """Frequency bands of the Fourier encoding of positions, per axis."""
     neighborhood: int = Field(3, ge=1)
-    """Side of the square of cells that a map's token shows (odd), as in the paper's optical flow inputs."""
+    """Side of the square of cells that a map's cell is embedded from (odd), as in the paper's optical flow inputs."""
+    patch: int = Field(2, ge=1)
+    """Side of the square of a map's cells that are merged into one token."""
     memory: Literal["none", "latents"] = "none"
     """What is carried from step to step: nothing, or the latents (gated, reset at an episode's start)."""
 
     @model_validator(mode="after")
     def _check(self) -> "PolicyConfig":
-        for name in ("token_width", "latent_width"):
-            if getattr(self, name) % self.heads:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be a multiple of heads ({self.heads})")
+        for width, heads in (("token_width", "cross_heads"), ("latent_width", "heads")):
+            if getattr(self, width) % getattr(self, heads):
+                raise ValueError(
+                    f"{width} ({getattr(self, width)}) must be a multiple of {heads} ({getattr(self, heads)})"
+                )
         if self.neighborhood % 2 == 0:
             raise ValueError(f"neighborhood must be odd, got {self.neighborhood}")
         return self

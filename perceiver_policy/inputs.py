@@ -6,7 +6,7 @@ modality's last projection is its learned modality vector. Nothing here knows a 
 | leaf | tokens |
 |---|---|
 | `Units` | one a unit, masked where there is none |
-| `Planes` | one a cell, with Fourier positions |
+| `Planes` | one a patch of cells, made from what the cells show and their Fourier positions |
 | `Box` [H, W, C] or [H, W] | one a patch, at most 1,024 of them, with Fourier positions |
 | `Numbers`, other `Box` | one |
 | `Discrete` | one; `MultiDiscrete`: one a component; `MultiBinary`: one |
@@ -32,11 +32,14 @@ MOST_IMAGE_TOKENS = 1024
 
 @dataclass
 class Tokens:
-    """Input tokens [B, M, C] and their mask [B, M] (None: all valid); the same for each modality by its path."""
+    """Input tokens [B, M, C], their mask [B, M] (None: all valid), and what an output may point to.
+
+    ``elements``: each modality's units, cells or other parts [B, n, C] by its path; ``masks`` [B, n] likewise.
+    """
 
     tokens: Tensor
     mask: Tensor | None
-    by_path: dict[str, Tensor]
+    elements: dict[str, Tensor]
     masks: dict[str, Tensor | None]
 
 
@@ -59,22 +62,37 @@ class UnitsEmbedder(nn.Module):
 
 
 class PlanesEmbedder(nn.Module):
-    """[B, H, W, P] -> [B, H * W, C]: a token shows the planes in a square of cells around its own, and where it is."""
+    """[B, H, W, P] -> cells [B, H * W, C]: the planes in a square of cells around each, and where it is.
+
+    ``merge`` makes one token of every ``patch`` x ``patch`` cells: the latents read a patch, an output can still point
+    to a cell.
+    """
 
     positions: Tensor
 
-    def __init__(self, space: Planes, width: int, bands: int, neighborhood: int) -> None:
+    def __init__(self, space: Planes, width: int, bands: int, neighborhood: int, patch: int) -> None:
         super().__init__()
         self.features = FeatureReader(space.planes, bands=0)
         self.project = nn.Conv2d(self.features.width, width, neighborhood, padding=neighborhood // 2)
         self.register_buffer("positions", _grid(space.height, space.width, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
+        self.shape = (space.height, space.width)
+        if space.height % patch or space.width % patch:
+            raise ValueError(f"planes of {space.height} x {space.width} cells cannot be cut in patches of side {patch}")
+        self.merge_cells = nn.Conv2d(width, width, patch, stride=patch) if patch > 1 else None
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
         features = self.features(value).permute(0, 3, 1, 2)
-        tokens = self.project(features).flatten(2).transpose(1, 2)
+        cells = self.project(features).permute(0, 2, 3, 1).flatten(1, 2)
         # the positions are the same for all: one product for the batch, then a broadcast sum
-        return tokens + self.position(self.positions), None
+        return cells + self.position(self.positions), None
+
+    def merge(self, cells: Tensor) -> Tensor:
+        """Cells [B, H * W, C] -> tokens [B, M, C]."""
+        if self.merge_cells is None:
+            return cells
+        grid = cells.unflatten(1, self.shape).permute(0, 3, 1, 2)
+        return self.merge_cells(grid).permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class ImageEmbedder(nn.Module):
@@ -233,11 +251,13 @@ class BoxScale(nn.Module):
 class Inputs(nn.Module):
     """An observation [B, ...] of ``space`` -> :class:`Tokens`."""
 
-    def __init__(self, space: spaces.Space[Any], width: int, *, bands: int = 4, neighborhood: int = 3) -> None:
+    def __init__(
+        self, space: spaces.Space[Any], width: int, *, bands: int = 4, neighborhood: int = 3, patch: int = 1
+    ) -> None:
         super().__init__()
         self.paths = tuple(path for path, _ in leaves(space))
         self.embedders = nn.ModuleList(
-            _embedder(leaf, path, width, bands, neighborhood) for path, leaf in leaves(space)
+            _embedder(leaf, path, width, bands, neighborhood, patch) for path, leaf in leaves(space)
         )
         # attention needs something to look at even where every set is empty
         only_sets = all(isinstance(leaf, Units) for _, leaf in leaves(space))
@@ -245,21 +265,23 @@ class Inputs(nn.Module):
 
     def forward(self, observation: Any) -> Tokens:
         """See the class."""
-        by_path: dict[str, Tensor] = {}
+        elements: dict[str, Tensor] = {}
         masks: dict[str, Tensor | None] = {}
+        parts: list[Tensor] = []
         for path, embedder in zip(self.paths, self.embedders, strict=True):
-            by_path[path], masks[path] = embedder(at(observation, path))
-        parts = list(by_path.values())
+            elements[path], masks[path] = embedder(at(observation, path))
+            merge = embedder.merge if isinstance(embedder, PlanesEmbedder) else None
+            parts.append(merge(elements[path]) if merge else elements[path])
         if self.always is not None:
             parts.append(self.always.expand(len(parts[0]), 1, -1))
         tokens = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
         if all(mask is None for mask in masks.values()):
-            return Tokens(tokens, None, by_path, masks)
+            return Tokens(tokens, None, elements, masks)
         given = [*masks.values(), None][: len(parts)]
         valid = [
             p.new_ones(p.shape[:2], dtype=torch.bool) if m is None else m for m, p in zip(given, parts, strict=True)
         ]
-        return Tokens(tokens, torch.cat(valid, 1), by_path, masks)
+        return Tokens(tokens, torch.cat(valid, 1), elements, masks)
 
     @torch.no_grad()
     def learn_scales(self, observation: Any) -> None:
@@ -283,11 +305,11 @@ def leaves(space: spaces.Space[Any], path: str = "") -> Iterator[tuple[str, spac
         yield from leaves(value, f"{path}/{key}" if path else str(key))
 
 
-def _embedder(space: spaces.Space[Any], path: str, width: int, bands: int, neighborhood: int) -> nn.Module:
+def _embedder(space: spaces.Space[Any], path: str, width: int, bands: int, neighborhood: int, patch: int) -> nn.Module:
     if isinstance(space, Units):
         return UnitsEmbedder(space, width, bands)
     if isinstance(space, Planes):
-        return PlanesEmbedder(space, width, bands, neighborhood)
+        return PlanesEmbedder(space, width, bands, neighborhood, patch)
     if isinstance(space, Numbers):
         return NumbersEmbedder(space, width, bands)
     if isinstance(space, spaces.Box):

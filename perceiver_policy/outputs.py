@@ -14,7 +14,7 @@ actor asks in order, with the latents' keys and values computed once.
 | `MultiDiscrete` | independent categoricals, masked |
 | `MultiBinary` | independent Bernoullis |
 | `Box` | independent normals with learned, state-independent deviations, in units where the bounds are -1 and 1 |
-| `Pointer`, `Place` | categorical over the answer's dot products with keys made from the units' or cells' tokens |
+| `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells |
 | `Pointers` | independent Bernoullis over the same |
 
 A choice is a nest of tensors like the action space's: integers counted from 0 (a Discrete's `start` is added by
@@ -132,23 +132,22 @@ class NormalHead(Head):
 
 
 class PointerHead(Head):
-    """Pointer, Pointers and Place: the answer's dot product with a key of each unit or cell, made from its token."""
+    """Pointer, Pointers and Place: the answer's dot product with each embedded unit or cell."""
 
     def __init__(self, space: Pointer | Pointers | Place, observation_space: spaces.Space[Any], width: int) -> None:
         super().__init__(1, width)
         self.of, self.several = space.of, isinstance(space, Pointers)
         self.count = _pointed_to(space, observation_space)
         self.ask = nn.Linear(width, width)
-        self.key = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         with torch.no_grad():
             self.ask.weight *= 0.1  # nearly uniform at the start
         self.embedding = nn.Linear(width, width, bias=False)
 
     def scores(self, answers: Tensor, tokens: Tokens, mask: Any) -> Scores:
-        keys = self.key(tokens.by_path[self.of])
-        logits = (keys @ self.ask(answers[:, 0])[:, :, None])[..., 0].float() / math.sqrt(keys.shape[-1])
+        elements = tokens.elements[self.of]
+        logits = torch.einsum("bnc,bc->bn", elements, self.ask(answers[:, 0])).float() / math.sqrt(elements.shape[-1])
         valid = tokens.masks[self.of]
-        missing = self.count - logits.shape[1]  # the tokens end at the batch's last unit
+        missing = self.count - logits.shape[1]  # the embedded units end at the batch's last
         if missing:
             logits = F.pad(logits, (0, missing))
             valid = F.pad(valid, (0, missing)) if valid is not None else None
@@ -158,14 +157,14 @@ class PointerHead(Head):
         return bernoulli(logits, valid) if self.several else categorical(logits, valid)
 
     def embed(self, choice: Tensor, tokens: Tokens) -> Tensor:
-        inputs = tokens.by_path[self.of]
+        elements = tokens.elements[self.of]
         if self.several:
-            weights = choice[:, : inputs.shape[1]].to(inputs.dtype)
-            chosen = (weights[:, :, None] * inputs).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
+            weights = choice[:, : elements.shape[1]].to(elements.dtype)
+            chosen = (weights[:, :, None] * elements).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
         else:
             # a choice that is not used may name a unit beyond the batch's last
-            row = choice.clamp(max=inputs.shape[1] - 1)
-            chosen = inputs[torch.arange(len(inputs), device=inputs.device), row]
+            row = choice.clamp(max=elements.shape[1] - 1)
+            chosen = elements[torch.arange(len(elements), device=elements.device), row]
         return self.embedding(chosen)
 
 
@@ -255,26 +254,29 @@ class Outputs(nn.Module):
         ask = self._asker(self.decoder.keys_values(latents))
         batch = len(latents)
         context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
-        value = self.value(latents, ask)
         log_prob = torch.zeros(batch, device=latents.device)
         chosen: list[Tensor] = []
         for i, head in enumerate(self._heads()):
-            used = self._used(i, chosen)
-            if used is not None and not bool(used.any()):
-                chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
-                continue
-            scores = head.scores(ask(head.queries + context), tokens, _mask_at(mask, self.leaves[i].path))
+            if i == 0:
+                value, answers = ask(torch.cat((self.value_query, head.queries))[None]).split((1, len(head.queries)), 1)
+                used = None
+            else:
+                used = self._used(i, chosen)
+                if used is not None and not bool(used.any()):
+                    chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
+                    continue
+                answers = ask(head.queries + context)
+            scores = head.scores(answers, tokens, _mask_at(mask, self.leaves[i].path))
             choice = scores.best() if greedy else scores.sample(generator)
             term = scores.log_prob(choice)
-            embedded = head.embed(choice, tokens)[:, None] if i + 1 < len(self.heads) else 0.0
             if used is not None:
                 choice = torch.where(_like(used, choice), choice, torch.zeros_like(choice))
                 term = torch.where(used, term, 0.0)
-                embedded = torch.where(used[:, None, None], embedded, 0.0) if torch.is_tensor(embedded) else 0.0
             chosen.append(choice)
             log_prob = log_prob + term
-            context = context + embedded
-        return Decision(_nest(self.space, iter(chosen)), log_prob, value)
+            if i + 1 < len(self.heads):
+                context = context + self._context(head, choice, tokens, used)
+        return Decision(_nest(self.space, iter(chosen)), log_prob, self.value_head(value)[0])
 
     def judge(self, latents: Tensor, tokens: Tokens, mask: Any, choice: Any) -> Judgement:
         """Log-probability and entropy of a known choice, and the value: one decoder call for all queries.
@@ -289,9 +291,7 @@ class Outputs(nn.Module):
             queries.append(head.queries + context)
             used.append(self._used(i, chosen))
             if i + 1 < len(self.heads):
-                embedded = head.embed(chosen[i], tokens)[:, None]
-                mine = used[i]
-                context = context + (embedded if mine is None else torch.where(mine[:, None, None], embedded, 0.0))
+                context = context + self._context(head, chosen[i], tokens, used[i])
         answers = self._asker(self.decoder.keys_values(latents))(torch.cat(queries, 1))
         value, *rest = answers.split([q.shape[1] for q in queries], 1)
         log_prob = torch.zeros(batch, device=latents.device)
@@ -307,9 +307,9 @@ class Outputs(nn.Module):
         real, normalized = self.value_head(value)
         return Judgement(log_prob, total, real, normalized, entropies)
 
-    def value(self, latents: Tensor, ask: Ask | None = None) -> Tensor:
+    def value(self, latents: Tensor) -> Tensor:
         """[B]."""
-        ask = ask or self._asker(self.decoder.keys_values(latents))
+        ask = self._asker(self.decoder.keys_values(latents))
         return cast(Tensor, self.value_head(ask(self.value_query[None]))[0])
 
     def _asker(self, keys_values: KeyValues) -> Ask:
@@ -317,6 +317,12 @@ class Outputs(nn.Module):
 
     def _heads(self) -> Iterator[Head]:
         return cast(Iterator[Head], iter(self.heads))
+
+    @staticmethod
+    def _context(head: Head, choice: Tensor, tokens: Tokens, used: Tensor | None) -> Tensor:
+        """What a choice adds to later queries, [B, 1, E]: nothing where it is not used."""
+        embedded = head.embed(choice, tokens)[:, None]
+        return embedded if used is None else torch.where(used[:, None, None], embedded, 0.0)
 
     def _used(self, i: int, chosen: list[Tensor]) -> Tensor | None:
         """Whether each chosen function takes this argument [B]; None for what is always used."""

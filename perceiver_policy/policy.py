@@ -33,7 +33,11 @@ class PerceiverPolicy(nn.Module):
         self.config = config
         self.masked = isinstance(observation_space, spaces.Dict) and ACTION_MASK in observation_space.spaces
         self.inputs = Inputs(
-            observation_space, config.token_width, bands=config.position_bands, neighborhood=config.neighborhood
+            observation_space,
+            config.token_width,
+            bands=config.position_bands,
+            neighborhood=config.neighborhood,
+            patch=config.patch,
         )
         self.encoder = Encoder(
             config.token_width,
@@ -43,7 +47,7 @@ class PerceiverPolicy(nn.Module):
             share_cross_attends=config.share_cross_attends,
             self_attends=config.self_attends,
             share_blocks=config.share_blocks,
-            cross_heads=config.heads,
+            cross_heads=config.cross_heads,
             self_heads=config.heads,
             cross_widening=config.widening,
             self_widening=config.widening,
