@@ -93,6 +93,19 @@ def test_hip_padding_and_hidden_inputs_are_not_seen():
     torch.testing.assert_close(partial, out)
 
 
+def test_hip_groups_that_are_not_full_are_read_as_they_are():
+    """Seven inputs in three groups of three: the last group is read as the one input it has, not as three."""
+    model = small_hip({"a": (7, 5), "b": (3, 2)})
+    assert model.layout["a"] == (3, 3)
+    tokens = {"a": torch.randn(1, 7, 6), "b": torch.randn(1, 3, 6)}
+    grouped, mask = model._group(tokens, None)
+    block = model.blocks[0]
+    z = block.cross(block.latents.value.unflatten(0, (4, -1))[2:3], tokens["a"][:, 6:])
+    for layer in block.layers:
+        z = layer(z)
+    torch.testing.assert_close(block(grouped, None, mask)[:, 2], z)
+
+
 def test_hip_layout_by_hand():
     # One group each, then always one more to the modality whose groups are largest: 100/2, then 100/3, ...
     assert layout({"audio": 30, "video": 100}, 5) == {"audio": (1, 30), "video": (4, 25)}

@@ -1,0 +1,64 @@
+"""Copies a long random text with Perceiver AR: the answer lies a whole context back.
+
+    python -m examples.perceiver.copying [--steps 600] [--length 512]
+
+The context is `length` random tokens, a separator, and the same tokens again; the second half is predicted, each token
+from all before it, with as many latents as it is long. The figure is the share of tokens predicted rightly on fresh
+texts; by chance it is one in sixteen.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from examples.perceiver.training import train
+from perceiver_policy.autoregressive import PerceiverAR
+
+VOCABULARY = 16
+
+
+def texts(batch: int, length: int) -> Tensor:
+    """`[batch, 2 * length + 1]`: random tokens, the separator (the last of the vocabulary), the tokens again."""
+    first = torch.randint(VOCABULARY, (batch, length))
+    return torch.cat((first, torch.full((batch, 1), VOCABULARY), first), 1)
+
+
+def main(steps: int = 600, length: int = 512, seed: int = 0) -> dict[str, float]:
+    """Trains; returns the accuracy in one pass, and of the first 32 tokens generated with the cache."""
+    torch.manual_seed(seed)
+    model = PerceiverAR(
+        VOCABULARY + 1,
+        length=2 * length,
+        latents=length,
+        width=64,
+        self_attends=1,
+        heads=4,
+        rotated=1.0,
+        absolute="learned",
+    )
+
+    def loss(step: int) -> Tensor:
+        text = texts(8, length)
+        logits = model(text[:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1), text[:, -length:].flatten())
+
+    seconds = train(model, loss, steps, rate=3e-3)
+    with torch.no_grad():
+        text = texts(8, length)
+        right = (model(text[:, :-1]).argmax(-1) == text[:, -length:]).float().mean().item()
+    count = min(32, length)
+    made = model.generate(text[:, : length + 1], count, latents=1, temperature=0.0)
+    generated = (made == text[:, length + 1 : length + 1 + count]).float().mean().item()
+    print(f"accuracy over a context of {2 * length:,}: {right:.3f}; generated with the cache: {generated:.3f}")
+    return {"accuracy": right, "generated": generated, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--length", type=int, default=512)
+    main(**vars(parser.parse_args()))
