@@ -62,7 +62,7 @@ def update(
         divergences = []
         for batch, memory in minibatches(data, trajectory.memory, config.minibatch, generator):
             terms = loss_terms(policy, batch, memory, config)
-            _check_finite(terms)
+            check_finite(terms)
             optimizer.zero_grad(set_to_none=True)
             terms["loss/total"].backward()
             norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_gradient_norm)
@@ -119,7 +119,8 @@ def minibatches(data: Any, memory: Tensor, size: int, generator: torch.Generator
         yield optree.tree_map(lambda x: x[rows][None], flat), memory[:0]  # noqa: B023
 
 
-def _check_finite(terms: dict[str, Tensor]) -> None:
+def check_finite(terms: dict[str, Tensor]) -> None:
+    """Raises UserError naming the first term that is infinite or no number."""
     for name, term in terms.items():
         if not torch.isfinite(term):
             raise UserError(

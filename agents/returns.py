@@ -13,7 +13,7 @@ def gae(rewards: Tensor, values: Tensor, next_values: Tensor, ends: Tensor, gamm
     observation's value after a truncation. ``ends`` [T, B] is True on an episode's last step, either way.
     """
     deltas = rewards + gamma * next_values - values
-    carry = gamma * lam * (~ends)
+    carry = gamma * lam * (~ends).to(deltas.dtype)
     advantages = torch.empty_like(deltas)
     advantage = torch.zeros_like(deltas[0])
     for t in range(len(deltas) - 1, -1, -1):

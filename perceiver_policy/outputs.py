@@ -341,8 +341,8 @@ def to_environment(space: spaces.Space[Any], choice: Any) -> Any:
     if isinstance(space, spaces.Box):
         low, high = space.low, space.high
         bounded = space.bounded_below & space.bounded_above
-        half = np.where(bounded, (high - low) / 2, 1.0)
-        middle = np.where(bounded, (high + low) / 2, 0.0)
+        half = np.divide(high - low, 2, out=np.ones(space.shape), where=bounded)
+        middle = np.add(low, high, out=np.zeros(space.shape), where=bounded) / 2
         return np.clip(middle + half * choice, low, high).astype(space.dtype)
     return choice.astype(space.dtype)
 

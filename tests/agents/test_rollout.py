@@ -1,0 +1,94 @@
+"""The rollout on an environment that counts: every field of a trajectory is known in advance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from agents.rollout import Rollout
+from envs.gym import GymVectorEnv
+from perceiver_policy.policy import PerceiverPolicy
+from tests.policies import SMALL
+
+CPU = torch.device("cpu")
+
+
+class Counter(gymnasium.Env[np.ndarray, int]):
+    """Shows its step; pays the step just reached; ends after ``length`` steps, by termination or by truncation."""
+
+    def __init__(self, length: int, truncates: bool) -> None:
+        self.observation_space = spaces.Box(0, 100, (1,), np.float64)
+        self.action_space = spaces.Discrete(2)
+        self.length, self.truncates = length, truncates
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.steps = 0
+        return np.zeros(1), {}
+
+    def step(self, action: int) -> Any:
+        self.steps += 1
+        end = self.steps == self.length
+        return np.full(1, float(self.steps)), float(self.steps), end and not self.truncates, end and self.truncates, {}
+
+
+class Remembering(PerceiverPolicy):
+    """Values are 1000 * what is observed, + 1 a step since the memory was reset: both are then seen in ``value``."""
+
+    def initial_memory(self, batch: int) -> torch.Tensor:
+        return torch.zeros(batch, 1)
+
+    def act(self, observation, memory, first, **options):  # type: ignore[no-untyped-def]
+        decision, _ = super().act(observation, memory, first, **options)
+        decision.value = self.value(observation, memory, first)
+        return decision, memory * ~first[:, None] + 1
+
+    def value(self, observation, memory, first):  # type: ignore[no-untyped-def]
+        return 1000 * observation[:, 0].float() + (memory * ~first[:, None])[:, 0]
+
+
+def collect(length: int, truncates: bool, steps: int, times: int) -> Any:
+    env = GymVectorEnv(lambda: Counter(length, truncates), 2)
+    policy = Remembering(env.single_observation_space, env.single_action_space, SMALL)
+    rollout = Rollout(env, policy, steps, seed=0, device=CPU)
+    for _ in range(times):
+        trajectory, episodes = rollout.collect()
+    return trajectory, episodes
+
+
+def test_every_field_of_a_trajectory() -> None:
+    trajectory, episodes = collect(length=3, truncates=False, steps=5, times=1)
+    for b in range(2):
+        assert trajectory.observation[:, b, 0].tolist() == [0, 1, 2, 0, 1]
+        assert trajectory.first[:, b].tolist() == [True, False, False, True, False]
+        assert trajectory.reward[:, b].tolist() == [1, 2, 3, 1, 2]
+        assert trajectory.end[:, b].tolist() == [False, False, True, False, False]
+        assert trajectory.value[:, b].tolist() == [0, 1001, 2002, 0, 1001]
+        # nothing follows a termination; the last step is followed by what is observed now
+        assert trajectory.next_value[:, b].tolist() == [1001, 2002, 0, 1001, 2002]
+    assert [(e.total, e.length) for e in episodes] == [(6, 3), (6, 3)]
+
+
+def test_a_truncated_episode_is_followed_by_its_own_final_observation() -> None:
+    trajectory, _ = collect(length=3, truncates=True, steps=4, times=1)
+    # 3000: the final observation, not the next episode's first; + 3: with the memory of its own episode
+    assert trajectory.next_value[:, 0].tolist() == [1001, 2002, 3003, 1001]
+
+
+def test_an_unroll_goes_on_where_the_last_one_stopped() -> None:
+    trajectory, episodes = collect(length=6, truncates=True, steps=4, times=2)
+    assert trajectory.observation[:, 0, 0].tolist() == [4, 5, 0, 1]
+    assert trajectory.first[:, 0].tolist() == [False, False, True, False]
+    assert trajectory.memory[:, 0].tolist() == [4, 4]
+    assert trajectory.value[:, 0].tolist() == [4004, 5005, 0, 1001]
+    assert trajectory.next_value[:, 0].tolist() == [5005, 6006, 1001, 2002]
+    assert [(e.total, e.length) for e in episodes] == [(21, 6), (21, 6)]
+
+
+def test_an_end_on_the_last_step_of_an_unroll() -> None:
+    for truncates, expected in ((False, 0), (True, 4004)):
+        trajectory, _ = collect(length=4, truncates=truncates, steps=4, times=1)
+        assert trajectory.next_value[-1, 0] == expected
