@@ -70,10 +70,10 @@ def supply_cap(g: Any, us: Any, ts: Any) -> int:
 @rule
 def has(g: Any, us: Any, kind: int) -> bool:
     """Has the player a finished building of that kind?"""
+    found = False
     for i in range(g.top):
-        if us[i].kind == kind and us[i].owner == OWN and us[i].build_left <= 0.0:
-            return True
-    return False
+        found = found or (us[i].kind == kind and us[i].owner == OWN and us[i].build_left <= 0.0)
+    return found
 
 
 @rule

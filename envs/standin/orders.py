@@ -274,6 +274,7 @@ def drop_order(us: Any, u: Any, me: int) -> None:
         leave_source(us, u, me)
     stop_building(us, u, me)
     u.target = -1
+    u.look = 0
     u.windup = 0.0
     u.queued = 0
     u.way_version = -1
@@ -282,7 +283,10 @@ def drop_order(us: Any, u: Any, me: int) -> None:
 @rule
 def give(us: Any, u: Any, me: int, queued: int, order: int, x: float, y: float, slot: int, tag: int) -> None:
     """Hand a unit an order, at once or behind those it has; a full queue takes no more."""
-    if queued == 0 or u.order == IDLE:
+    if queued == 0 and u.order == order and order not in (IDLE, MOVE) and u.order_slot == slot and slot >= 0:
+        # The same order again breaks nothing off.
+        u.queued = 0
+    elif queued == 0 or u.order == IDLE:
         drop_order(us, u, me)
         u.order = order
         u.order_x = x

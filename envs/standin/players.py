@@ -1,6 +1,7 @@
 """Hand-written players: baselines that see and act through the interface alone, a whole batch of games at a time.
 
-``scripted`` is the plain policy that one would write first (where the map's script has a demo mode, the same idea).
+``random`` takes any available function with any arguments. ``scripted`` is the plain policy that one would write first
+(where the map's script has a demo mode, the same idea). ``strong`` is the best one here, where there is a better one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.spaces import ACTION_MASK
-from envs.starcraft.interface import UNIT_TYPES, Interface
+from envs.starcraft.interface import ARGUMENTS, FUNCTIONS, UNIT_TYPES, Interface
+from envs.starcraft.maps import interface_for, mini_game
 
-Player = Callable[[dict[str, Any]], dict[str, npt.NDArray[Any]]]
+Observation = dict[str, Any]
+Choice = dict[str, npt.NDArray[Any]]
+Player = Callable[[Observation], Choice]
+Floats = npt.NDArray[np.floating[Any]]
+
+PLAYERS = ("random", "scripted", "strong")
 
 _KINDS = {name: i + 1 for i, name in enumerate(UNIT_TYPES.values())}
 
@@ -30,61 +37,99 @@ class Sight:
         self.interface = interface
         self.column = {name: i for i, name in enumerate(interface.unit_features)}
         self.function = {name: i for i, name in enumerate(interface.functions)}
-        self.arguments = dict(interface.action_space.items())
+        self.arguments = dict(interface.action_space.spaces)
 
-    def units(self, observation: dict[str, Any], name: str) -> npt.NDArray[Any]:
+    def units(self, observation: Observation, name: str) -> Floats:
         """One column of the units, [B, U]."""
         return np.asarray(observation["units"]["features"][..., self.column[name]])
 
-    def are(self, observation: dict[str, Any], kind: str) -> npt.NDArray[np.bool_]:
+    def are(self, observation: Observation, kind: str) -> npt.NDArray[np.bool_]:
         """Which units are of a kind, [B, U]."""
         return (self.units(observation, "unit_type") == _KINDS[kind]) & (observation["units"]["mask"] > 0)
 
-    def can(self, observation: dict[str, Any], function: str) -> npt.NDArray[np.bool_]:
+    def can(self, observation: Observation, function: str) -> npt.NDArray[np.bool_]:
         """In which games a function is available, [B]."""
         return np.asarray(observation[ACTION_MASK]["function"][:, self.function[function]] > 0)
 
-    def nothing(self, games: int) -> dict[str, npt.NDArray[Any]]:
+    def nothing(self, games: int) -> Choice:
         """The choice of doing nothing, for a batch."""
         return {name: np.zeros((games, *(space.shape or ())), np.int64) for name, space in self.arguments.items()}
 
-    def cell(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    def cell(self, x: Any, y: Any) -> npt.NDArray[np.int64]:
         """The screen cell that holds a place in the frame of the screen."""
         size = self.interface.screen
-        column = np.clip((x * size).astype(np.int64), 0, size - 1)
-        row = np.clip((y * size).astype(np.int64), 0, size - 1)
+        column = np.clip(np.asarray(x * size).astype(np.int64), 0, size - 1)
+        row = np.clip(np.asarray(y * size).astype(np.int64), 0, size - 1)
         return row * size + column
 
 
-def _first(choose: npt.NDArray[np.bool_], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def pick(choose: npt.NDArray[np.bool_], values: Floats) -> Floats:
     """Of each game, the value at its first chosen unit."""
     return np.take_along_axis(values, choose.argmax(1)[:, None], 1)[:, 0]
 
 
-def move_to_beacon(interface: Interface) -> Player:
-    """Select the marine; from then on go to where the beacon is."""
-    see = Sight(interface, ("select_army", "Move_screen"), ("unit_type", "x", "y"))
+def random_player(interface: Interface, seed: int = 0) -> Player:
+    """Any available function, each as likely as another, with any arguments."""
+    rng = np.random.default_rng(seed)
+    space = interface.action_space
+    sizes = {name: (2 if space[name].shape else space[name].n, space[name].shape or ()) for name in space.arguments}
 
-    def play(observation: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
-        beacon = see.are(observation, "Beacon_Terran")
-        choice = see.nothing(len(beacon))
-        go = see.can(observation, "Move_screen")
-        choice["function"] = np.where(go, see.function["Move_screen"], see.function["select_army"])
-        target = see.cell(_first(beacon, see.units(observation, "x")), _first(beacon, see.units(observation, "y")))
-        choice["screen"] = np.where(go, target, 0)
+    def play(observation: Observation) -> Choice:
+        mask = observation[ACTION_MASK]["function"]
+        choice: Choice = {"function": (rng.random(mask.shape) * mask).argmax(1)}
+        for name, (n, shape) in sizes.items():
+            choice[name] = rng.integers(0, n, (len(mask), *shape))
         return choice
 
     return play
 
 
-_PLAYERS: dict[tuple[str, str], Callable[[Interface], Player]] = {
-    ("MoveToBeacon", "scripted"): move_to_beacon,
-}
+def interface_for_player(name: str, scenario: str) -> Interface:
+    """The interface that a hand-written player plays best through.
+
+    For ``random`` it is the published one: all functions and arguments, clicks on 64 x 64 cells. The others click as
+    finely, and see what the map's own interface shows but for the screen's planes, and all units.
+    """
+    if name == "random":
+        arguments = tuple(a for a, n in ARGUMENTS.items() if n)
+        return interface_for(
+            scenario, screen=64, minimap=64, screen_planes=(), functions=tuple(FUNCTIONS), arguments=arguments
+        )
+    chosen = mini_game(scenario).interface.get("arguments", ())
+    queued = ("queued",) if scenario == "CollectMineralShards" else ()
+    return interface_for(
+        scenario,
+        max_units=mini_game(scenario).capacity,
+        screen=64,
+        minimap=32,
+        screen_planes=(),
+        arguments=(*chosen, *queued),
+    )
 
 
 def make_player(name: str, scenario: str, interface: Interface) -> Player:
-    """The player ``name`` for a mini-game: a function from a batch of observations to a batch of choices."""
-    if (scenario, name) not in _PLAYERS:
-        known = ", ".join(sorted({n for m, n in _PLAYERS if m == scenario})) or "none"
-        raise ValueError(f"no player {name!r} for {scenario}; known: {known}")
-    return _PLAYERS[scenario, name](interface)
+    """The player ``name`` for a mini-game: a function from a batch of observations to a batch of choices.
+
+    A player remembers what it is about in each game of the batch, so each batch needs one of its own.
+    """
+    from envs.standin import builders, fighters
+
+    mini_game(scenario)
+    known: dict[tuple[str, str], Callable[[Interface], Player]] = {
+        ("MoveToBeacon", "scripted"): fighters.move_to_beacon,
+        ("CollectMineralShards", "scripted"): fighters.shards_together,
+        ("CollectMineralShards", "strong"): fighters.shards_apart,
+        ("DefeatRoaches", "scripted"): fighters.focus_fire,
+        ("DefeatZerglingsAndBanelings", "scripted"): lambda face: fighters.focus_fire(face, "Baneling"),
+        ("DefeatZerglingsAndBanelings", "strong"): fighters.bait,
+        ("FindAndDefeatZerglings", "scripted"): fighters.search_and_attack,
+        ("CollectMineralsAndGas", "scripted"): builders.mine,
+        ("CollectMineralsAndGas", "strong"): builders.mine_and_expand,
+        ("BuildMarines", "scripted"): builders.build_marines,
+    }
+    if name == "random":
+        return random_player(interface)
+    if name not in PLAYERS:
+        raise ValueError(f"unknown player {name!r}; known: {', '.join(PLAYERS)}")
+    # Where there is no better player than the scripted one, that is the strong one.
+    return known.get((scenario, name), known[scenario, "scripted"])(interface)

@@ -77,6 +77,7 @@ UNIT = np.dtype(
         ("target_tag", "i4"),
         ("cooldown", "f4"),
         ("windup", "f4"),  # until the shot leaves; 0: not shooting
+        ("look", "i4"),  # game loop of the next look for a target
         ("called", "i4"),  # game loop of the last call for help
         ("from_x", "f4"),  # where a patrol turns back to
         ("from_y", "f4"),
@@ -217,6 +218,7 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.target = -1
     u.cooldown = 0.0
     u.windup = 0.0
+    u.look = 0
     u.called = -1000
     u.phase = GOING
     u.timer = 0.0

@@ -1,7 +1,7 @@
 """DefeatRoaches and DefeatZerglingsAndBanelings: marines against waves, one script with different numbers.
 
-Rules: ``DefeatRoaches.SC2Map/MapScript.galaxy`` and ``DefeatZerglingsAndBanelings.SC2Map/MapScript.galaxy``. When a wave
-is dead the surviving marines are made anew with the hit points they have, fresh ones join, both sides are put at
+Rules: ``DefeatRoaches.SC2Map/MapScript.galaxy`` and ``DefeatZerglingsAndBanelings.SC2Map/MapScript.galaxy``. When a
+wave is dead the surviving marines are made anew with the hit points they have, fresh ones join, both sides are put at
 random places left and right, and the marines are selected.
 """
 

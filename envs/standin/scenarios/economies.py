@@ -1,7 +1,7 @@
 """CollectMineralsAndGas and BuildMarines: a command center, twelve workers, and time.
 
-Rules: ``CollectMineralsAndGas.SC2Map/MapScript.galaxy`` and ``BuildMarines.SC2Map/MapScript.galaxy``; resources: ``Objects``
-in the same archives; what BuildMarines takes from the command cards: its ``GameData/UnitData.xml``.
+Rules: ``CollectMineralsAndGas.SC2Map/MapScript.galaxy`` and ``BuildMarines.SC2Map/MapScript.galaxy``; resources:
+``Objects`` in the same archives; what BuildMarines takes from the command cards: its ``GameData/UnitData.xml``.
 """
 
 from __future__ import annotations

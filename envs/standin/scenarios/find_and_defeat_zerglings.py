@@ -22,10 +22,10 @@ FIRST_NEAR, FIRST_FAR = 8.0, 9.0
 @rule
 def apart(g: Any, us: Any, kind: int, x: float, y: float, least: float) -> bool:
     """Is every unit of that kind at least so far away?"""
+    near = False
     for i in range(g.top):
-        if us[i].kind == kind and distance(x, y, us[i].x, us[i].y) < least:
-            return False
-    return True
+        near = near or (us[i].kind == kind and distance(x, y, us[i].x, us[i].y) < least)
+    return not near
 
 
 @rule

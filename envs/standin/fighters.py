@@ -1,0 +1,237 @@
+"""Hand-written players for the maps without an economy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.standin.players import Choice, Floats, Observation, Player, Sight, pick
+from envs.starcraft.interface import MAP_SIZE, Interface
+
+_BASICS = ("unit_type", "alliance", "x", "y", "selected")
+
+
+def move_to_beacon(interface: Interface) -> Player:
+    """Select the marine; from then on go to where the beacon is (the demo mode of the map's script)."""
+    see = Sight(interface, ("select_army", "Move_screen"), ("unit_type", "x", "y"))
+
+    def play(observation: Observation) -> Choice:
+        beacon = see.are(observation, "Beacon_Terran")
+        choice = see.nothing(len(beacon))
+        go = see.can(observation, "Move_screen")
+        choice["function"] = np.where(go, see.function["Move_screen"], see.function["select_army"])
+        target = see.cell(pick(beacon, see.units(observation, "x")), pick(beacon, see.units(observation, "y")))
+        choice["screen"] = np.where(go, target, 0)
+        return choice
+
+    return play
+
+
+def shards_together(interface: Interface) -> Player:
+    """Both marines, always, to the shard nearest to the middle between them."""
+    see = Sight(interface, ("select_army", "Move_screen"), _BASICS)
+
+    def play(observation: Observation) -> Choice:
+        shards, marines = see.are(observation, "NaturalMinerals"), see.are(observation, "Marine")
+        x, y = see.units(observation, "x"), see.units(observation, "y")
+        both = (see.units(observation, "selected") * marines).sum(1) == 2
+        cx, cy = (np.where(marines, v, 0).sum(1, keepdims=True) / 2 for v in (x, y))
+        away = np.where(shards, (x - cx) ** 2 + (y - cy) ** 2, np.inf)
+        nearest = away.argmin(1)
+        rows = np.arange(len(x))
+        choice = see.nothing(len(x))
+        choice["function"] = np.where(both, see.function["Move_screen"], see.function["select_army"])
+        choice["screen"] = np.where(both, see.cell(x[rows, nearest], y[rows, nearest]), 0)
+        return choice
+
+    return play
+
+
+def shards_apart(interface: Interface) -> Player:
+    """The marines walk separate tours: while one follows the places queued up for it, the other is given its own.
+
+    Each shard belongs to the marine that reaches it first on a greedy tour from where it stands.
+    """
+    see = Sight(interface, ("select_point", "Move_screen"), (*_BASICS, "order"))
+    if "queued" not in interface.arguments:
+        raise ValueError("this player needs an interface with the argument queued")
+    memory: dict[int, _Tours] = {}
+
+    def play(observation: Observation) -> Choice:
+        choice = see.nothing(len(observation["units"]["mask"]))
+        for i in range(len(choice["function"])):
+            memory.setdefault(i, _Tours()).choose(see, observation, i, choice)
+        return choice
+
+    return play
+
+
+class _Tours:
+    """What one game's two marines have been sent to."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[tuple[float, float]]] = [[], []]
+        self.turn = 0
+        self.given = 0
+
+    def choose(self, see: Sight, observation: Observation, game: int, choice: Choice) -> None:
+        x, y = see.units(observation, "x")[game], see.units(observation, "y")[game]
+        marines = np.flatnonzero(see.are(observation, "Marine")[game])
+        shards = [(float(x[k]), float(y[k])) for k in np.flatnonzero(see.are(observation, "NaturalMinerals")[game])]
+        selected = see.units(observation, "selected")[game][marines] > 0
+        left = set(shards)
+        for m in range(2):
+            self.sent[m] = [s for s in self.sent[m] if s in left]
+        tours = _split(shards, [(float(x[k]), float(y[k])) for k in marines], self.sent)
+        idle = [not self.sent[m] for m in range(2)]
+        if (self.given >= 4 or not tours[self.turn]) and (tours[1 - self.turn] or idle[1 - self.turn]):
+            self.turn, self.given = 1 - self.turn, 0
+        me = marines[self.turn]
+        if not selected[self.turn] or selected[1 - self.turn]:
+            choice["function"][game] = see.function["select_point"]
+            choice["screen"][game] = see.cell(x[me], y[me])
+            return
+        if tours[self.turn]:
+            target = tours[self.turn][0]
+            choice["function"][game] = see.function["Move_screen"]
+            choice["screen"][game] = see.cell(*target)
+            choice["queued"][game] = int(bool(self.sent[self.turn]))
+            self.sent[self.turn].append(target)
+            self.given += 1
+
+
+def _split(
+    shards: list[tuple[float, float]], starts: list[tuple[float, float]], sent: list[list[tuple[float, float]]]
+) -> list[list[tuple[float, float]]]:
+    """Greedy tours of the shards nobody has been sent to: always the nearest one to whoever has walked least."""
+    left = [s for s in shards if s not in sent[0] and s not in sent[1]]
+    walked, at = [0.0, 0.0], list(starts)
+    for m in range(2):
+        for place in sent[m]:
+            walked[m] += float(np.hypot(place[0] - at[m][0], place[1] - at[m][1]))
+            at[m] = place
+    tours: list[list[tuple[float, float]]] = [[], []]
+    while left:
+        m = int(walked[1] < walked[0])
+        nearest = min(left, key=lambda s: (s[0] - at[m][0]) ** 2 + (s[1] - at[m][1]) ** 2)
+        walked[m] += float(np.hypot(nearest[0] - at[m][0], nearest[1] - at[m][1]))
+        at[m] = nearest
+        tours[m].append(nearest)
+        left.remove(nearest)
+    return tours
+
+
+def focus_fire(interface: Interface, first: str | None = None) -> Player:
+    """All marines attack one enemy: of the near ones of the kind ``first``, else of all, the weakest, then the nearest
+    (for DefeatRoaches the demo mode of the map's script)."""
+    see = Sight(interface, ("select_army", "Attack_screen"), (*_BASICS, "health_ratio"))
+
+    def play(observation: Observation) -> Choice:
+        x, y, enemy, cx, cy = _front(see, observation)
+        away = (x - cx) ** 2 + (y - cy) ** 2
+        health = see.units(observation, "health_ratio")
+        worth = np.where(enemy, np.round(health, 2) * 10 + away, np.inf)
+        if first is not None:
+            worth -= np.where(see.are(observation, first) & (away < 0.09), 100, 0)
+        return _attack(see, observation, x, y, enemy, worth.argmin(1))
+
+    return play
+
+
+def _front(see: Sight, observation: Observation) -> tuple[Floats, Floats, npt.NDArray[np.bool_], Floats, Floats]:
+    """Places of all units, which are enemies, and the middle of the marines."""
+    x, y = see.units(observation, "x"), see.units(observation, "y")
+    enemy = (see.units(observation, "alliance") == 4) & (observation["units"]["mask"] > 0)
+    own = see.are(observation, "Marine")
+    n = np.maximum(own.sum(1, keepdims=True), 1)
+    return x, y, enemy, np.where(own, x, 0).sum(1, keepdims=True) / n, np.where(own, y, 0).sum(1, keepdims=True) / n
+
+
+def _attack(
+    see: Sight, observation: Observation, x: Floats, y: Floats, enemy: npt.NDArray[np.bool_], target: npt.NDArray[Any]
+) -> Choice:
+    rows = np.arange(len(x))
+    own = see.are(observation, "Marine")
+    all_selected = (see.units(observation, "selected") * own).sum(1) == own.sum(1)
+    choice = see.nothing(len(x))
+    go = all_selected & see.can(observation, "Attack_screen") & enemy.any(1)
+    choice["function"] = np.where(
+        go, see.function["Attack_screen"], np.where(all_selected, 0, see.function["select_army"])
+    )
+    choice["screen"] = np.where(go, see.cell(x[rows, target], y[rows, target]), 0)
+    return choice
+
+
+def bait(interface: Interface) -> Player:
+    """One marine walks into the enemy, and the banelings burst on it; the others shoot what is left."""
+    see = Sight(interface, ("select_army", "select_point", "Attack_screen", "Move_screen"), (*_BASICS, "health_ratio"))
+    fire = focus_fire(interface, "Baneling")
+
+    def play(observation: Observation) -> Choice:
+        x, y, enemy, cx, _ = _front(see, observation)
+        own, banelings = see.are(observation, "Marine"), see.are(observation, "Baneling")
+        choice = fire(observation)
+        ex = np.where(enemy, x, 0).sum(1) / np.maximum(enemy.sum(1), 1)
+        gap = np.abs(np.where(own[:, :, None] & enemy[:, None, :], x[:, :, None] - x[:, None, :], 9)).min((1, 2))
+        lone = (see.units(observation, "selected") * own).sum(1) == 1
+        sending = (banelings.sum(1) >= 2) & (own.sum(1) >= 4) & (gap > 0.12)
+        # The marine at the end of the column nearest to the enemy is the one that goes.
+        front = np.where(own, np.abs(x - ex[:, None]) - np.abs(y - cx * 0 - 0.3) * 0.1, np.inf).argmin(1)
+        rows = np.arange(len(x))
+        running = (banelings.sum(1) >= 2) & lone
+        target = np.where(banelings, np.abs(x - cx), np.inf).argmin(1)
+        send = running & see.can(observation, "Move_screen")
+        pick_one = sending & ~lone
+        choice["function"] = np.where(pick_one, see.function["select_point"], choice["function"])
+        choice["function"] = np.where(send, see.function["Move_screen"], choice["function"])
+        choice["screen"] = np.where(pick_one, see.cell(x[rows, front], y[rows, front]), choice["screen"])
+        choice["screen"] = np.where(send, see.cell(x[rows, target], y[rows, target]), choice["screen"])
+        return choice
+
+    return play
+
+
+ROUTE = np.array([(18, 37), (32, 37), (46, 37), (46, 27), (46, 19), (32, 19), (18, 19), (18, 28)], float)
+"""Where to look for zerglings, in world units: the centers of the script's own exploration regions."""
+
+
+def search_and_attack(interface: Interface) -> Player:
+    """Attack what shows on the minimap; where nothing does, walk the route, attacking what is met."""
+    see = Sight(interface, ("select_army", "Attack_minimap"), ("unit_type", "alliance"))
+    if "player_relative" not in interface.minimap_planes:
+        raise ValueError("this player needs an interface with the minimap plane player_relative")
+    plane, size = interface.minimap_planes.index("player_relative"), interface.minimap
+    memory: dict[int, int] = {}
+
+    def play(observation: Observation) -> Choice:
+        relative = observation["minimap"][..., plane]
+        choice = see.nothing(len(relative))
+        ready = see.can(observation, "Attack_minimap")
+        memory.update({i: 0 for i in range(len(relative)) if i not in memory})
+        for i, seen in enumerate(relative):
+            if not ready[i]:
+                choice["function"][i] = see.function["select_army"]
+                memory[i] = 0
+                continue
+            own = np.argwhere(seen == 1)
+            if not len(own):
+                continue
+            middle = own.mean(0)
+            enemies = np.argwhere(seen == 4)
+            if len(enemies):
+                row, column = enemies[((enemies - middle) ** 2).sum(1).argmin()]
+            else:
+                column, row = _minimap(ROUTE[memory[i] % 8], size)
+                if abs(row - middle[0]) + abs(column - middle[1]) < size / 16:
+                    memory[i] += 1
+            choice["function"][i] = see.function["Attack_minimap"]
+            choice["minimap"][i] = row * size + column
+        return choice
+
+    return play
+
+
+def _minimap(place: Floats, size: int) -> tuple[int, int]:
+    return int(place[0] / MAP_SIZE * size), int((1 - place[1] / MAP_SIZE) * size)
