@@ -22,8 +22,8 @@ _SCREEN_TOP = (_BOTTOM + _TOP) / 2 - BELOW_CENTER + CAMERA_WIDTH / 2
 
 DEPOTS: tuple[Point, ...] = tuple((x, y) for x in (44.0, 42.0, 40.0) for y in np.arange(20.0, 36.0, 2.0))
 BARRACKS: tuple[Point, ...] = ((36.5, 32.5), (36.5, 28.5), (36.5, 24.5), (36.5, 20.5), (32.5, 21.5), (32.5, 34.5))
-SECOND_BASE: Point = (34.5, 28.5)
-GAS_DEPOTS: tuple[Point, ...] = tuple((float(x), y) for y in (20.0, 36.0) for x in range(29, 38, 2))
+SECOND_BASE: Point = (34.5, 27.5)
+GAS_DEPOTS: tuple[Point, ...] = tuple((float(x), y) for y in (20.0, 35.0) for x in range(29, 38, 2))
 
 
 def _world(x: float, y: float) -> Point:
@@ -229,7 +229,7 @@ def build_marines(interface: Interface) -> Player:
     def plan(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
         barracks = now.finished("Barracks")
         left = 14400 - now.numbers["game_loop"]
-        if idle_to_work(now, hand) or (left > 4000 and train_worker(now, hand, 18)):
+        if idle_to_work(now, hand) or (left > 4000 and train_worker(now, hand, 22)):
             return True
         if left > 900 and depot(now, hand, 3 + 2 * len(barracks), DEPOTS):
             return True

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from envs.starcraft.interface import Interface, InterfaceError
+from envs.starcraft.interface import RAW_FUNCTIONS, Interface, InterfaceError
 
 Rect = tuple[float, float, float, float]
 
@@ -215,14 +215,15 @@ def mini_game(name: str) -> MiniGame:
 
 
 def interface_for(name: str, **options: Any) -> Interface:
-    """The interface that suits the map ``name``, with single options replaced."""
+    """The interface that suits the map ``name``, with single options replaced. In the raw style: with all functions."""
     names = [f.name for f in fields(Interface)]
     for option in options:
         if option not in names:
             near = difflib.get_close_matches(option, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
-    return Interface(**{**mini_game(name).interface, **options})
+    raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64} if options.get("style") == "raw" else {}
+    return Interface(**{**mini_game(name).interface, **raw, **options})
 
 
 def archive(name: str) -> Path | None:
