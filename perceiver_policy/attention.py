@@ -261,10 +261,18 @@ class SelfAttention(nn.Module):
 
 def output_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A linear map outside autocast: logits in float32 where the trunk runs in less."""
-    if not torch.is_autocast_enabled(x.device.type):
+    if x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type):
         return F.linear(x, weight, bias)
     with torch.autocast(x.device.type, enabled=False):
         return F.linear(x.float(), weight, bias)
+
+
+class OutputLinear(nn.Linear):
+    """A linear layer by `output_linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., in_features]` -> `[..., out_features]`."""
+        return output_linear(x, self.weight, self.bias)
 
 
 def attention_maps(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:

@@ -19,7 +19,6 @@ from perceiver_policy.attention import (
     Activation,
     CrossAttention,
     KeyValues,
-    Rotation,
     SelfAttention,
     output_linear,
     squared_relu,
@@ -96,12 +95,12 @@ class PerceiverAR(nn.Module):
         `mask` `[B, L]`, True = valid: padding is on the left, so that the last positions are tokens. Padding changes
         nothing.
         """
-        x, _ = self._start(ids, mask, latents)
+        x, _ = self._start(ids, mask, latents, cached=False)
         return self._logits(x)
 
     def start(self, ids: Tensor, mask: Tensor | None = None, *, latents: int | None = None) -> tuple[Tensor, Cache]:
         """The prompt's next-token logits `[B, vocabulary]` and the cache to go on from; see `step`."""
-        x, cache = self._start(ids, mask, latents)
+        x, cache = self._start(ids, mask, latents, cached=True)
         return self._logits(x[:, -1]), cache
 
     def step(self, ids: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
@@ -154,7 +153,7 @@ class PerceiverAR(nn.Module):
                 logits, cache = self.step(found[-1], cache)
         return torch.stack(found, 1)
 
-    def _start(self, ids: Tensor, mask: Tensor | None, latents: int | None) -> tuple[Tensor, Cache]:
+    def _start(self, ids: Tensor, mask: Tensor | None, latents: int | None, cached: bool) -> tuple[Tensor, Cache]:
         total = ids.shape[1]
         if total > self.length:
             raise ValueError(f"{total} tokens, but the model's context is {self.length}: keep the last {self.length}")
@@ -175,20 +174,15 @@ class PerceiverAR(nn.Module):
         turn = rotary(last_places, self.self_rotated)
         layers = []
         for layer in self._layers():
-            x, keys_values = self._layer(layer, x, own, turn)
-            layers.append(keys_values)
+            if cached:
+                queries, keys, values = layer.project(x, turn)
+                layers.append((keys, values))
+                x = layer.finish(x, queries, keys, values, own)
+            elif self.checkpointing and self.training and torch.is_grad_enabled():
+                x = checkpoint(layer, x, own, turn, use_reentrant=False)
+            else:
+                x = layer(x, own, turn)
         return x, Cache(ids, valid, cross, layers)
-
-    def _layer(self, layer: SelfAttention, x: Tensor, own: Tensor, turn: Rotation) -> tuple[Tensor, KeyValues]:
-        def run(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            queries, keys, values = layer.project(x, turn)
-            return layer.finish(x, queries, keys, values, own), keys, values
-
-        if self.checkpointing and self.training and torch.is_grad_enabled():
-            x, keys, values = checkpoint(run, x, use_reentrant=False)
-        else:
-            x, keys, values = run(x)
-        return x, (keys, values)
 
     def _drop_prefix(self, ids: Tensor, places: Tensor, valid: Tensor, prefix: int) -> tuple[Tensor, Tensor, Tensor]:
         """Keeps a random part of the first `prefix` positions, in order, and all of the rest."""

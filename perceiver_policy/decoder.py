@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perceiver_policy.attention import Activation, CrossAttention, KeyValues, output_linear
+from perceiver_policy.attention import Activation, CrossAttention, KeyValues, OutputLinear
 
 
 class Decoder(nn.Module):
@@ -48,7 +48,7 @@ class Decoder(nn.Module):
             dropout=dropout,
             activation=activation,
         )
-        self.final = nn.Linear(query_width, output_width) if output_width else None
+        self.final = OutputLinear(query_width, output_width) if output_width else None
 
     def keys_values(self, latents: Tensor) -> KeyValues:
         """Keys and values of the latents, to decode several sets of queries from the same latents."""
@@ -84,5 +84,5 @@ class Decoder(nn.Module):
     def _decode(self, queries: Tensor, keys_values: KeyValues, query_mask: Tensor | None) -> Tensor:
         answers = self.cross(queries, keys_values=keys_values)
         if self.final is not None:
-            answers = output_linear(answers, self.final.weight, self.final.bias)
+            answers = self.final(answers)
         return cast(Tensor, answers if query_mask is None else answers.masked_fill(~query_mask[..., None], 0.0))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from perceiver_policy.attention import Activation, CrossAttention, SelfAttention, squared_relu
+from perceiver_policy.attention import Activation, CrossAttention, OutputLinear, SelfAttention, squared_relu
 from perceiver_policy.latents import Latents
 from perceiver_policy.positions import LearnedPositions
 
@@ -103,7 +103,7 @@ class HierarchicalPerceiver(nn.Module):
         self.layout = layout(self.lengths, groups[0])
         self.regroup, self.checkpointing, self.middle = regroup, checkpointing, len(groups) // 2
         self.embed = nn.ModuleDict({name: nn.Linear(c, embedding_width) for name, (_, c) in modalities.items()})
-        self.unembed = nn.ModuleDict({name: nn.Linear(embedding_width, c) for name, (_, c) in modalities.items()})
+        self.unembed = nn.ModuleDict({name: OutputLinear(embedding_width, c) for name, (_, c) in modalities.items()})
         low = position_width or embedding_width
         self.positions = nn.ModuleDict({name: LearnedPositions(n, low) for name, n in self.lengths.items()})
         self.position_projection = nn.Linear(low, embedding_width, bias=False) if position_width else nn.Identity()

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from perceiver_policy.attention import output_linear
+from perceiver_policy.attention import OutputLinear, output_linear
 from perceiver_policy.decoder import Decoder
 from perceiver_policy.encoder import Encoder
 from perceiver_policy.modalities import ByteTokens
@@ -24,13 +24,13 @@ class Perceiver(nn.Module):
     def __init__(self, encoder: Encoder, *, inputs: nn.Module | None = None, classes: int | None = None) -> None:
         super().__init__()
         self.inputs, self.encoder = inputs, encoder
-        self.classifier = nn.Linear(encoder.latent_width, classes) if classes else None
+        self.classifier = OutputLinear(encoder.latent_width, classes) if classes else None
 
     def forward(self, inputs: Any, attention_mask: Any = None) -> Tensor:
         """Logits `[B, classes]`, in float32. `attention_mask` `[B, M]`, True or nonzero = valid."""
         tokens, mask = read(self.inputs, inputs, attention_mask)
         mean = self.encoder(tokens, mask=mask).mean(1)
-        return mean if self.classifier is None else output_linear(mean, self.classifier.weight, self.classifier.bias)
+        return mean if self.classifier is None else cast(Tensor, self.classifier(mean))
 
 
 class Task(nn.Module):
@@ -170,7 +170,7 @@ class OneAnswer(nn.Module):
 
     def __init__(self, width: int | None = None, project_to: int | None = None) -> None:
         super().__init__()
-        self.projection = nn.Linear(width, project_to) if width and project_to else None
+        self.projection = OutputLinear(width, project_to) if width and project_to else None
 
     def forward(self, answers: Tensor) -> Tensor:
         """See the class."""
@@ -183,7 +183,7 @@ class AudioAnswers(nn.Module):
 
     def __init__(self, width: int, samples: int) -> None:
         super().__init__()
-        self.projection = nn.Linear(width, samples)
+        self.projection = OutputLinear(width, samples)
 
     def forward(self, answers: Tensor) -> Tensor:
         """See the class."""

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from torch.nn import functional as F
 
-from perceiver_policy.attention import Activation
+from perceiver_policy.attention import Activation, OutputLinear
 from perceiver_policy.decoder import Decoder
 from perceiver_policy.encoder import Encoder
 from perceiver_policy.modalities import (
@@ -203,7 +203,7 @@ def multimodal_autoencoder(
     )
     outputs = {
         "audio": AudioAnswers(output_width, samples_per_patch),
-        "image": nn.Linear(output_width, 3),
+        "image": OutputLinear(output_width, 3),
         "label": OneAnswer(output_width, labels),
     }
     return PerceiverIO(Encoder(inputs.width, **encoder), ModalityTask(decoder, queries, outputs), inputs=inputs)

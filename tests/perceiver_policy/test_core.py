@@ -217,7 +217,7 @@ def test_dropout_acts_in_training_only():
 
 
 def test_latents_start_small_and_truncated():
-    value = Latents(2000, 64).value
+    value = Latents(2000, 64).value.detach()
     assert (
         abs(float(value.std()) - 0.02 * 0.88) < 5e-4
     )  # a normal cut at two standard deviations has 0.88 of its spread

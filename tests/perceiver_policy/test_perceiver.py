@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from perceiver_policy.autoregressive import PerceiverAR
 from perceiver_policy.decoder import Decoder
 from perceiver_policy.encoder import Encoder
+from perceiver_policy.hierarchical import HierarchicalPerceiver, hierarchical
 from perceiver_policy.modalities import ByteTokens, SetTokens
 from perceiver_policy.perceiver import ModalityTask, MultiTask, OneAnswer, Perceiver, PerceiverIO, Task
 from perceiver_policy.positions import FourierPositions, LearnedPositions
@@ -14,10 +16,12 @@ from perceiver_policy.presets import (
     entity_encoder,
     fourier_pixels,
     masked_language_model,
+    multimodal_autoencoder,
     optical_flow,
     published,
 )
 from perceiver_policy.queries import InputQueries, ModalityQueries, PositionQueries, learned_queries, pixel_queries
+from perceiver_policy.resampler import Resampler
 
 SMALL = {"latents": 4, "latent_width": 16, "self_attends": 2, "self_heads": 2}
 
@@ -178,16 +182,41 @@ def test_logits_are_float32_under_autocast():
         assert 0 < float((rough - exact).abs().max()) < 0.3 * float(exact.abs().max())
 
 
-@pytest.mark.parametrize("kind", ["classifier", "language", "entities"])
+def test_all_outputs_of_all_models_are_float32_under_autocast():
+    encoder = {"latents": 4, "latent_width": 16, "self_attends": 1, "self_heads": 2}
+    sizes = {"frames": 2, "size": 8, "samples_per_frame": 8, "samples_per_patch": 4, "labels": 3, "label_width": 8}
+    mixed = multimodal_autoencoder(encoder, **sizes, audio_bands=2, video_bands=2, output_width=8)
+    clip = {"image": torch.randn(1, 2, 3, 8, 8), "audio": torch.randn(1, 16, 1), "label": torch.zeros(1, 3)}
+    hip = hierarchical("mini", {"x": (32, 3)}, widths=(8, 8, 8), latents=(16, 16, 16), self_heads=(1, 1, 1))
+    text = PerceiverAR(11, length=12, latents=4, width=16, self_attends=1, heads=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = [*mixed(clip).values(), *hip({"x": torch.randn(1, 32, 3)}).values(), text(torch.zeros(1, 9).long())]
+    assert [out.dtype for out in outputs] == [torch.float32] * 5
+
+
+@pytest.mark.parametrize("kind", ["classifier", "language", "entities", "tasks", "hip", "ar", "resampler"])
 def test_models_compile_without_graph_breaks(kind):
     if kind == "classifier":
         model, args = classifier(fourier_pixels(6, 2), SMALL, 5), (torch.randn(2, 3, 6, 6),)
     elif kind == "language":
         model = masked_language_model(SMALL, width=8, length=12, qk_width=8)
         args = (torch.randint(262, (2, 9)), torch.rand(2, 9) > 0.2)
-    else:
+    elif kind == "entities":
         model = entity_encoder(5, width=8, latents=4, latent_width=16, layers=1)
         args = (torch.randn(2, 9, 5), torch.rand(2, 9) > 0.2)
+    elif kind == "tasks":
+        tasks = {"a": Task(Decoder(8, 16), learned_queries(2, 8)), "b": Task(Decoder(5, 16), InputQueries(5))}
+        model, args = MultiTask(Encoder(5, **SMALL), tasks), (torch.randn(2, 9, 5),)
+    elif kind == "hip":
+        sizes = {"groups": (2, 1, 2), "self_attends": (1, 1, 1), "latents": (4, 4, 4), "widths": (8, 8, 8)}
+        model = HierarchicalPerceiver({"x": (7, 3)}, **sizes, self_heads=(2, 2, 2), embedding_width=8)
+        args = ({"x": torch.randn(2, 7, 3)},)
+    elif kind == "ar":
+        model = PerceiverAR(11, length=12, latents=4, width=16, self_attends=1, heads=2)
+        args = (torch.randint(11, (2, 9)), torch.ones(2, 9, dtype=torch.bool))
+    else:
+        model = Resampler(8, depth=1, latents=3, heads=2, frames=4)
+        args = (torch.randn(2, 3, 5, 8), torch.ones(2, 3, dtype=torch.bool))
     compiled = torch.compile(perturb(model), fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(*args), model(*args))
 
