@@ -1,0 +1,262 @@
+"""The rules of moving, fighting and building against arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+
+from envs.standin import catalog as c
+from envs.standin import world as w
+from envs.standin.vector_env import make
+from tests.envs.standin.arena import ENEMY, NEUTRAL, Arena
+
+MARINE, SCV, ZERGLING, BANELING, ROACH = c.MARINE, c.SCV, c.ZERGLING, c.BANELING, c.ROACH
+
+
+@pytest.mark.parametrize("kind", [MARINE, ZERGLING, BANELING, ROACH])
+def test_travel_time_is_distance_over_speed(kind):
+    arena = Arena().clear()
+    slot = arena.add(kind, 25, 28)
+    arena.add(ZERGLING, 43, 35, owner=ENEMY, hp=1e6)
+    arena.order(slot, w.MOVE, 35.0, 28.0)
+    loops = math.ceil(10 / arena.types[kind]["speed"] - 1e-4)
+    arena.run(loops - 1)
+    assert arena.unit(slot)["order"] == w.MOVE
+    arena.run(1)
+    assert arena.unit(slot)["order"] == w.IDLE
+    assert arena.unit(slot)["x"] == pytest.approx(35)
+
+
+def test_a_worker_has_to_accelerate():
+    arena = Arena().clear()
+    slot = arena.add(SCV, 25, 28)
+    arena.add(ZERGLING, 43, 35, owner=ENEMY, hp=1e6)
+    arena.order(slot, w.MOVE, 35.0, 28.0)
+    speed, acceleration, gone, now, loops = 2.8125 / 16, 2.5 / 256, 0.0, 0.0, 0
+    while gone < 10 - 1e-4:
+        now = min(now + acceleration, speed)
+        gone += now
+        loops += 1
+    arena.run(loops - 1)
+    assert arena.unit(slot)["order"] == w.MOVE
+    arena.run(1)
+    assert arena.unit(slot)["order"] == w.IDLE
+
+
+_FIGHTERS = [MARINE, ZERGLING, ROACH, SCV]
+
+
+@pytest.mark.parametrize("killer", _FIGHTERS)
+@pytest.mark.parametrize("victim", [MARINE, ZERGLING, ROACH])
+def test_time_to_kill_one_on_one(killer, victim):
+    """Shots times periods, with the random delay of -1 to 2 loops a shot: mean and bounds over many games."""
+    games = 64
+    arena = Arena(games=games).clear()
+    t, v = arena.types[killer], arena.types[victim]
+    gap = 0.5 * float(t["range"])
+    a = arena.add(killer, 30, 28, facing=0.0)
+    b = arena.add(victim, 30 + gap + t["radius"] + v["radius"], 28, owner=ENEMY, cooldown=1e6)
+    arena.add(ZERGLING, 43, 35, owner=ENEMY, cooldown=1e6)
+    arena.add(MARINE, 23, 21)  # or the map's script ends the game
+    arena.order(a, w.ATTACK, target=b)
+    hit = max(0.5, t["damage"] - v["armor"])
+    fewest = math.ceil(v["hp"] / hit)
+    # A victim that regenerates may take one more shot than its hit points say.
+    regained = float(v["regeneration"]) * (fewest - 1) * (float(t["period"]) + 2)
+    most = math.ceil((v["hp"] + regained) / hit)
+    dead = np.zeros(games)
+    for loop in range(1, 4000):
+        arena.run(1)
+        gone = (arena.env.units["kind"][:, b] != victim) | (arena.env.units["tag"][:, b] != b + 1)
+        dead[(dead == 0) & gone] = loop
+        if dead.all():
+            break
+    assert dead.all()
+    flight = max(0.0, gap / t["missile"]) if t["missile"] else 0.0
+    first, period = float(t["damage_point"] + flight), float(t["period"])
+    assert dead.min() >= first + (fewest - 1) * (period - 1) - 1
+    assert dead.max() <= first + (most - 1) * (period + 2) + 5
+    # Loops are whole: a shot leaves up to a loop late, and so does a missile's hit.
+    assert first + (fewest - 1) * (period + 0.5) - 1 <= dead.mean() <= first + (most - 1) * (period + 0.5) + 3.5
+
+
+def test_roach_damage_is_reduced_by_armor_and_marines_focus():
+    arena = Arena().clear()
+    marines = [arena.add(MARINE, 30, 26 + 0.8 * i) for i in range(4)]
+    roach = arena.add(ROACH, 33, 27.2, owner=ENEMY, cooldown=1e6)
+    for m in marines:
+        arena.order(m, w.ATTACK, target=roach)
+    before = 145.0
+    losses = []
+    for _ in range(60):
+        arena.run(1)
+        now = float(arena.unit(roach)["hp"])
+        if now < before:
+            losses.append(before - now)
+        before = now
+    assert sum(round(loss / 5, 1) >= 0.9 for loss in losses) >= 4
+    assert 145 - before == pytest.approx(5 * 4 * 5, abs=21)  # five volleys of four in 60 loops, give or take one
+
+
+@pytest.mark.parametrize(("count", "left"), [(1, 10.0), (2, 0.0)])
+def test_two_banelings_kill_a_marine(count, left):
+    arena = Arena().clear()
+    marine = arena.add(MARINE, 30, 28, cooldown=1e6)
+    arena.add(MARINE, 23, 21)
+    for i in range(count):
+        arena.add(BANELING, 31.5, 27.5 + i, owner=ENEMY)
+    arena.add(ROACH, 43, 35, owner=ENEMY)
+    arena.run(40)
+    u = arena.unit(marine)
+    assert (float(u["hp"]) if u["kind"] and u["tag"] == marine + 1 else 0.0) == pytest.approx(left)
+    assert arena.env.games["score"][0] == 10 * count - (count == 2)  # this map's script counts 10 a kill
+
+
+def test_a_killed_baneling_bursts_where_it_dies():
+    arena = Arena().clear()
+    shooter, near = arena.add(MARINE, 27, 28), arena.add(MARINE, 31, 29.5, cooldown=1e6)
+    far = arena.add(MARINE, 31, 33, cooldown=1e6)
+    baneling = arena.add(BANELING, 31, 28, owner=ENEMY, hp=6.0)
+    arena.add(ROACH, 43, 21, owner=ENEMY)
+    arena.env.units["target"][0, baneling] = -1
+    arena.order(shooter, w.ATTACK, target=baneling)
+    arena.order(baneling, w.MOVE, 31, 28)
+    arena.run(6)
+    assert arena.unit(baneling)["kind"] == 0
+    assert [float(arena.unit(m)["hp"]) for m in (shooter, near, far)] == [45, 10, 45]
+
+
+def test_units_do_not_overlap_for_long():
+    arena = Arena().clear()
+    slots = [arena.add(MARINE, 30 + 0.01 * i, 28) for i in range(12)]
+    arena.add(ROACH, 43, 35, owner=ENEMY)
+    arena.run(200)
+    at = np.array([[arena.unit(s)["x"], arena.unit(s)["y"]] for s in slots])
+    away = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1)) + 9 * np.eye(12)
+    assert away.min() > 0.72
+
+
+def test_a_unit_walks_around_a_building():
+    arena = Arena("BuildMarines").clear()
+    marine = arena.add(MARINE, 24, 28.5)
+    arena.add(c.COMMAND_CENTER, 30.5, 28.5)
+    arena.order(marine, w.MOVE, 38, 28.5)
+    inside, loops = False, 0
+    while arena.unit(marine)["order"] == w.MOVE and loops < 400:
+        arena.run(1)
+        loops += 1
+        inside |= abs(arena.unit(marine)["x"] - 30.5) < 2.5 and abs(arena.unit(marine)["y"] - 28.5) < 2.5
+    assert not inside
+    assert arena.unit(marine)["x"] == pytest.approx(38)
+    shortest = 2 * math.hypot(4.0, 2.9) + 5  # over two corners, a radius away
+    assert shortest / 0.140625 <= loops <= 1.35 * shortest / 0.140625
+
+
+def test_income_is_that_of_the_kinematics():
+    """One worker, one patch: the trip's time from speeds, distances and waiting times."""
+    arena = Arena("CollectMineralsAndGas").clear()
+    arena.add(c.COMMAND_CENTER, 30.5, 28.5)
+    patch = arena.add(c.MINERAL_FIELD, 24, 28.5, owner=NEUTRAL)
+    worker = arena.add(SCV, 27, 28.5)
+    arena.env.games["minerals"] = arena.env.games["collected_minerals"] = 0
+    arena.order(worker, w.GATHER, 24, 28.5, target=patch)
+    loops = 6000
+    arena.run(loops)
+    way = (30.5 - 2.75 - 0.375 - 0.1) - (24 + 1 + 0.375 + 0.1)
+    speed, acceleration = 2.8125 / 16, 2.5 / 256
+    ramp = speed / acceleration
+    walk = math.sqrt(2 * way / acceleration) if way < 0.5 * speed * ramp else ramp + (way - 0.5 * speed * ramp) / speed
+    trip = 2 * walk + 2.786 * 16 + 8
+    assert arena.game["collected_minerals"] / loops == pytest.approx(5 / trip, rel=0.06)
+    assert 0.03 < arena.game["collected_minerals"] / loops < 0.06
+
+
+def test_build_time_cost_supply_and_the_supply_block():
+    arena = Arena("CollectMineralsAndGas").clear()
+    base = arena.add(c.COMMAND_CENTER, 29.5, 28.5)
+    workers = [arena.add(SCV, 34, 22 + i) for i in range(12)]
+    arena.env.games["minerals"] = 300
+    arena.tell("Build_SupplyDepot_pt", [workers[0]], at=(36.5, 22.5))
+    walked = 0
+    while not (arena.env.units["kind"][0] == c.SUPPLY_DEPOT).any():
+        arena.run(1)
+        walked += 1
+        assert walked < 60
+    assert arena.game["minerals"] == 200
+    depot = int(np.argmax(arena.env.units["kind"][0] == c.SUPPLY_DEPOT))
+    assert arena.unit(depot)["hp"] == pytest.approx(40, abs=1)
+    for _ in range(3):
+        arena.tell("Train_SCV_quick", [base])
+    assert arena.game["minerals"] == 50
+    arena.run(480 - 3 - 1)
+    assert arena.unit(depot)["build_left"] > 0
+    arena.run(2)
+    assert arena.unit(depot)["build_left"] == 0
+    assert arena.unit(depot)["hp"] == pytest.approx(400, abs=1)
+    assert arena.unit(workers[0])["order"] == w.IDLE
+    arena.run(3 * 272 + 5 - 481)
+    assert (arena.env.units["kind"][0] == SCV).sum() == 15
+    # 15 supply used of 15 + 8: now take the depot away, and nothing more can be trained
+    arena.env.units["kind"][0, depot] = 0
+    arena.env.games["minerals"] = 500
+    info = arena.tell("Train_SCV_quick", [base])[-1]
+    assert info["refused"][0] == 1
+    assert arena.game["minerals"] == 500
+
+
+def test_barracks_need_a_depot_and_marines_take_400_loops():
+    arena = Arena("BuildMarines").clear()
+    arena.add(c.COMMAND_CENTER, 29.5, 28.5)
+    worker = arena.add(SCV, 36, 24)
+    arena.env.games["minerals"] = 1000
+    assert arena.tell("Build_Barracks_pt", [worker], at=(38.5, 24.5))[-1]["refused"][0] == 1
+    arena.add(c.SUPPLY_DEPOT, 42, 22)
+    barracks = arena.add(c.BARRACKS, 38.5, 28.5)
+    assert arena.tell("Train_Marine_quick", [barracks])[-1]["refused"][0] == 0
+    arena.run(398)
+    assert arena.game["score"] == 0
+    arena.run(1)
+    assert arena.game["score"] == 1
+    assert (arena.env.units["kind"][0] == MARINE).sum() == 1
+
+
+@pytest.mark.parametrize(("scenario", "roaches"), [("DefeatRoaches", True), ("DefeatZerglingsAndBanelings", False)])
+def test_a_beaten_wave_is_followed_by_the_next(scenario, roaches):
+    env = make(scenario, 32, step_mul=1)
+    env.reset(seed=3)
+    units = env.units
+    first = units["kind"].copy()
+    assert (first == MARINE).sum(1).tolist() == [9] * 32
+    kinds = {ROACH: 4} if roaches else {ZERGLING: 6, BANELING: 4}
+    for kind, n in kinds.items():
+        assert ((first == kind).sum(1) == n).all()
+    left = units["x"][:, 0] < 33
+    assert 4 < left.sum() < 28
+    offsets = np.sort(units["y"][:, :9] - units["y"][:, :1], 1)
+    assert np.allclose(offsets, np.arange(-4, 5), atol=1e-4)
+    tags = units["tag"][:, :9].copy()
+    units["hp"][:, 2] = 17.0
+    units["hp"][units["owner"] == ENEMY] = 0.0
+    env.games["dying"] = 1
+    # far apart, so that no baneling's burst reaches a marine
+    _, rewards, terminated, _, _ = env.step({k: v * 0 for k, v in env.action_space.sample().items()})
+    assert (rewards == (40 if roaches else 50)).all()
+    assert not terminated.any()
+    more = 5 if roaches else 4
+    assert ((units["kind"] == MARINE).sum(1) == 9 + more).all()
+    assert ((units["hp"] == 17.0) & (units["kind"] == MARINE)).sum(1).tolist() == [1] * 32
+    assert not np.isin(units["tag"][:, :9], tags).any()
+    assert (units["selected"] == (units["kind"] == MARINE)).all()
+
+
+def test_fog_hides_what_is_farther_than_sight():
+    env = make("FindAndDefeatZerglings", 16, style="raw", max_units=28, functions=("no_op",))
+    obs, _ = env.reset(seed=0)
+    kinds = obs["units"]["features"][..., 0] * obs["units"]["mask"]
+    x, y = env.units["x"], env.units["y"]
+    marines, zerglings = env.units["kind"] == MARINE, env.units["kind"] == ZERGLING
+    away = np.hypot(x[:, :, None] - x[:, None, :], y[:, :, None] - y[:, None, :])
+    away[~np.broadcast_to(marines[:, None, :], away.shape)] = 1e9
+    seen = zerglings & (away.min(2) <= 9.0)
+    assert ((kinds == ZERGLING).sum(1) == seen.sum(1)).all()
+    assert 0 < seen.sum() < zerglings.sum()

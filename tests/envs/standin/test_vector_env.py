@@ -1,0 +1,177 @@
+"""The vector environment's contract, determinism, saving, and what it refuses."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs.standin.vector_env import make
+from envs.starcraft.maps import MAPS
+
+FIGHT = "DefeatZerglingsAndBanelings"
+
+
+def equal(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    return np.array_equal(a, b)
+
+
+def copy(nest):
+    return {k: copy(v) for k, v in nest.items()} if isinstance(nest, dict) else np.array(nest)
+
+
+def take(nest, index):
+    return {k: take(v, index) for k, v in nest.items()} if isinstance(nest, dict) else nest[index]
+
+
+def choices(env, seed, steps):
+    env.action_space.seed(seed)
+    return [env.action_space.sample() for _ in range(steps)]
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_spaces_and_metadata(name):
+    env = make(name, 3)
+    observation, info = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert info == {}
+    for action in choices(env, 0, 5):
+        observation, reward, terminated, truncated, info = env.step(action)
+        assert env.observation_space.contains(observation)
+        assert reward.shape == terminated.shape == truncated.shape == info["refused"].shape == (3,)
+        assert (reward.dtype, terminated.dtype, truncated.dtype) == (np.float32, bool, bool)
+    assert env.metadata["autoreset_mode"] == gym.vector.AutoresetMode.SAME_STEP
+
+
+def test_a_time_limit_truncates_and_the_last_observation_is_told():
+    env = make("MoveToBeacon", 2, max_loops=24, step_mul=8)
+    env.reset(seed=0)
+    for action in choices(env, 0, 2):
+        assert "final_obs" not in env.step(action)[-1]
+    observation, _, terminated, truncated, info = env.step(choices(env, 1, 1)[0])
+    assert truncated.all()
+    assert not terminated.any()
+    assert info["_final_obs"].tolist() == [True, True]
+    for i in range(2):
+        assert env.single_observation_space.contains(info["final_obs"][i])
+        last = info["final_obs"][i]["player"][env.interface.numbers.index("game_loop")]
+        assert last == 24
+        assert observation["player"][i][env.interface.numbers.index("game_loop")] == 0
+    assert info["final_info"]["loop"].tolist() == [24, 24]
+
+
+def test_the_loss_of_all_units_terminates():
+    env = make("DefeatRoaches", 2)
+    env.reset(seed=0)
+    env.units["hp"][1][env.units["kind"][1] == 1] = 0
+    env.games["dying"] = 1
+    *_, reward, terminated, truncated, info = env.step({k: v * 0 for k, v in env.action_space.sample().items()})
+    assert terminated.tolist() == [False, True]
+    assert not truncated.any()
+    assert reward[1] == -9
+    assert info["final_obs"][0] is None
+
+
+def course(env, seed, actions):
+    """Observations, rewards and ends of a run."""
+    observation, _ = env.reset(seed=seed)
+    seen = [copy(observation)]
+    for action in actions:
+        observation, reward, terminated, truncated, _ = env.step(action)
+        seen.append({**copy(observation), "ends": np.stack([reward, terminated, truncated], 1)})
+    return seen
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_course_depends_on_seed_and_choices_alone(name):
+    steps = 60
+    big = make(name, 7, threads=2, max_loops=320)
+    actions = choices(big, 5, steps)
+    seen = course(big, list(range(7)), actions)
+    order = [4, 2]
+    small = make(name, 2, max_loops=320)
+    alone = course(small, order, [take(a, order) for a in actions])
+    for one, other in zip(seen, alone, strict=True):
+        assert equal(take(one, order), other)
+    big.close()
+
+
+def test_games_of_one_seed_differ_and_do_not_depend_on_their_number():
+    few, many = make("MoveToBeacon", 2), make("MoveToBeacon", 9)
+    a, b = copy(few.reset(seed=11)[0]), copy(many.reset(seed=11)[0])
+    assert equal(a, take(b, slice(0, 2)))
+    places = b["units"]["features"][:, 0, 2]
+    assert len(np.unique(places)) == 9
+    again = copy(many.reset(seed=12)[0])
+    assert not np.isin(again["units"]["features"][:, 0, 2], places).any()
+    assert not equal(again, copy(many.reset()[0]))  # the next episode is another one
+
+
+@settings(max_examples=8, deadline=None)
+@given(name=st.sampled_from(sorted(MAPS)), seed=st.integers(0, 2**31), before=st.integers(0, 30))
+def test_a_saved_game_goes_on_as_if_it_had_not_been(name, seed, before):
+    env, other = make(name, 3, max_loops=200), make(name, 3, max_loops=200)
+    actions = choices(env, seed % 1000, before + 20)
+    env.reset(seed=seed)
+    for action in actions[:before]:
+        observation = env.step(action)[0]
+    state = env.save_state()
+    assert all(isinstance(v, np.ndarray) and v.dtype == np.uint8 for v in state.values())
+    observation = other.load_state(state)
+    if before:
+        assert equal(observation, env._observation)
+    for action in actions[before:]:
+        a, b = env.step(action), other.step(action)
+        assert all(equal(x, y) for x, y in zip(a[:4], b[:4], strict=True))
+
+
+def test_a_state_of_another_batch_is_refused():
+    with pytest.raises(ValueError, match="not of 3 games of MoveToBeacon"):
+        make("MoveToBeacon", 3).load_state(make("MoveToBeacon", 2).save_state())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_envs": 0}, "num_envs"),
+        ({"step_mul": 0}, "step_mul"),
+        ({"max_loops": 0}, "max_loops"),
+        ({"render_mode": "human"}, "render_mode"),
+        ({"screeen": 3}, "screen"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        make("MoveToBeacon", **{"num_envs": 1, **options})
+
+
+def test_unavailable_functions_do_nothing_and_are_counted():
+    env = make("MoveToBeacon", 1)
+    before = copy(env.reset(seed=0)[0])
+    choice = {k: v * 0 for k, v in env.action_space.sample().items()}
+    choice["function"][:] = env.interface.functions.index("Move_screen")
+    assert before["action_mask"]["function"][0, choice["function"][0]] == 0
+    after, *_, info = env.step(choice)
+    assert info["refused"].tolist() == [1]
+    assert np.array_equal(before["units"]["features"], after["units"]["features"])
+
+
+def test_gymnasium_wrappers_work_on_it():
+    env = gym.wrappers.vector.RecordEpisodeStatistics(make("MoveToBeacon", 2, max_loops=16))
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    info = env.step(env.action_space.sample())[-1]
+    assert info["episode"]["l"].tolist() == [2, 2]
+
+
+def test_frames_show_every_map():
+    for name in MAPS:
+        env = make(name, 2, render_mode="rgb_array", render_games=1)
+        env.reset(seed=0)
+        frames = env.render()
+        assert len(frames) == 1
+        assert frames[0].dtype == np.uint8
+        assert frames[0].shape[1:] == (560, 3)
+        assert len(np.unique(frames[0].reshape(-1, 3), axis=0)) > 50
