@@ -64,8 +64,8 @@ class MiniGame:
 
 
 COMMAND_CENTER = (29.5, 28.5)
-"""Where the command center stands. The scripts ask for (29.8251, 28.0083); a 5 x 5 footprint fits the grid here. Whether
-the game snaps it so is not settled by any source at hand."""
+"""Where the command center stands. The scripts ask for (29.8251, 28.0083); a 5 x 5 footprint fits the grid here.
+Whether the game snaps it so is not settled by any source at hand."""
 
 _ARENA: Rect = (22.0, 20.0, 44.0, 36.0)
 _BASE: Rect = (19.9362, 18.998, 45.936, 36.998)
@@ -148,7 +148,7 @@ MAPS: Mapping[str, MiniGame] = {
                     "Move_minimap",
                 ),
             },
-        ),  # fmt: skip
+        ),
         # 1: the command center; 2: the point that the workers are placed around.
         MiniGame(
             "CollectMineralsAndGas",
@@ -178,7 +178,7 @@ MAPS: Mapping[str, MiniGame] = {
                 ),
                 "arguments": ("select_worker",),
             },
-        ),  # fmt: skip
+        ),
         MiniGame(
             "BuildMarines",
             Layout(14400, (_BASE, _CENTER, _ASKED), tuple((0.0, x, y) for x, y in _LEFT_MINERALS)),
@@ -200,7 +200,7 @@ MAPS: Mapping[str, MiniGame] = {
                 ),
                 "arguments": ("select_worker", "select_point_act"),
             },
-        ),  # fmt: skip
+        ),
     )
 }
 
