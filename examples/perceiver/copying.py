@@ -1,6 +1,6 @@
 """Copies a long random text with Perceiver AR: the answer lies a whole context back.
 
-    python -m examples.perceiver.copying [--steps 600] [--length 512]
+    python -m examples.perceiver.copying [--steps 400] [--length 512]
 
 The context is `length` random tokens, a separator, and the same tokens again; the second half is predicted, each token
 from all before it, with as many latents as it is long. The figure is the share of tokens predicted rightly on fresh
@@ -27,7 +27,7 @@ def texts(batch: int, length: int) -> Tensor:
     return torch.cat((first, torch.full((batch, 1), VOCABULARY), first), 1)
 
 
-def main(steps: int = 600, length: int = 512, seed: int = 0) -> dict[str, float]:
+def main(steps: int = 400, length: int = 512, seed: int = 0) -> dict[str, float]:
     """Trains; returns the accuracy in one pass, and of the first 32 tokens generated with the cache."""
     torch.manual_seed(seed)
     model = PerceiverAR(
@@ -59,6 +59,6 @@ def main(steps: int = 600, length: int = 512, seed: int = 0) -> dict[str, float]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--length", type=int, default=512)
     main(**vars(parser.parse_args()))
