@@ -20,7 +20,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * step / steps))
     )
-    start, mean = time.perf_counter(), 0.0
+    start, mean = time.process_time(), 0.0
     model.train()
     for step in range(steps):
         value = loss(step)
@@ -31,6 +31,8 @@ def train(
         schedule.step()
         mean += (value.item() - mean) / min(step + 1, 50)
         if (step + 1) % report == 0 or step + 1 == steps:
-            print(f"step {step + 1}: loss {mean:.4f}, {time.perf_counter() - start:.0f} s", flush=True)
+            print(
+                f"step {step + 1}: loss {mean:.4f}, {time.process_time() - start:.0f} s of processor time", flush=True
+            )
     model.eval()
-    return time.perf_counter() - start
+    return time.process_time() - start
