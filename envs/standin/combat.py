@@ -38,6 +38,7 @@ LEAST_DAMAGE = 0.5
 TURN = math.radians(999.84 / 16)
 """How far a unit turns in a loop (``TurningRate``); it shoots when it faces its target within :data:`ARC`."""
 ARC = math.radians(11.25)
+_TURN_COS, _TURN_SIN, _READY = math.cos(TURN), math.sin(TURN), math.cos(TURN + ARC)
 
 LOOK_PERIOD = 8
 """A unit without a target in range looks for one when it gets an order, and then every so many loops. How often is not
@@ -124,20 +125,37 @@ def engage(g: Any, us: Any, ts: Any, u: Any) -> None:
     """Shoot at the target if it is in range and the weapon is ready; close in if it is not in range."""
     t = ts[u.kind]
     v = us[u.target]
-    if gap(ts, u, v) > t.range:
+    away = distance(u.x, u.y, v.x, v.y)
+    if away - t.radius - ts[v.kind].radius > t.range:
         if u.order != HOLD:
             go(g, us, ts, u, v.x, v.y)
         return
-    turn = math.atan2(v.y - u.y, v.x - u.x) - u.facing
-    turn -= 2 * math.pi * math.floor(turn / (2 * math.pi) + 0.5)
-    u.facing += min(max(turn, -TURN), TURN)
+    facing = turn_to(u, v.x - u.x, v.y - u.y, away)
     if t.splash > 0.0:
         u.hp = 0.0
         g.dying = 1
         return
-    if u.cooldown <= 0.0 and abs(turn) <= TURN + ARC:
+    if u.cooldown <= 0.0 and facing:
         u.cooldown = max(u.cooldown, -1.0) + t.period + uniform(g, -1.0, 2.0)
         u.windup = t.damage_point
+
+
+@rule
+def turn_to(u: Any, dx: float, dy: float, away: float) -> bool:
+    """Turn one loop's way towards a direction; True if that brings it within the arc to shoot."""
+    if away < 1e-3:
+        return True
+    dx, dy = dx / away, dy / away
+    along = u.face_x * dx + u.face_y * dy
+    if along >= _TURN_COS:
+        u.face_x = dx
+        u.face_y = dy
+        return True
+    side = _TURN_SIN if u.face_x * dy - u.face_y * dx >= 0.0 else -_TURN_SIN
+    x, y = u.face_x * _TURN_COS - u.face_y * side, u.face_x * side + u.face_y * _TURN_COS
+    u.face_x = x
+    u.face_y = y
+    return along >= _READY
 
 
 @rule

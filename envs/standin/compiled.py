@@ -31,7 +31,7 @@ _STAMP = _digest()
 
 def rule(function: F) -> F:
     """Compile a function that kernels call, and only kernels: without what Python would need to call it."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return cast(F, numba.njit(error_model="numpy", nogil=True, **options)(function))
 
 

@@ -33,6 +33,9 @@ MINE_LOOPS, DRAW_LOOPS, DROP_LOOPS = 2.786 * 16, 1.981 * 16, 0.5 * 16
 SEARCH_RADIUS = 10.0
 """How far a worker looks for another patch."""
 
+LOOK_PERIOD = 8
+"""A worker that waits at an occupied patch looks for a free one when it comes, and then every so many loops."""
+
 REACH = 0.1
 """How near, edge to edge, a worker must come."""
 
@@ -131,7 +134,8 @@ def gather(g: Any, us: Any, ts: Any, me: int) -> None:
         u.order = RETURN
         return
     if present(us, o.worker, o.worker_tag) and o.worker != me:
-        if o.kind == MINERAL_FIELD:
+        if o.kind == MINERAL_FIELD and g.loop >= u.look:
+            u.look = g.loop + LOOK_PERIOD
             other = nearest_source(g, us, o.x, o.y, True)
             if other >= 0:
                 set_source(us, u, other)
@@ -174,11 +178,13 @@ def bring_back(g: Any, us: Any, ts: Any, me: int) -> None:
     if u.cargo == NO_CARGO:
         go_on(us, u)
         return
-    drop = nearest_drop(g, us, u.x, u.y)
-    if drop < 0:
-        u.speed = 0.0
-        return
-    o = us[drop]
+    if not present(us, u.order_slot, u.order_tag) or us[u.order_slot].kind != COMMAND_CENTER:
+        u.order_slot = nearest_drop(g, us, u.x, u.y)
+        if u.order_slot < 0:
+            u.speed = 0.0
+            return
+        u.order_tag = us[u.order_slot].tag
+    o = us[u.order_slot]
     if distance(u.x, u.y, o.x, o.y) - ts[o.kind].radius - ts[u.kind].radius > REACH:
         go(g, us, ts, u, o.x, o.y)
         return

@@ -30,8 +30,11 @@ def advance(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
     left = math.sqrt(dx * dx + dy * dy)
     if left < 1e-4:
         return True
-    u.facing = math.atan2(dy, dx)
+    dx, dy = dx / left, dy / left
+    u.face_x = dx
+    u.face_y = dy
     u.moving = 1
+    u.stirred = 1
     g.crowded = 1
     if t.acceleration > 0.0:
         u.speed = min(u.speed + t.acceleration, t.speed)
@@ -41,8 +44,8 @@ def advance(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
         u.x = x
         u.y = y
         return True
-    u.x += dx / left * u.speed
-    u.y += dy / left * u.speed
+    u.x += dx * u.speed
+    u.y += dy * u.speed
     return False
 
 
@@ -194,34 +197,38 @@ def passes_through(u: Any) -> bool:
 
 @rule
 def push_apart(g: Any, us: Any, ts: Any) -> None:
-    """Move overlapping units apart, and out of obstacles. Runs only after something moved."""
-    g.crowded = 0
+    """Move overlapping units apart, and out of obstacles. Runs only after something moved, and only for what did."""
     for i in range(g.top):
         a = us[i]
-        if not is_mobile(a.kind) or passes_through(a):
+        if a.stirred & 1 == 0 or not is_mobile(a.kind) or passes_through(a):
             continue
         radius_a = ts[a.kind].radius
-        for j in range(i + 1, g.top):
+        for j in range(g.top):
             b = us[j]
             dx, dy = b.x - a.x, b.y - a.y
             apart = radius_a + ts[b.kind].radius
-            if abs(dx) >= apart or abs(dy) >= apart or not is_mobile(b.kind) or passes_through(b):
+            if abs(dx) >= apart or abs(dy) >= apart or i == j or not is_mobile(b.kind):
                 continue
             d2 = dx * dx + dy * dy
-            if d2 < apart * apart:
-                push_pair(g, a, b, i, dx, dy, apart, d2)
+            # A pair of which both have moved has its turn once.
+            if d2 < apart * apart and (j > i or b.stirred & 1 == 0) and not passes_through(b):
+                push_pair(a, b, i, dx, dy, apart, d2)
+    g.crowded = 0
     for i in range(g.top):
         u = us[i]
-        if is_mobile(u.kind):
-            radius = ts[u.kind].radius
-            if g.obstacles > 0 and not passes_through(u):
-                leave_obstacles(g, us, ts, u)
-            u.x = min(max(u.x, g.left + radius), g.right - radius)
-            u.y = min(max(u.y, g.bottom + radius), g.top_y - radius)
+        if u.stirred == 0 or not is_mobile(u.kind):
+            continue
+        radius = ts[u.kind].radius
+        if g.obstacles > 0 and not passes_through(u):
+            leave_obstacles(g, us, ts, u)
+        u.x = min(max(u.x, g.left + radius), g.right - radius)
+        u.y = min(max(u.y, g.bottom + radius), g.top_y - radius)
+        u.stirred >>= 1
+        g.crowded |= u.stirred
 
 
 @rule
-def push_pair(g: Any, a: Any, b: Any, i: int, dx: float, dy: float, apart: float, d2: float) -> None:
+def push_pair(a: Any, b: Any, i: int, dx: float, dy: float, apart: float, d2: float) -> None:
     """Two units overlap: the one that stands its ground stays, else they share the way; enemies do not push."""
     away = math.sqrt(d2)
     if away < 1e-3:
@@ -243,7 +250,8 @@ def push_pair(g: Any, a: Any, b: Any, i: int, dx: float, dy: float, apart: float
     b.x += dx * overlap * (1.0 - share)
     b.y += dy * overlap * (1.0 - share)
     if overlap > 0.01:
-        g.crowded = 1
+        a.stirred |= 2
+        b.stirred |= 2
     if a.owner == b.owner:
         arrive_together(a, b)
         arrive_together(b, a)

@@ -72,12 +72,13 @@ def random_player(interface: Interface, seed: int = 0) -> Player:
     """Any available function, each as likely as another, with any arguments."""
     rng = np.random.default_rng(seed)
     space = interface.action_space
-    sizes = {name: (2 if space[name].shape else space[name].n, space[name].shape or ()) for name in space.arguments}
+    sizes = {name: (2 if part.shape else getattr(part, "n", 2), part.shape or ()) for name, part in space.items()}
 
     def play(observation: Observation) -> Choice:
         mask = observation[ACTION_MASK]["function"]
         choice: Choice = {"function": (rng.random(mask.shape) * mask).argmax(1)}
-        for name, (n, shape) in sizes.items():
+        for name in space.arguments:
+            n, shape = sizes[name]
             choice[name] = rng.integers(0, n, (len(mask), *shape))
         return choice
 

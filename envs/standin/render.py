@@ -76,7 +76,7 @@ def _unit(pen: ImageDraw.ImageDraw, view: _View, u: Any, types: npt.NDArray[Any]
         pen.ellipse(view.box(u["x"], u["y"], radius, radius), fill=_shade(color, 0.5))
         pen.ellipse(view.box(u["x"] - 0.06, u["y"] + 0.06, radius * 0.8, radius * 0.8), fill=color)
         tip = radius * 1.25
-        nose = view.point(u["x"] + tip * np.cos(u["facing"]), u["y"] + tip * np.sin(u["facing"]))
+        nose = view.point(u["x"] + tip * u["face_x"], u["y"] + tip * u["face_y"])
         pen.line([view.point(u["x"], u["y"]), nose], fill=_shade(color, 1.4), width=2 * _FINE)
     if u["selected"]:
         pen.ellipse(view.box(u["x"], u["y"], radius + 0.15, radius + 0.15), outline=(255, 255, 255), width=_FINE)

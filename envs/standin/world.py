@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 
 from envs.standin.catalog import (
-    BANELING,
     BEACON,
     MARINE,
     ROACH,
-    SCV,
     SHARD,
     STRUCTURE,
     ZERGLING,
@@ -49,19 +47,27 @@ PLAYING, LOST, TIME_UP = range(3)
 
 UNIT = np.dtype(
     [
+        # what every loop reads comes first, in one line of the processor's cache
         ("kind", "i4"),
         ("owner", "i4"),
-        ("tag", "i4"),
-        ("selected", "i4"),
-        ("groups", "i4"),  # bit i: in control group i
         ("x", "f4"),
         ("y", "f4"),
-        ("facing", "f4"),  # radians, counter-clockwise from the right
-        ("speed", "f4"),
-        ("moving", "i4"),  # went somewhere in this loop
         ("hp", "f4"),
-        # the order being carried out
         ("order", "i4"),
+        ("target", "i4"),  # whom it fights
+        ("target_tag", "i4"),
+        ("cooldown", "f4"),
+        ("windup", "f4"),  # until the shot leaves; 0: not shooting
+        ("look", "i4"),  # game loop of the next look for a target
+        ("tag", "i4"),
+        ("moving", "i4"),  # went somewhere in this loop
+        ("stirred", "i4"),  # bit 0: moved or was pushed in this loop; bit 1: was pushed just now
+        ("speed", "f4"),
+        ("face_x", "f4"),  # the direction that it faces, of length 1
+        ("face_y", "f4"),
+        ("selected", "i4"),
+        ("groups", "i4"),  # bit i: in control group i
+        # where the order that is being carried out leads
         ("order_x", "f4"),
         ("order_y", "f4"),
         ("order_slot", "i4"),
@@ -72,12 +78,6 @@ UNIT = np.dtype(
         ("corner_x", "f4"),
         ("corner_y", "f4"),
         ("way_version", "i4"),
-        # fighting
-        ("target", "i4"),
-        ("target_tag", "i4"),
-        ("cooldown", "f4"),
-        ("windup", "f4"),  # until the shot leaves; 0: not shooting
-        ("look", "i4"),  # game loop of the next look for a target
         ("called", "i4"),  # game loop of the last call for help
         ("from_x", "f4"),  # where a patrol turns back to
         ("from_y", "f4"),
@@ -205,9 +205,11 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.groups = 0
     u.x = x
     u.y = y
-    u.facing = 1.25 * math.pi
+    u.face_x = -math.sqrt(0.5)
+    u.face_y = -math.sqrt(0.5)
     u.speed = 0.0
     u.moving = 0
+    u.stirred = 1
     u.hp = ts[kind].hp
     u.order = IDLE
     u.order_x = -1.0
@@ -252,13 +254,13 @@ def remove(g: Any, us: Any, slot: int) -> None:
 @rule
 def is_army(kind: int) -> bool:
     """Does ``select_army`` take such a unit?"""
-    return kind in (MARINE, ZERGLING, BANELING, ROACH)
+    return kind == MARINE or ZERGLING <= kind <= ROACH
 
 
 @rule
 def is_mobile(kind: int) -> bool:
     """Can it move?"""
-    return kind in (MARINE, SCV, ZERGLING, BANELING, ROACH)
+    return MARINE <= kind <= ROACH
 
 
 @rule

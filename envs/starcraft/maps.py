@@ -252,12 +252,12 @@ def read_layout(name: str, path: Path) -> Layout:
     if timer is None:
         raise ValueError(f"{path}: its script starts no episode timer")
     shapes = _shapes(regions)
-    units = [
-        (node.get("UnitType"), *_numbers(node.get("Position", ""))[:2])
-        for node in ElementTree.fromstring(objects).iter("ObjectUnit")
-    ]
     kinds = {"MineralField": 0.0, "VespeneGeyser": 1.0}
-    resources = tuple((kinds[kind], x, y) for kind, x, y in units if kind in kinds)
+    resources = []
+    for node in ElementTree.fromstring(objects).iter("ObjectUnit"):
+        x, y, *_ = _numbers(node.get("Position", ""))
+        if node.get("UnitType") in kinds:
+            resources.append((kinds[node.get("UnitType", "")], x, y))
     return Layout(round(float(timer[1]) * 16), _places(name, shapes, objects), _in_order(resources, name))
 
 
@@ -294,7 +294,7 @@ def _places(name: str, shapes: dict[int, list[tuple[float, ...]]], objects: str)
     return tuple((*row, 0.0, 0.0, 0.0)[:4] for row in rows)  # type: ignore[misc]
 
 
-def _in_order(resources: tuple[tuple[float, float, float], ...], name: str) -> tuple[tuple[float, float, float], ...]:
+def _in_order(resources: list[tuple[float, float, float]], name: str) -> tuple[tuple[float, float, float], ...]:
     """In the order in which they are written down: it decides ties, so it must not depend on what is installed."""
     written = [tuple(row) for row in MAPS[name].written.resources]
     return tuple(sorted(resources, key=lambda row: written.index(row) if row in written else len(written)))

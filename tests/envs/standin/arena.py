@@ -28,8 +28,8 @@ class Arena:
         slot = int(self.env.games["top"][0])
         u = self.env.units[:, slot]
         u[:] = 0
-        blank = dict.fromkeys(("order_slot", "target", "source", "worker", "way_version"), -1)
-        values = {**blank, "product_left": -1.0, "called": -1000, "hp": self.types[kind]["hp"], **fields}
+        blank = dict.fromkeys(("order_slot", "target", "source", "worker", "way_version", "product_left", "face_y"), -1)
+        values = {**blank, "called": -1000, "stirred": 1, "hp": self.types[kind]["hp"], **fields}
         values |= {"contents": fields.get("contents", self.types[kind]["contents"])}
         for name, value in {**values, "kind": kind, "owner": owner, "x": x, "y": y, "tag": slot + 1}.items():
             self.env.units[name][:, slot] = value

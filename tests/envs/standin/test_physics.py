@@ -54,7 +54,7 @@ def test_time_to_kill_one_on_one(killer, victim):
     arena = Arena(games=games).clear()
     t, v = arena.types[killer], arena.types[victim]
     gap = 0.5 * float(t["range"])
-    a = arena.add(killer, 30, 28, facing=0.0)
+    a = arena.add(killer, 30, 28, face_x=1.0, face_y=0.0)
     b = arena.add(victim, 30 + gap + t["radius"] + v["radius"], 28, owner=ENEMY, cooldown=1e6)
     arena.add(ZERGLING, 43, 35, owner=ENEMY, cooldown=1e6)
     arena.add(MARINE, 23, 21)  # or the map's script ends the game

@@ -1,0 +1,115 @@
+"""How fast the stand-in game steps.
+
+    python benchmarks/standin.py            the table of docs/results.md
+    python benchmarks/standin.py --scaling  over numbers of games and threads
+    python benchmarks/standin.py --start    import, first compilation, start from the cache
+
+Agent steps a second: one choice, eight game loops and one observation, for one game. Choices are random and drawn
+before the clock starts: legal and illegal functions with random arguments. Processor time of this process is what is
+counted for one thread, wall time for more, so that a busy machine does not blur the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+OBSERVED = {
+    "units, numbers": {"screen_planes": (), "minimap_planes": ()},
+    "and the map's own planes": {},
+    "and all planes at 64 x 64": {"screen": 64, "minimap": 64, "screen_planes": "all", "minimap_planes": "all"},
+}
+
+
+def rate(scenario: str, games: int, seconds: float, threads: int = 1, **options: Any) -> float:
+    import numpy as np
+
+    from envs.standin.vector_env import make
+    from envs.starcraft.interface import MINIMAP_PLANES, SCREEN_PLANES
+
+    for name, table in (("screen_planes", SCREEN_PLANES), ("minimap_planes", MINIMAP_PLANES)):
+        if options.get(name) == "all":
+            options[name] = tuple(table)
+    env = make(scenario, games, threads=threads, **options)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(16)]
+    rng = np.random.default_rng(0)
+    # Spread the games over their episodes first: a game's beginning is not its average.
+    for k in range(min(env.max_loops // 8, 200)):
+        env.step(actions[k % 16])
+    clock = time.process_time if threads == 1 else time.perf_counter
+    steps, start = 0, clock()
+    while clock() - start < seconds:
+        env.step(actions[int(rng.integers(16))])
+        steps += 1
+    result = games * steps / (clock() - start)
+    env.close()
+    return result
+
+
+def table(seconds: float) -> None:
+    from envs.starcraft.maps import MAPS
+
+    print("| map | " + " | ".join(OBSERVED) + " |")
+    print("|---" * (len(OBSERVED) + 1) + "|")
+    for name in MAPS:
+        cells = [f"{rate(name, 256, seconds, **options):,.0f}" for options in OBSERVED.values()]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def scaling(seconds: float) -> None:
+    print("| map | threads | 1 game | 16 | 256 | 4096 |")
+    print("|---" * 6 + "|")
+    for name in ("MoveToBeacon", "DefeatRoaches", "BuildMarines"):
+        for threads in (1, 2):
+            cells = [
+                f"{rate(name, n, seconds, threads, screen_planes=(), minimap_planes=()):,.0f}"
+                for n in (1, 16, 256, 4096)
+            ]
+            print(f"| {name} | {threads} | " + " | ".join(cells) + " |", flush=True)
+
+
+def start() -> None:
+    code = (
+        "import time; a = time.process_time(); import envs; b = time.process_time();"
+        "from envs.standin.vector_env import make; e = make('MoveToBeacon', 1); c = time.process_time();"
+        "e.reset(seed=0); e.step(e.action_space.sample()); d = time.process_time();"
+        "print(f'{b - a:.2f} {c - b:.2f} {d - c:.2f}')"
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        for what in ("first start, compiling", "from the cache"):
+            out = subprocess.run(
+                [sys.executable, "-c", code],
+                env={**os.environ, "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(Path(__file__).parents[1])},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()
+            print(f"{what}: import envs {out[0]} s, make {out[1]} s, reset and step {out[2]} s (processor time)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scaling", action="store_true", help="over numbers of games and threads")
+    parser.add_argument("--start", action="store_true", help="time to import and to compile")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each figure")
+    options = parser.parse_args()
+    if options.start:
+        start()
+    elif options.scaling:
+        scaling(options.seconds)
+    else:
+        table(options.seconds)
+
+
+if __name__ == "__main__":
+    main()
