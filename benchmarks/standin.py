@@ -3,6 +3,7 @@
     python benchmarks/standin.py            the table of docs/results.md
     python benchmarks/standin.py --scaling  over numbers of games and threads
     python benchmarks/standin.py --start    import, first compilation, start from the cache
+    python benchmarks/standin.py --scores   scores of the hand-written players
 
 Agent steps a second: one choice, eight game loops and one observation, for one game. Choices are random and drawn
 before the clock starts: legal and illegal functions with random arguments. Processor time of this process is what is
@@ -78,6 +79,31 @@ def scaling(seconds: float) -> None:
             print(f"| {name} | {threads} | " + " | ".join(cells) + " |", flush=True)
 
 
+def scores(episodes: int) -> None:
+    import numpy as np
+
+    from envs.standin.players import PLAYERS, interface_for_player, make_player
+    from envs.standin.vector_env import make
+    from envs.starcraft.maps import MAPS
+
+    print("| map | " + " | ".join(f"{name}: mean (sd) [min, max]" for name in PLAYERS) + " |")
+    print("|---" * 4 + "|")
+    for scenario in MAPS:
+        cells = []
+        for name in PLAYERS:
+            face = interface_for_player(name, scenario)
+            env = make(scenario, episodes, interface=face)
+            observation, _ = env.reset(seed=0)
+            play, total, final = make_player(name, scenario, face), np.zeros(episodes), np.full(episodes, np.nan)
+            while np.isnan(final).any():
+                observation, reward, terminated, truncated, _ = env.step(play(observation))
+                total += reward
+                first = (terminated | truncated) & np.isnan(final)
+                final[first] = total[first]
+            cells.append(f"{final.mean():.1f} ({final.std():.1f}) [{final.min():.0f}, {final.max():.0f}]")
+        print(f"| {scenario} | " + " | ".join(cells) + " |", flush=True)
+
+
 def start() -> None:
     code = (
         "import time; a = time.process_time(); import envs; b = time.process_time();"
@@ -101,10 +127,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scaling", action="store_true", help="over numbers of games and threads")
     parser.add_argument("--start", action="store_true", help="time to import and to compile")
+    parser.add_argument("--scores", action="store_true", help="of the hand-written players, on the stand-in game")
+    parser.add_argument("--episodes", type=int, default=200, help="for each score")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each figure")
     options = parser.parse_args()
     if options.start:
         start()
+    elif options.scores:
+        scores(options.episodes)
     elif options.scaling:
         scaling(options.seconds)
     else:

@@ -122,7 +122,9 @@ def build(now: _Game, hand: _Hand, kind: str, function: str, cost: float, places
     free = [p for p in places if all(abs(p[0] - q[0]) + abs(p[1] - q[1]) > 0.7 for q in standing)]
     if not free:
         return False
-    if now.selected("SCV") and (now.units["selected"] > 0).sum() == 1 and now.can(function):
+    chosen = np.flatnonzero(now.units["selected"] > 0)
+    ready = now.selected("SCV") and len(chosen) == 1 and now.units["order"][chosen[0]] != 7
+    if ready and now.can(function):
         return hand.call(function, free[0])
     workers = [i for i in now.rows("SCV") if now.units["carrying"][i] == 0 and now.units["order"][i] in (0, 5)]
     if not workers:

@@ -80,6 +80,8 @@ def _unit(pen: ImageDraw.ImageDraw, view: _View, u: Any, types: npt.NDArray[Any]
         pen.line([view.point(u["x"], u["y"]), nose], fill=_shade(color, 1.4), width=2 * _FINE)
     if u["selected"]:
         pen.ellipse(view.box(u["x"], u["y"], radius + 0.15, radius + 0.15), outline=(255, 255, 255), width=_FINE)
+    if u["cargo"]:
+        pen.ellipse(view.box(u["x"], u["y"], 0.14, 0.14), fill=(170, 220, 255) if u["cargo"] == 1 else (90, 230, 150))
     health = float(u["hp"]) / float(t["hp"])
     if health < 0.999 and kind not in (catalog.MINERAL_FIELD, catalog.GEYSER):
         x0, y0, x1, y1 = view.box(u["x"], u["y"] + radius + 0.3, max(radius, 0.4), 0.08)
@@ -98,8 +100,32 @@ def _order(pen: ImageDraw.ImageDraw, view: _View, u: Any, units: npt.NDArray[Any
     pen.line([view.point(u["x"], u["y"]), view.point(x, y)], fill=color, width=_FINE)
 
 
+def _missile(pen: ImageDraw.ImageDraw, view: _View, g: Any, units: npt.NDArray[Any], k: int) -> None:
+    start, end = units[int(g["missile_from"][k])], units[int(g["missile_slot"][k])]
+    if start["kind"] and end["kind"]:
+        part = float(g["missile_left"][k]) / 4.0
+        x = end["x"] + (start["x"] - end["x"]) * part
+        y = end["y"] + (start["y"] - end["y"]) * part
+        pen.ellipse(view.box(x, y, 0.15, 0.15), fill=(190, 230, 90))
+
+
+def _fog(picture: Image.Image, view: _View, here: list[Any], types: npt.NDArray[Any]) -> Image.Image:
+    """Dark where none of the player's units sees."""
+    seen = Image.new("L", view.size, 0)
+    pen = ImageDraw.Draw(seen)
+    for u in here:
+        if u["owner"] == world.OWN:
+            sight = float(types[u["kind"]]["sight"])
+            pen.ellipse(view.box(u["x"], u["y"], sight, sight), fill=255)
+    return Image.composite(picture, picture.point(lambda value: value * 0.55), seen)
+
+
 def frame(env: StandinVectorEnv, index: int) -> npt.NDArray[np.uint8]:
-    """What goes on in one game: uint8 [height, width, 3], the playable rectangle under a line of text."""
+    """What goes on in one game: uint8 [height, width, 3], the playable rectangle under a line of text.
+
+    Units that fog hides are drawn all the same, on the dark ground: the frame is for who watches, not for who plays.
+    Where the camera can move, a thin rectangle shows what is on the screen.
+    """
     g, units, types = env.games[index], env.units[index], env._types
     view = _View(g)
     picture = Image.new("RGB", view.size, _GROUND)
@@ -107,15 +133,62 @@ def frame(env: StandinVectorEnv, index: int) -> npt.NDArray[np.uint8]:
     corner, other = view.point(g["left"], g["top_y"]), view.point(g["right"], g["bottom"])
     pen.rectangle((*corner, *other), outline=_EDGE, width=2 * _FINE)
     here = [u for u in units[: int(g["top"])] if u["kind"]]
+    if g["fog"]:
+        picture = _fog(picture, view, here, types)
+        pen = ImageDraw.Draw(picture)
     for u in here:
         _order(pen, view, u, units)
     for u in sorted(here, key=lambda u: (u["owner"] != world.NEUTRAL, -float(types[u["kind"]]["radius"]))):
         _unit(pen, view, u, types)
+    if g["camera_free"]:
+        pen.rectangle(view.box(g["camera_x"], g["camera_y"], 12, 12), outline=(160, 160, 90), width=_FINE)
+    for k in range(int(g["missiles"])):
+        _missile(pen, view, g, units, k)
     picture = picture.resize((view.size[0] // _FINE, view.size[1] // _FINE), Image.Resampling.LANCZOS)
     whole = Image.new("RGB", (WIDTH, picture.height + _BAR), (24, 26, 30))
     whole.paste(picture, (0, _BAR))
     pen = ImageDraw.Draw(whole)
     left = max(0, int(g["limit"]) - int(g["loop"])) / 22.4
+    text = f"score {g['score']:g}    {left:.0f} s left"
+    if (units["kind"] == catalog.COMMAND_CENTER).any():
+        text = f"minerals {g['minerals']}  gas {g['vespene']}    {text}"
     pen.text((8, 5), env.scenario, fill=_TEXT, font=_font(14))
-    pen.text((WIDTH - 8, 5), f"score {g['score']:g}    {left:.0f} s left", fill=_TEXT, font=_font(14), anchor="ra")
+    pen.text((WIDTH - 8, 5), text, fill=_TEXT, font=_font(14), anchor="ra")
     return np.asarray(whole)
+
+
+def contact_sheet(steps: int = 14) -> npt.NDArray[np.uint8]:
+    """One frame of each mini-game, some steps into an episode of its best hand-written player, side by side."""
+    from envs.standin.players import interface_for_player, make_player
+    from envs.standin.vector_env import make
+    from envs.starcraft.maps import MAPS
+
+    frames = []
+    for name, game in MAPS.items():
+        face = interface_for_player("strong", name)
+        env = make(name, 1, interface=face, render_mode="rgb_array")
+        observation, _ = env.reset(seed=3)
+        play = make_player("strong", name, face)
+        # The economies take their time.
+        for _ in range(steps if game.loops < 5000 else game.loops // 8 * 3 // 5):
+            observation = env.step(play(observation))[0]
+        frames.append(Image.fromarray(env.render()[0]))
+    columns, gap = 4, 10
+    height = max(f.height for f in frames)
+    rows = -(-len(frames) // columns)
+    sheet = Image.new("RGB", (columns * (WIDTH + gap) + gap, rows * (height + gap) + gap), (12, 13, 15))
+    for i, picture in enumerate(frames):
+        sheet.paste(picture, (gap + i % columns * (WIDTH + gap), gap + i // columns * (height + gap)))
+    return np.asarray(sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.LANCZOS))
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m envs.standin.render PICTURE.png")
+    path = Path(sys.argv[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(contact_sheet()).save(path)
+    print(f"wrote {path}")
