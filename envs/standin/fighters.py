@@ -68,6 +68,10 @@ def shards_apart(interface: Interface) -> Player:
     return play
 
 
+SHARDS_A_TURN = 4
+"""Places that a marine is sent to before the other one has its turn."""
+
+
 class _Tours:
     """What one game's two marines have been sent to."""
 
@@ -75,6 +79,7 @@ class _Tours:
         self.sent: list[list[tuple[float, float]]] = [[], []]
         self.turn = 0
         self.given = 0
+        self.tries = 0
 
     def choose(self, see: Sight, observation: Observation, game: int, choice: Choice) -> None:
         x, y = see.units(observation, "x")[game], see.units(observation, "y")[game]
@@ -86,13 +91,18 @@ class _Tours:
             self.sent[m] = [s for s in self.sent[m] if s in left]
         tours = _split(shards, [(float(x[k]), float(y[k])) for k in marines], self.sent)
         idle = [not self.sent[m] for m in range(2)]
-        if (self.given >= 4 or not tours[self.turn]) and (tours[1 - self.turn] or idle[1 - self.turn]):
+        if (self.given >= SHARDS_A_TURN or not tours[self.turn]) and (tours[1 - self.turn] or idle[1 - self.turn]):
             self.turn, self.given = 1 - self.turn, 0
+        if self.tries >= 2:
+            # Two marines in one cell: the click takes the other one, again and again.
+            self.turn, self.tries, self.given = 1 - self.turn, 0, 0
         me = marines[self.turn]
         if not selected[self.turn] or selected[1 - self.turn]:
             choice["function"][game] = see.function["select_point"]
             choice["screen"][game] = see.cell(x[me], y[me])
+            self.tries += 1
             return
+        self.tries = 0
         if tours[self.turn]:
             target = tours[self.turn][0]
             choice["function"][game] = see.function["Move_screen"]
