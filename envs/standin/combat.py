@@ -268,6 +268,13 @@ def bury(g: Any, us: Any, ts: Any, dead: Any) -> None:
 
 
 @rule
+def is_at_rest(g: Any, ts: Any, u: Any) -> bool:
+    """Is there nothing that an idle unit would do in this loop?"""
+    ready = u.target < 0 and u.windup <= 0.0 and u.cooldown <= -1.0 and g.loop < u.look
+    return ready and (ts[u.kind].regeneration <= 0.0 or u.hp >= ts[u.kind].hp)
+
+
+@rule
 def weapon_loop(g: Any, us: Any, ts: Any, me: int) -> bool:
     """One loop of a unit's clockwork: regeneration, cooldown, damage point. True while it is busy shooting."""
     u = us[me]

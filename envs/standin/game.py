@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.standin.building import construct, produce
 from envs.standin.catalog import SCV
-from envs.standin.combat import bury, fight, fly_missiles, weapon_loop
+from envs.standin.combat import bury, fight, fly_missiles, is_at_rest, weapon_loop
 from envs.standin.compiled import kernel, rule
 from envs.standin.economy import bring_back, gather
 from envs.standin.motion import go, push_apart
@@ -95,6 +95,9 @@ def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
     """One loop of a unit that can move: its weapon's clockwork, then its order."""
     u = us[me]
     u.moving = 0
+    if u.order == IDLE and u.queued == 0 and is_at_rest(g, ts, u):
+        u.speed = 0.0
+        return
     if weapon_loop(g, us, ts, me):
         return
     if u.order == MOVE:
