@@ -1,7 +1,7 @@
 """Multimodal autoencoding: video, its sound and a label through one small set of latents and back; the label is never
 shown.
 
-    python -m examples.perceiver.multimodal [--steps 800]
+    python -m examples.perceiver.multimodal [--steps 2400]
 
 A bright square moves in one of four directions while a tone sounds whose pitch depends on the direction. The model gets
 the video and the sound, has a mask token in the label's place, and gives back all three. Figures on fresh clips: peak
@@ -42,7 +42,7 @@ def clips(batch: int) -> tuple[dict[str, Tensor], Tensor]:
     return {"image": video, "audio": sound[..., None], "label": torch.zeros(batch, 4)}, labels
 
 
-def main(steps: int = 800, seed: int = 0) -> dict[str, float]:
+def main(steps: int = 2400, seed: int = 0) -> dict[str, float]:
     """Trains and returns both signal-to-noise ratios and the accuracy of the label."""
     torch.manual_seed(seed)
     encoder = {"latents": 32, "latent_width": 96, "self_attends": 3, "self_heads": 4}
@@ -75,7 +75,7 @@ def main(steps: int = 800, seed: int = 0) -> dict[str, float]:
         # As published, a step decodes a part of the video only.
         points = {"image": torch.randperm(FRAMES * SIZE * SIZE)[:256]}
         found = errors(inputs, labels, points)
-        return 10 * found["image"] + found["audio"] + 0.1 * found["label"]
+        return 30 * found["image"] + found["audio"] + 0.1 * found["label"]
 
     seconds = train(model, loss, steps, rate=2e-3)
     with torch.no_grad():
@@ -87,5 +87,5 @@ def main(steps: int = 800, seed: int = 0) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=2400)
     main(**vars(parser.parse_args()))
