@@ -181,7 +181,7 @@ def table(name: str, args: argparse.Namespace, builders: dict[str, Callable[[Con
         torch.manual_seed(0)
         models[who] = build(config).to(device)
         if device == "cuda" and who == "ours":
-            models[who] = torch.compile(models[who])  # type: ignore[assignment]
+            models[who] = torch.compile(models[who])
     counted = cost(ours(config), torch.empty(x.shape))
     print(f"\n{name}: {config}\nours: {counted}")
     print("| implementation | precision | pass | median ms | best ms | x transformers float32 | share of matmul peak |")
@@ -196,9 +196,9 @@ def table(name: str, args: argparse.Namespace, builders: dict[str, Callable[[Con
             for dtype in (torch.float32, torch.bfloat16)
         }
         peaks = {dtype: matmul_peak(dtype, device) for dtype in (torch.float32, torch.bfloat16)}
-        times = measure(runs, args.rounds)  # type: ignore[arg-type]
-        base: list[float] = times["transformers", torch.float32]  # type: ignore[index]
-        for (who, dtype), spent in times.items():  # type: ignore[misc]
+        times = measure(runs, args.rounds)
+        base: list[float] = times["transformers", torch.float32]
+        for (who, dtype), spent in times.items():
             ratio = statistics.median(a / b for a, b in zip(spent, base, strict=True))
             peaks[dtype] = max(peaks[dtype], matmul_peak(dtype, device))
             share = f"{flops / min(spent) / 1e9 / peaks[dtype]:.0%}" if who == "ours" else ""
@@ -208,7 +208,7 @@ def table(name: str, args: argparse.Namespace, builders: dict[str, Callable[[Con
                 f"| {ratio:.2f} | {share} |"
             )
         rates = ", ".join(f"{str(d).removeprefix('torch.')} {p:.0f} GFLOP/s" for d, p in peaks.items())
-        best = min(times["ours", torch.bfloat16 if device == "cuda" else torch.float32])  # type: ignore[index]
+        best = min(times["ours", torch.bfloat16 if device == "cuda" else torch.float32])
         print(f"matmul peak in this run: {rates}; ours: {config.batch * config.inputs / best:,.0f} input tokens/s")
 
 

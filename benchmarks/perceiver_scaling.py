@@ -2,9 +2,9 @@
 
     python -m benchmarks.perceiver_scaling [--threads 1] [--output docs/images/perceiver-scaling.png]
 
-Each point is the best processor time of up to five forward and backward passes of batch one in a process of its own; memory is the
-peak of that process less what it held before. Both models have width 64 and two latent or Transformer layers; the
-Perceiver has 64 latents. The Transformer stops where a pass would take minutes.
+Each point is the best processor time of up to five forward and backward passes of batch one in a process of its own;
+memory is the peak of that process less what it held before. Both models have width 64 and two latent or Transformer
+layers; the Perceiver has 64 latents. The Transformer stops where a pass would take minutes.
 """
 
 from __future__ import annotations

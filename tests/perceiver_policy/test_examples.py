@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "perceiver.md"
 @pytest.mark.parametrize(
     ("name", "options", "figure", "low", "high"),
     [
-        ("digits", {"steps": 80}, "accuracy", 0.15, 1.0),
+        ("digits", {"steps": 50}, "accuracy", 0.1, 1.0),
         ("digits", {"steps": 30, "permute": True}, "accuracy", 0.02, 1.0),
         ("bytes", {"steps": 20}, "accuracy", 0.15, 1.0),
         ("flow", {"steps": 10}, "error", 0.0, 1.8),
