@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from perceiver_policy.attention import attention_maps
 from perceiver_policy.autoregressive import PerceiverAR
 from perceiver_policy.hierarchical import (
     VARIANTS,
@@ -141,7 +142,7 @@ def test_hip_masked_autoencoding_learns_positions():
         loss = masked_autoencoding_loss(model, {"x": pattern.expand(8, -1, -1)}, 0.5)
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.3  # a constant has 1.0
+    assert loss.item() < 0.3  # a constant has 1.0
     assert all(not torch.equal(a, b) for a, b in zip(start, positions, strict=True))
 
 
@@ -313,3 +314,12 @@ def test_resampler_masks():
     assert nothing.isfinite().all()
     with pytest.raises(ValueError, match="5 frames, but the resampler has embeddings for 4"):
         model(torch.randn(1, 5, 2, 8))
+
+
+def test_ar_attention_maps_are_causal():
+    model = small_ar()
+    maps = attention_maps(model, torch.randint(11, (2, 9)))
+    assert set(maps) == {"cross.attention", "layers.0", "layers.1"}
+    for name, weights in maps.items():
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+        assert float(weights.triu(weights.shape[-1] - 6 + 1).abs().max()) == 0.0, name
