@@ -82,7 +82,7 @@ _FIGHT: Mapping[str, Any] = {
         "unit_type", "alliance", "x", "y", "health_ratio", "selected", "weapon_cooldown", "order",
     ),
     "screen_planes": ("player_relative", "selected", "unit_hit_points_ratio", "unit_density"),
-    "functions": ("no_op", "select_army", "select_point", "select_rect", "Move_screen", "Attack_screen"),
+    "functions": ("no_op", "select_army", "select_point", "Move_screen", "Attack_screen"),
 }  # fmt: skip
 _ECONOMY: Mapping[str, Any] = {
     "unit_features": (
@@ -114,7 +114,7 @@ MAPS: Mapping[str, MiniGame] = {
             interface={
                 "max_units": 22,
                 "unit_features": ("unit_type", "alliance", "x", "y", "selected", "order"),
-                "functions": ("no_op", "select_army", "select_point", "select_rect", "Move_screen"),
+                "functions": ("no_op", "select_army", "select_point", "Move_screen"),
             },
         ),
         # 1, 2: the sides, left and right.
@@ -141,7 +141,6 @@ MAPS: Mapping[str, MiniGame] = {
                     "move_camera",
                     "select_army",
                     "select_point",
-                    "select_rect",
                     "Attack_screen",
                     "Move_screen",
                     "Attack_minimap",
@@ -166,7 +165,6 @@ MAPS: Mapping[str, MiniGame] = {
                 "functions": (
                     "no_op",
                     "select_point",
-                    "select_rect",
                     "select_idle_worker",
                     "Harvest_Gather_screen",
                     "Harvest_Return_quick",
@@ -189,7 +187,6 @@ MAPS: Mapping[str, MiniGame] = {
                 "functions": (
                     "no_op",
                     "select_point",
-                    "select_rect",
                     "select_idle_worker",
                     "Harvest_Gather_screen",
                     "Train_SCV_quick",

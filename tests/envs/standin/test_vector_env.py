@@ -175,3 +175,32 @@ def test_frames_show_every_map():
         assert frames[0].dtype == np.uint8
         assert frames[0].shape[1:] == (560, 3)
         assert len(np.unique(frames[0].reshape(-1, 3), axis=0)) > 50
+
+
+def test_a_changed_rule_is_compiled_anew(monkeypatch, tmp_path):
+    """The stamp of cached kernels covers every file with a rule or a constant of theirs."""
+    import shutil
+    from pathlib import Path
+
+    from envs.standin import compiled
+
+    root = Path(compiled.__file__).parents[1]
+    for part in ("standin", "starcraft"):
+        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "standin/compiled.py"))
+    stamps = {compiled._digest()}
+    changed = (
+        "combat.py",
+        "catalog.py",
+        "scenarios/economies.py",
+        "scenarios/__init__.py",
+        "../starcraft/interface.py",
+    )
+    for name in changed:
+        with (tmp_path / "standin" / name).open("a") as file:
+            file.write("\n")
+        stamps.add(compiled._digest())
+    assert len(stamps) == 1 + len(changed)
+    with (tmp_path / "standin/render.py").open("a") as file:
+        file.write("\n")
+    assert compiled._digest() in stamps
