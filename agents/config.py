@@ -64,8 +64,8 @@ class Config(BaseModel):
     """Steps of all environments together."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
-    threads: int = Field(0, ge=0)
-    """Torch threads for the updates; 0: as many as there are cores."""
+    threads: int = Field(1, ge=0)
+    """Torch threads; 0: as many as there are cores, which pays for large networks on an idle machine only."""
     run_dir: Path | None = None
     """Folder of the run; none: a new one under runs/."""
     checkpoint_interval: int = Field(50_000, ge=1)

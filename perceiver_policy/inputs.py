@@ -205,11 +205,12 @@ class FeatureReader(nn.Module):
 
 
 class BoxScale(nn.Module):
-    """A Box's values -> floats of order one: bounded ones to [-1, 1], the rest by their running mean and deviation.
+    """A Box's values -> floats of order one: bounded numbers to [-1, 1], the rest by their running mean and deviation.
 
     The statistics change only in :meth:`learn`, so that a log-probability means the same at collection and update.
     """
 
+    bounded: Tensor
     middle: Tensor
     half_range: Tensor
     mean: Tensor
@@ -220,24 +221,29 @@ class BoxScale(nn.Module):
         super().__init__()
         low, high = torch.as_tensor(space.low).double(), torch.as_tensor(space.high).double()
         # some environments bound a number by the largest float: that is no scale
-        self.bounded = bool(((low > -1e6) & (high < 1e6)).all())
-        if self.bounded:
-            self.register_buffer("middle", ((low + high) / 2).float(), persistent=False)
-            self.register_buffer("half_range", ((high - low) / 2).clamp(min=1e-6).float(), persistent=False)
-        else:
+        bounded = (low > -1e6) & (high < 1e6)
+        self.learns = not bool(bounded.all())
+        one = torch.ones((), dtype=torch.float64)
+        self.register_buffer("bounded", bounded, persistent=False)
+        self.register_buffer("middle", torch.where(bounded, (low + high) / 2, 0 * one).float(), persistent=False)
+        half_range = torch.where(bounded, (high - low) / 2, one).clamp(min=1e-6)
+        self.register_buffer("half_range", half_range.float(), persistent=False)
+        if self.learns:
             self.register_buffer("mean", torch.zeros(space.shape, dtype=torch.float64))
             self.register_buffer("second", torch.zeros(space.shape, dtype=torch.float64))
             self.register_buffer("count", torch.zeros((), dtype=torch.float64))
 
     def forward(self, value: Tensor) -> Tensor:
-        if self.bounded:
+        if not self.learns:
             return (value.float() - self.middle) / self.half_range
-        deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4) if self.count > 0 else 1.0
-        return ((value - self.mean) / deviation).float().clamp(-10, 10)
+        deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4)
+        deviation = torch.where(self.bounded | (self.count == 0), self.half_range, deviation)
+        mean = torch.where(self.bounded, self.middle, self.mean)
+        return ((value - mean) / deviation).float().clamp(-10, 10)
 
     def learn(self, value: Tensor) -> None:
         """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update)."""
-        if self.bounded:
+        if not self.learns:
             return
         value = value.double()
         count, mean = len(value), value.mean(0)
