@@ -1,1 +1,44 @@
-"""The network: a Perceiver / Perceiver IO. Tensors in, tensors out; knows no game."""
+"""The network: a Perceiver / Perceiver IO. Tensors in, tensors out; knows no game.
+
+Every public name can be imported from here; what it needs is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "attention": "Attention CrossAttention SelfAttention MLP KeyValues attention_maps squared_relu",
+    "autoregressive": "PerceiverAR",
+    "config": "PolicyConfig",
+    "cost": "Cost",
+    "decoder": "Decoder",
+    "encoder": "Encoder",
+    "hierarchical": "HierarchicalPerceiver masked_autoencoding_loss",
+    "latents": "Latents InputLatents",
+    "modalities": (
+        "Pixels Conv1x1 ConvStem Patches AudioPatches OneVector GridTokens ByteTokens PointTokens "
+        "SetTokens Modalities encode_text decode_text "
+    ),
+    "perceiver": ("Perceiver PerceiverIO MaskedLanguageModel MultiTask Task ModalityTask OneAnswer AudioAnswers Grid "),
+    "policy": "PerceiverPolicy",
+    "positions": ("FourierPositions LearnedPositions fourier_features fourier_width grid_positions sinusoidal rotary "),
+    "presets": (
+        "published PUBLISHED classifier masked_language_model optical_flow multimodal_autoencoder entity_encoder "
+    ),
+    "pretrained": "from_huggingface to_huggingface",
+    "queries": "PositionQueries InputQueries ModalityQueries learned_queries pixel_queries",
+    "resampler": "Resampler",
+}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names.split()}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

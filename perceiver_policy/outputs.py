@@ -121,7 +121,9 @@ class NormalHead(Head):
         super().__init__(1, width)
         self.shape = space.shape
         self.mean = _last_layer(width, math.prod(space.shape))
-        self.log_deviation = nn.Parameter(torch.zeros(space.shape))
+        # in the units of the bounds a deviation of 1/2 reaches the whole range; without bounds the unit is all there is
+        bounded = torch.as_tensor(space.bounded_below & space.bounded_above)
+        self.log_deviation = nn.Parameter(torch.where(bounded, math.log(0.5), 0.0))
         self.embedding = nn.Linear(math.prod(space.shape), width, bias=False)
 
     def scores(self, answers: Tensor, tokens: Tokens, mask: Any) -> Scores:

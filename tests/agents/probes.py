@@ -1,0 +1,131 @@
+"""Small environments whose best play and its return are known, each of which tests one ability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs.spaces import Feature, Functions, Pointer, Units
+
+Step = tuple[Any, float, bool, bool, dict[str, Any]]
+
+
+class Bandit(gymnasium.Env[np.ndarray, Any]):
+    """One step; arm 2 of 4 pays 1. Best: 1."""
+
+    observation_space = spaces.Box(0, 1, (1,), np.float32)
+    action_space = spaces.Discrete(4)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> Step:
+        return np.zeros(1, np.float32), float(action == 2), True, False, {}
+
+
+class TwoStepCredit(gymnasium.Env[np.ndarray, Any]):
+    """The first choice decides what the second step pays, whatever is chosen then. Best: 1."""
+
+    observation_space = spaces.Discrete(2)
+    action_space = spaces.Discrete(3)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.chosen: int | None = None
+        return 0, {}
+
+    def step(self, action: int) -> Step:
+        if self.chosen is None:
+            self.chosen = int(action)
+            return 1, 0.0, False, False, {}
+        return 1, float(self.chosen == 1), True, False, {}
+
+
+class Recall(gymnasium.Env[np.ndarray, Any]):
+    """A cue of 0 or 1 is shown once; after four blank steps the agent must repeat it. Best: 1; without memory: 0.5."""
+
+    observation_space = spaces.Discrete(4)  # the cue, a blank, the question
+    action_space = spaces.Discrete(2)
+    delay = 4
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.cue, self.steps = int(self.np_random.integers(2)), 0
+        return self.cue, {}
+
+    def step(self, action: int) -> Step:
+        self.steps += 1
+        if self.steps <= self.delay:
+            return 2, 0.0, False, False, {}
+        if self.steps == self.delay + 1:
+            return 3, 0.0, False, False, {}
+        return 3, float(action == self.cue), True, False, {}
+
+
+class Masked(gymnasium.Env[dict[str, Any], Any]):
+    """Choice k pays k / 9, but only two of the ten are legal, others in every episode. Best: the higher legal one.
+
+    An illegal choice raises: a policy that ignores its mask does not get far. Best: about .704 (the mean maximum of two
+    different numbers of 0 to 9, 6 1/3, over 9).
+    """
+
+    observation_space = spaces.Dict({"nothing": spaces.Box(0, 1, (1,)), "action_mask": spaces.MultiBinary(10)})
+    action_space = spaces.Discrete(10)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.mask = np.zeros(10, np.int8)
+        self.mask[self.np_random.choice(10, 2, replace=False)] = 1
+        return self._observe(), {}
+
+    def step(self, action: int) -> Step:
+        if not self.mask[action]:
+            raise RuntimeError(f"illegal choice {action} of {self.mask}")
+        return self._observe(), action / 9, True, False, {}
+
+    def _observe(self) -> dict[str, Any]:
+        return {"nothing": np.zeros(1, np.float32), "action_mask": self.mask.copy()}
+
+
+class PickTheMarked(gymnasium.Env[dict[str, Any], Any]):
+    """Two to six units in random rows, one of them marked; ``pick`` must point to it. Best: 1."""
+
+    observation_space = spaces.Dict({"units": Units(6, [Feature("marked"), Feature("x", "position")])})
+    action_space = Functions({"wait": (), "pick": ("unit",)}, {"unit": Pointer("units", 6)})
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        random = self.np_random
+        rows = random.permutation(6)[: random.integers(2, 7)]
+        self.marked = int(rows[0])
+        self.mask, self.features = np.zeros(6, np.int8), random.random((6, 2)).astype(np.float32)
+        self.mask[rows] = 1
+        self.features[:, 0] = 0
+        self.features[self.marked, 0] = 1
+        return self._observe(), {}
+
+    def step(self, action: dict[str, Any]) -> Step:
+        paid = action["function"] == 1 and action["unit"] == self.marked
+        return self._observe(), float(paid), True, False, {}
+
+    def _observe(self) -> dict[str, Any]:
+        return {"units": {"features": self.features, "mask": self.mask}}
+
+
+class Aim(gymnasium.Env[np.ndarray, Any]):
+    """A point in the square is shown; the action is a point, and pays 1 - its distance. Best: 1; the middle: .46."""
+
+    observation_space = spaces.Box(-1, 1, (2,))
+    action_space = spaces.Box(-1, 1, (2,))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.target = self.np_random.uniform(-0.7, 0.7, 2).astype(np.float32)
+        return self.target, {}
+
+    def step(self, action: np.ndarray) -> Step:
+        return self.target, 1 - float(np.hypot(*(action - self.target))), True, False, {}
