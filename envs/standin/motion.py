@@ -19,6 +19,9 @@ from envs.starcraft.interface import MAP_SIZE
 
 _CELLS = int(MAP_SIZE)
 
+WIDEST = 1.0
+"""No two units that can move touch at this distance or more: twice the largest radius among them, the roach's."""
+
 
 @rule
 def advance(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
@@ -206,9 +209,9 @@ def push_apart(g: Any, us: Any, ts: Any) -> None:
         for j in range(g.top):
             b = us[j]
             dx, dy = b.x - a.x, b.y - a.y
-            apart = radius_a + ts[b.kind].radius
-            if abs(dx) >= apart or abs(dy) >= apart or i == j or not is_mobile(b.kind):
+            if abs(dx) >= WIDEST or abs(dy) >= WIDEST or i == j or not is_mobile(b.kind):
                 continue
+            apart = radius_a + ts[b.kind].radius
             d2 = dx * dx + dy * dy
             # A pair of which both have moved has its turn once.
             if d2 < apart * apart and (j > i or b.stirred & 1 == 0) and not passes_through(b):
@@ -249,18 +252,28 @@ def push_pair(a: Any, b: Any, i: int, dx: float, dy: float, apart: float, d2: fl
     a.y -= dy * overlap * share
     b.x += dx * overlap * (1.0 - share)
     b.y += dy * overlap * (1.0 - share)
+    if a.moving and b.moving and a.face_x * b.face_x + a.face_y * b.face_y < 0.0:
+        # Two that meet head-on would block each other for ever: each keeps to its right.
+        a.x += 0.5 * dy * overlap
+        a.y -= 0.5 * dx * overlap
+        b.x -= 0.5 * dy * overlap
+        b.y += 0.5 * dx * overlap
     if overlap > 0.01:
         a.stirred |= 2
         b.stirred |= 2
     if a.owner == b.owner:
-        arrive_together(a, b)
-        arrive_together(b, a)
+        arrive_together(a, b, apart)
+        arrive_together(b, a, apart)
 
 
 @rule
-def arrive_together(a: Any, b: Any) -> None:
-    """A unit that bumps into one that has arrived where it is going has arrived, too."""
-    if a.order == MOVE and b.order == IDLE and abs(a.order_x - b.order_x) + abs(a.order_y - b.order_y) < 0.2:
+def arrive_together(a: Any, b: Any, apart: float) -> None:
+    """A unit has arrived, too, when it bumps into one that has arrived where it is going, or, close to that place,
+    into one that wants to be there as well."""
+    if a.order != MOVE or abs(a.order_x - b.order_x) + abs(a.order_y - b.order_y) > 0.2:
+        return
+    close = abs(a.order_x - a.x) <= apart and abs(a.order_y - a.y) <= apart
+    if b.order == IDLE or (b.order == MOVE and close):
         next_order(a)
 
 

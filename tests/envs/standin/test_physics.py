@@ -137,6 +137,27 @@ def test_units_do_not_overlap_for_long():
     assert away.min() > 0.72
 
 
+def test_two_that_meet_head_on_get_past_each_other():
+    arena = Arena().clear()
+    a, b = arena.add(MARINE, 28, 28), arena.add(MARINE, 36, 28)
+    arena.add(ROACH, 43, 35, owner=ENEMY)
+    arena.order(a, w.MOVE, 36.0, 28.0)
+    arena.order(b, w.MOVE, 28.0, 28.0)
+    arena.run(100)
+    assert arena.unit(a)["x"] == pytest.approx(36, abs=0.01)
+    assert arena.unit(b)["x"] == pytest.approx(28, abs=0.01)
+
+
+def test_two_on_their_way_to_one_place_do_not_wait_for_each_other():
+    arena = Arena().clear()
+    a, b = arena.add(MARINE, 28, 28), arena.add(MARINE, 36, 28)
+    arena.add(ROACH, 43, 35, owner=ENEMY)
+    for slot in (a, b):
+        arena.order(slot, w.MOVE, 32.0, 28.0)
+    arena.run(60)
+    assert [arena.unit(s)["order"] for s in (a, b)] == [w.IDLE] * 2
+
+
 def test_a_unit_walks_around_a_building():
     arena = Arena("BuildMarines").clear()
     marine = arena.add(MARINE, 24, 28.5)
