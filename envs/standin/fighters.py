@@ -88,7 +88,8 @@ class _Tours:
         selected = see.units(observation, "selected")[game][marines] > 0
         left = set(shards)
         for m in range(2):
-            self.sent[m] = [s for s in self.sent[m] if s in left]
+            at_work = see.units(observation, "order")[game][marines[m]] > 0
+            self.sent[m] = [s for s in self.sent[m] if s in left and at_work]
         tours = _split(shards, [(float(x[k]), float(y[k])) for k in marines], self.sent)
         idle = [not self.sent[m] for m in range(2)]
         if (self.given >= SHARDS_A_TURN or not tours[self.turn]) and (tours[1 - self.turn] or idle[1 - self.turn]):
