@@ -93,7 +93,7 @@ class _Tours:
         tours = _split(shards, [(float(x[k]), float(y[k])) for k in marines], self.sent)
         idle = [not self.sent[m] for m in range(2)]
         if (self.given >= SHARDS_A_TURN or not tours[self.turn]) and (tours[1 - self.turn] or idle[1 - self.turn]):
-            self.turn, self.given = 1 - self.turn, 0
+            self.turn, self.given, self.tries = 1 - self.turn, 0, 0
         if self.tries >= 2:
             # Two marines in one cell: the click takes the other one, again and again.
             self.turn, self.tries, self.given = 1 - self.turn, 0, 0
