@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agents.evaluate import Evaluation, Player
 
 NAME = "perceiver-rl"
+POLICIES = ("random", "scripted", "strong")
 T = TypeVar("T")
 
 
@@ -61,7 +62,7 @@ class Evaluate:
     run: Positional[Path | None] = None
     """The run folder of a trained policy."""
     policy: str | None = None
-    """Instead of a run: random (a legal action at random) or scripted (where the environment has a script)."""
+    """Instead of a run: random (a legal action at random), or a hand-written one: scripted, or strong."""
     env: tuple[str, ...] = ()
     """Environments to play; without it the run's own."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
@@ -87,7 +88,7 @@ class Watch:
     run: Positional[Path | None] = None
     """The run folder of a trained policy."""
     policy: str | None = None
-    """Instead of a run: random or scripted."""
+    """Instead of a run: random, scripted or strong."""
     env: str | None = None
     """The environment; without it the run's own."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
@@ -316,10 +317,10 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
 def check_player(asked: Evaluate | Watch) -> None:
     """Refuse a player that is missing, doubled or unknown, and an environment that is missing."""
     if (asked.run is None) == (asked.policy is None):
-        raise UserError("name one player: a run folder, or --policy random or --policy scripted")
-    if asked.policy not in (None, "random", "scripted"):
-        near = did_you_mean(asked.policy, ("random", "scripted"))
-        raise UserError(f"--policy {asked.policy}: expected random or scripted{near}")
+        raise UserError("name one player: a run folder, or --policy random, scripted or strong")
+    if asked.policy not in (None, *POLICIES):
+        near = did_you_mean(asked.policy, POLICIES)
+        raise UserError(f"--policy {asked.policy}: expected random, scripted or strong{near}")
     if asked.policy and not asked.env:
         raise UserError(f"--policy {asked.policy} needs --env, the environment to play, such as --env sim/MoveToBeacon")
     if asked.seed < 0:
@@ -370,7 +371,8 @@ def _evaluate_one(asked: Evaluate, config: Config | None, env_id: str, console: 
 
 def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
     own = config.env_options if config and config.env == env_id else {}
-    return {**own, **options.parse_env_options(asked.env_option)}
+    given = {**own, **options.parse_env_options(asked.env_option)}
+    return registry.player_options(env_id, asked.policy, given) if asked.policy else given
 
 
 def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env: Any) -> tuple[Player, str]:
@@ -385,7 +387,8 @@ def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env
         return player, f"{asked.run.name} ({'sampled' if asked.sampled else 'greedy'})"
     if asked.policy == "random":
         return RandomPlayer(env.single_action_space, asked.seed), "random"
-    return ScriptedPlayer(registry.scripted(env_id, env)), "scripted"
+    assert asked.policy is not None  # check_player has seen to it
+    return ScriptedPlayer(registry.scripted(env_id, asked.policy, env)), asked.policy
 
 
 def watch(argv: Sequence[str], prog: str) -> None:

@@ -74,14 +74,31 @@ def label(env_id: str) -> str:
     return f"{env_id} (stand-in game)" if env_id.startswith(SIM) else env_id
 
 
-def scripted(env_id: str, env: VectorEnv[Any, Any, Any]) -> Callable[[Any], Any]:
-    """A hand-written player of ``env``: observations to actions. Raises EnvError where nobody has written one."""
+def player_options(env_id: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The options with which the player ``name`` is at its best, unless ``given`` says what is seen and done."""
     if not env_id.startswith(SIM):
-        raise EnvError(f"{env_id} has no scripted player, only the maps of the stand-in game have; use --policy random")
+        return given
+    from dataclasses import fields
+
+    from envs.standin.players import interface_for_player
+    from envs.starcraft.interface import Interface
+
+    if {field.name for field in fields(Interface)} & given.keys():
+        return given
+    return {**given, "interface": interface_for_player(name, env_id.removeprefix(SIM))}
+
+
+def scripted(env_id: str, name: str, env: VectorEnv[Any, Any, Any]) -> Callable[[Any], Any]:
+    """The hand-written player ``name`` (scripted or strong) of ``env``: observations to actions.
+
+    Raises EnvError where nobody has written one.
+    """
+    if not env_id.startswith(SIM):
+        raise EnvError(f"{env_id} has no {name} player, only the maps of the stand-in game have; use --policy random")
     from envs.standin.players import make_player
 
     try:
-        return make_player("scripted", env_id.removeprefix(SIM), env.interface)  # type: ignore[attr-defined]
+        return make_player(name, env_id.removeprefix(SIM), env.interface)  # type: ignore[attr-defined]
     except ValueError as error:
         raise EnvError(f"{env_id}: {error}") from error
 

@@ -18,7 +18,7 @@ from agents.errors import UserError
         ({"ppo": {"learning_rate": -1}}, "ppo.learning_rate should be greater than 0, got -1"),
         ({"ppo": {"schedule": "liner"}}, "got 'liner'; did you mean 'linear'?"),
         ({"ppo": 3}, "ppo should be a group of options, got 3"),
-        ({"policy": {"heads": 5}}, "policy: token_width (32) must be a multiple of heads (5)"),
+        ({"policy": {"heads": 5}}, "policy: latent_width (32) must be a multiple of heads (5)"),
         ({"num_envs": "many"}, "num_envs should be a valid integer"),
     ],
 )

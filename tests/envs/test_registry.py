@@ -77,10 +77,10 @@ def test_results_on_the_stand_in_are_labelled():
 def test_only_the_stand_in_has_scripts():
     env = registry.make("CartPole-v1", 1)
     with pytest.raises(EnvError, match="no scripted player"):
-        registry.scripted("CartPole-v1", env)
+        registry.scripted("CartPole-v1", "scripted", env)
     stand_in = registry.make("sim/MoveToBeacon", 2)
     observation, _ = stand_in.reset(seed=0)
-    choice = registry.scripted("sim/MoveToBeacon", stand_in)(observation)
+    choice = registry.scripted("sim/MoveToBeacon", "scripted", stand_in)(observation)
     assert stand_in.action_space.contains(choice)
 
 
