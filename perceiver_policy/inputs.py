@@ -29,6 +29,9 @@ from perceiver_policy.positions import fourier_features
 
 MOST_IMAGE_TOKENS = 1024
 
+POSITION_RESOLUTION = 16.0
+"""Of the Fourier encoding, for units and for cells alike: one place has one encoding, so that they can be matched."""
+
 
 @dataclass
 class Tokens:
@@ -49,7 +52,9 @@ class UnitsEmbedder(nn.Module):
     def __init__(self, space: Units, width: int, bands: int) -> None:
         super().__init__()
         self.features = FeatureReader(space.columns, bands)
-        self.project = nn.Sequential(nn.Linear(self.features.width, width), nn.ReLU(), nn.Linear(width, width))
+        self.linear = nn.Linear(self.features.width, width)
+        self.inner = nn.Linear(self.features.width, width)
+        self.outer = nn.Linear(width, width, bias=False)
 
     def forward(self, value: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = value["mask"].bool()
@@ -57,8 +62,9 @@ class UnitsEmbedder(nn.Module):
         longest = int(used.max()) + 1 if len(used) else 1
         mask = mask[:, :longest]
         # what a row without a unit holds means nothing, and must not reach a gradient either
-        features = value["features"][:, :longest].masked_fill(~mask[..., None], 0)
-        return self.project(self.features(features)), mask
+        features = self.features(value["features"][:, :longest].masked_fill(~mask[..., None], 0))
+        # the linear part hands a position on as it is, for it to be matched with a cell's
+        return self.linear(features) + self.outer(F.relu(self.inner(features))), mask
 
 
 class PlanesEmbedder(nn.Module):
@@ -199,8 +205,7 @@ class FeatureReader(nn.Module):
             parts.append((value[..., i, None] == torch.arange(count, device=value.device)).float())
         if self.positions:
             place = value[..., self.positions].float() / self.scale[self.positions] * 2 - 1
-            resolution = [32.0] * len(self.positions)
-            parts.append(fourier_features(place, self.bands, resolution))
+            parts.append(fourier_features(place, self.bands, [POSITION_RESOLUTION] * len(self.positions)))
         return torch.cat(parts, -1)
 
 
@@ -335,4 +340,4 @@ def _grid(rows: int, columns: int, bands: int) -> Tensor:
     """Fourier positions [rows * columns, 2 * (2 * bands + 1)] of the cells' centers, in [-1, 1]."""
     y = (torch.arange(rows) + 0.5) / rows * 2 - 1
     x = (torch.arange(columns) + 0.5) / columns * 2 - 1
-    return fourier_features(torch.cartesian_prod(y, x), bands, (rows, columns))
+    return fourier_features(torch.cartesian_prod(y, x), bands, [POSITION_RESOLUTION] * 2)
