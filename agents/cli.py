@@ -275,7 +275,12 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
         print(f"stopped and saved; go on with: {_command('train', '--resume', run_dir)}")
         raise KeyboardInterrupt
     if config.evaluation_episodes:
-        asked = Evaluate(run=run_dir, episodes=config.evaluation_episodes, device=config.device)
+        asked = Evaluate(
+            run=run_dir,
+            episodes=config.evaluation_episodes,
+            sampled=config.evaluation_sampled,
+            device=config.device,
+        )
         _evaluate(asked, console)
     print(f"\nrun folder   {run_dir}")
     print(f"watch it     {_command('watch', run_dir, '--video', run_dir / 'episode.mp4')}")

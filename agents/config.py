@@ -74,6 +74,8 @@ class Config(BaseModel):
     """Checkpoints kept; older ones are deleted."""
     evaluation_episodes: int = Field(100, ge=0)
     """Episodes of the evaluation at the end; 0: none."""
+    evaluation_sampled: bool = False
+    """Whether that evaluation draws its actions, as training does, instead of taking the likeliest ones."""
     policy: PolicyConfig = PolicyConfig()
     """The network."""
     ppo: PPOConfig = PPOConfig()

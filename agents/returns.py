@@ -25,7 +25,7 @@ def gae(rewards: Tensor, values: Tensor, next_values: Tensor, ends: Tensor, gamm
 class ReturnScale:
     """Mean and deviation of recent returns, for PopArt (arXiv 1602.07714): exponential averages over updates."""
 
-    def __init__(self, rate: float = 0.1) -> None:
+    def __init__(self, rate: float = 0.01) -> None:
         self.rate = rate
         self.weight, self.mean, self.square = torch.zeros(3, dtype=torch.float64)
 
