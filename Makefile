@@ -30,4 +30,4 @@ lint: install
 
 picture: install
 	@test -n "$(RUN)" || { echo "no run of the default experiment yet: make train, or make picture RUN=runs/NAME"; exit 2; }
-	$(BIN)/perceiver-rl watch $(RUN) --video docs/images/move_to_beacon.gif --fps 8
+	$(BIN)/perceiver-rl watch $(RUN) --sampled --video docs/images/move_to_beacon.gif --fps 8

@@ -283,7 +283,8 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
         )
         _evaluate(asked, console)
     print(f"\nrun folder   {run_dir}")
-    print(f"watch it     {_command('watch', run_dir, '--video', run_dir / 'episode.mp4')}")
+    sampled = ("--sampled",) if config.evaluation_sampled else ()
+    print(f"watch it     {_command('watch', run_dir, *sampled, '--video', run_dir / 'episode.mp4')}")
     print(f"its curves   {_program('tensorboard')} --logdir {shlex.quote(str(run_dir / 'tensorboard'))}")
     print(f"go on        {_command('train', '--resume', run_dir, '--total-steps', 2 * config.total_steps)}")
 

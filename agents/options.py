@@ -23,7 +23,15 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 DEFAULT = "move_to_beacon"
 COMMAND_LINE = "command line"
 # What may change when a run goes on; everything else would make it another run.
-RESUMABLE = ("total_steps", "device", "threads", "checkpoint_interval", "keep_checkpoints", "evaluation_episodes")
+RESUMABLE = (
+    "total_steps",
+    "device",
+    "threads",
+    "checkpoint_interval",
+    "keep_checkpoints",
+    "evaluation_episodes",
+    "evaluation_sampled",
+)
 
 
 class _Loader(yaml.SafeLoader):
