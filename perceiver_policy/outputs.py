@@ -37,21 +37,11 @@ from torch.nn import functional as F
 from envs.spaces import Functions, Place, Planes, Pointer, Pointers, Units, at
 from perceiver_policy.attention import KeyValues
 from perceiver_policy.decoder import Decoder
+from perceiver_policy.distributions import Scores, bernoulli, categorical, independent, normal
 from perceiver_policy.inputs import Tokens
 
-ILLEGAL = -1e9  # far below any logit, yet finite after log-softmax
 Ask = Callable[[Tensor], Tensor]
 """Queries [B, Q, E] -> answers [B, Q, E]."""
-
-
-@dataclass
-class Scores:
-    """One head's distribution: log-probability and entropy of a choice, a sample, the likeliest choice."""
-
-    log_prob: Callable[[Tensor], Tensor]
-    entropy: Callable[[], Tensor]
-    sample: Callable[[torch.Generator | None], Tensor]
-    best: Callable[[], Tensor]
 
 
 class Head(nn.Module):
@@ -92,7 +82,7 @@ class CategoricalHead(Head):
         if len(masks) != len(parts):
             raise ValueError(f"action mask has {len(masks)} parts for {len(parts)} components of a MultiDiscrete")
         each = [categorical(logits, m) for logits, m in zip(parts, masks, strict=True)]
-        return each[0] if self.single else _independent(each, self.shape or ())
+        return each[0] if self.single else independent(each, self.shape or ())
 
     def embed(self, choice: Tensor, tokens: Tokens) -> Tensor:
         return self.embedding(choice.reshape(len(choice), -1) + self.offset).sum(1)
@@ -349,60 +339,6 @@ def to_environment(space: spaces.Space[Any], choice: Any) -> Any:
     return choice.astype(space.dtype)
 
 
-def categorical(logits: Tensor, mask: Tensor | None) -> Scores:
-    """Over logits [B, n], mask [B, n]; where nothing is legal, everything is equally likely."""
-    if mask is not None:
-        logits = logits.masked_fill(~mask.bool(), ILLEGAL)
-    log_p = logits.log_softmax(-1)
-
-    def sample(generator: torch.Generator | None) -> Tensor:
-        # the exponential race: p / e is largest at i with probability p_i
-        return (log_p.exp() / torch.empty_like(log_p).exponential_(generator=generator)).argmax(-1)
-
-    return Scores(
-        log_prob=lambda choice: log_p.gather(-1, choice.long()[:, None])[:, 0],
-        entropy=lambda: -(log_p.exp() * log_p).sum(-1),
-        sample=sample,
-        best=lambda: logits.argmax(-1),
-    )
-
-
-def bernoulli(logits: Tensor, mask: Tensor | None) -> Scores:
-    """Independent, over logits [B, ...]; where the mask is False the choice is 0, for certain."""
-    if mask is not None:
-        logits = logits.masked_fill(~mask, ILLEGAL)
-
-    def log_prob(choice: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(logits, choice.float(), reduction="none").flatten(1).sum(1)
-
-    def entropy() -> Tensor:
-        p = logits.sigmoid()
-        return (p * F.softplus(-logits) + (1 - p) * F.softplus(logits)).flatten(1).sum(1)
-
-    def sample(generator: torch.Generator | None) -> Tensor:
-        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
-        return (uniform < logits.sigmoid()).long()
-
-    return Scores(log_prob, entropy, sample, lambda: (logits > 0).long())
-
-
-def normal(mean: Tensor, log_deviation: Tensor) -> Scores:
-    """Independent normals with means [B, ...] and log-deviations [...]."""
-    deviation = log_deviation.exp()
-
-    def log_prob(choice: Tensor) -> Tensor:
-        z = (choice - mean) / deviation
-        return (-0.5 * z.square() - log_deviation - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
-
-    def entropy() -> Tensor:
-        return (log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(len(mean))
-
-    def sample(generator: torch.Generator | None) -> Tensor:
-        return mean + deviation * torch.randn(mean.shape, generator=generator, device=mean.device)
-
-    return Scores(log_prob, entropy, sample, lambda: mean)
-
-
 @dataclass(frozen=True)
 class _Leaf:
     path: str
@@ -484,19 +420,6 @@ def _last_layer(width: int, outputs: int) -> nn.Linear:
     nn.init.orthogonal_(layer.weight, 0.01)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _independent(each: list[Scores], shape: tuple[int, ...]) -> Scores:
-    def log_prob(choice: Tensor) -> Tensor:
-        columns = choice.flatten(1).unbind(1)
-        return torch.stack([s.log_prob(c) for s, c in zip(each, columns, strict=True)]).sum(0)
-
-    return Scores(
-        log_prob,
-        lambda: torch.stack([s.entropy() for s in each]).sum(0),
-        lambda generator: torch.stack([s.sample(generator) for s in each], 1).unflatten(1, shape),
-        lambda: torch.stack([s.best() for s in each], 1).unflatten(1, shape),
-    )
 
 
 def _tuple_of_masks(mask: Any) -> tuple[Any, ...]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from torch import distributions as D
 
 from envs.spaces import Place, Pointer
-from perceiver_policy.outputs import bernoulli, categorical, normal, to_environment
+from perceiver_policy.distributions import bernoulli, categorical, normal
+from perceiver_policy.outputs import to_environment
 from perceiver_policy.policy import PerceiverPolicy
 from tests.policies import FUNCTIONS, SCREEN, SMALL, UNITS, game, perturbed, sample_batch, with_time
 
