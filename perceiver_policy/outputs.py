@@ -24,6 +24,7 @@ A choice is a nest of tensors like the action space's: integers counted from 0 (
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -44,7 +45,7 @@ Ask = Callable[[Tensor], Tensor]
 """Queries [B, Q, E] -> answers [B, Q, E]."""
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """One leaf of the action space: ``queries`` [Q, E] it asks; ``scores`` from the answers; ``embed`` of a choice."""
 
     queries: Tensor
@@ -53,13 +54,13 @@ class Head(nn.Module):
         super().__init__()
         self.queries = nn.Parameter(torch.randn(count, width) * 0.02)
 
+    @abstractmethod
     def scores(self, answers: Tensor, tokens: Tokens, mask: Any) -> Scores:
         """Answers [B, Q, E], the observation's tokens, and this leaf's part of the action mask (or None)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed(self, choice: Tensor, tokens: Tokens) -> Tensor:
         """Choice [B, ...] -> [B, E]."""
-        raise NotImplementedError
 
 
 class CategoricalHead(Head):
