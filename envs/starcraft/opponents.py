@@ -1,0 +1,73 @@
+"""The built-in AI: how an opponent is named, ``zerg:hard:rush``, and the API's numbers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from envs.spelling import did_you_mean
+
+RACES: Mapping[str, int] = {"terran": 1, "zerg": 2, "protoss": 3, "random": 4}
+"""``Race`` of the API (``common.proto``)."""
+
+DIFFICULTIES: Mapping[str, int] = {
+    name: i + 1
+    for i, name in enumerate(
+        (
+            "very_easy",
+            "easy",
+            "medium",
+            "medium_hard",
+            "hard",
+            "harder",
+            "very_hard",
+            "cheat_vision",
+            "cheat_money",
+            "cheat_insane",
+        )
+    )
+}
+"""``Difficulty`` of the API (``sc2api.proto``)."""
+
+MENU_NAMES: Mapping[str, str] = {"elite": "very_hard"}
+"""What the game's own menu calls a difficulty, where the API has another name for it."""
+
+BUILDS: Mapping[str, int] = {
+    name: i + 1 for i, name in enumerate(("random", "rush", "timing", "power", "macro", "air"))
+}
+"""``AIBuild`` of the API (``sc2api.proto``)."""
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """A computer player: what it plays, how well, and when it attacks. Raises ValueError for an unknown name."""
+
+    race: str = "random"
+    difficulty: str = "easy"
+    build: str = "random"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "difficulty", MENU_NAMES.get(self.difficulty, self.difficulty))
+        for part, name, known in (
+            ("race", self.race, RACES),
+            ("difficulty", self.difficulty, DIFFICULTIES),
+            ("build", self.build, BUILDS),
+        ):
+            if name not in known:
+                near = did_you_mean(name, [*known]) or "."
+                raise ValueError(f"opponent: no {part} {name!r}{near} There are: {', '.join(known)}")
+
+    def __str__(self) -> str:
+        return f"{self.race}:{self.difficulty}:{self.build}"
+
+
+def parse_opponent(text: str) -> Opponent:
+    """``race:difficulty:build``, of which the race, the build or both may be left out: ``hard``, ``zerg:hard``."""
+    parts = text.strip().lower().replace("-", "_").split(":")
+    if len(parts) == 1:
+        return Opponent(difficulty=parts[0])
+    if len(parts) == 2 and parts[0] not in RACES:
+        return Opponent(difficulty=parts[0], build=parts[1])
+    if len(parts) <= 3:
+        return Opponent(*parts)
+    raise ValueError(f"opponent: expected race:difficulty:build, such as zerg:hard:rush, got {text!r}")
