@@ -89,6 +89,8 @@ class Training:
         self.recent += ended
         self.episodes += len(ended)
         metrics["episode/count"] = float(self.episodes)
+        if self.rollout.aborted:
+            metrics["episode/aborted"] = float(self.rollout.aborted)
         if self.recent:
             metrics["episode/return"] = sum(e.total for e in self.recent) / len(self.recent)
             metrics["episode/length"] = sum(e.length for e in self.recent) / len(self.recent)

@@ -48,6 +48,9 @@ class Rollout:
     The environments reset in the step that ends an episode and hand over the final observation in
     ``info["final_obs"]`` (Gymnasium's ``AutoresetMode.SAME_STEP``). The storage is reused: a trajectory is valid until
     the next :meth:`collect`.
+
+    A game whose process failed says so in ``info["aborted"]`` [B]: its episode is truncated, worth what its last valid
+    observation is worth, and none of those that :meth:`collect` returns; ``aborted`` counts them.
     """
 
     def __init__(self, env: VectorEnv, policy: PerceiverPolicy, steps: int, *, seed: int, device: torch.device) -> None:
@@ -63,6 +66,7 @@ class Rollout:
         self.is_first = torch.ones(batch, dtype=torch.bool)
         self.memory = policy.initial_memory(batch)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
+        self.aborted = 0
 
     def collect(self) -> tuple[Trajectory, list[Episode]]:
         """One unroll, and the episodes that ended in it."""
@@ -101,7 +105,9 @@ class Rollout:
             self.next_value[t] = 0.0
             if truncated.any():
                 self._bootstrap(t, np.flatnonzero(truncated & ~terminated), info)
-            for i in np.flatnonzero(ended):
+            aborted = info.get("aborted", np.zeros_like(ended))
+            self.aborted += int(aborted.sum())
+            for i in np.flatnonzero(ended & ~aborted):
                 episodes.append(Episode(float(self.totals[i]), int(self.lengths[i])))
             self.totals[ended], self.lengths[ended] = 0.0, 0
         self.current = optree.tree_map(as_tensor, observation)
@@ -147,12 +153,14 @@ class Rollout:
             "memory": self.memory.clone(),
             "totals": self.totals.copy(),
             "lengths": self.lengths.copy(),
+            "aborted": self.aborted,
             "generator": self.generator.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken; environments that could not be saved start anew."""
         self.generator.set_state(state["generator"])
+        self.aborted = state.get("aborted", 0)
         if not state["environments"]:
             return
         self.env.load_state(state["environments"])  # type: ignore[attr-defined]

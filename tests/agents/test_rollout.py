@@ -92,3 +92,36 @@ def test_an_end_on_the_last_step_of_an_unroll() -> None:
     for truncates, expected in ((False, 0), (True, 4004)):
         trajectory, _ = collect(length=4, truncates=truncates, steps=4, times=1)
         assert trajectory.next_value[-1, 0] == expected
+
+
+class Failing(GymVectorEnv):
+    """Game 1 fails in its second step, as a game's process may: the step leads nowhere and pays nothing."""
+
+    steps = 0
+
+    def step(self, actions: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(actions)
+        self.steps += 1
+        if self.steps == 2:
+            info["aborted"] = np.array([False, True])
+            final = np.full(2, None, object)
+            final[1] = np.full(1, 1.0)  # what was last observed
+            info["final_obs"], truncated, reward = final, np.array([False, True]), np.array([reward[0], 0.0])
+            self._env_obs = [self._env_obs[0], self.envs[1].reset()[0]]
+            observation = np.stack(self._env_obs)
+        return observation, reward, terminated, truncated, info
+
+
+def test_an_aborted_episode_is_counted_and_not_returned() -> None:
+    env = Failing(lambda: Counter(4, truncates=False), 2)
+    policy = Remembering(env.single_observation_space, env.single_action_space, SMALL)
+    rollout = Rollout(env, policy, 5, seed=0, device=CPU)
+    trajectory, episodes = rollout.collect()
+    assert rollout.aborted == 1
+    assert [(e.total, e.length) for e in episodes] == [(10.0, 4)]  # game 0's; game 1 is in its third step
+    assert trajectory.end[:, 1].tolist() == [False, True, False, False, False]
+    assert trajectory.next_value[1, 1] == 1000 + 2  # worth the last valid observation
+    assert trajectory.reward[:, 1].tolist() == [1, 0, 1, 2, 3]
+    other = Rollout(env, policy, 5, seed=0, device=CPU)
+    other.load_state_dict({**rollout.state_dict(), "environments": {}})
+    assert other.aborted == 1
