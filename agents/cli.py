@@ -1,4 +1,4 @@
-"""The command line: ``perceiver-rl train | evaluate | watch | doctor``.
+"""The command line: ``perceiver-rl train | evaluate | watch | doctor | serve | standin-install``.
 
 Options are parsed and checked before anything heavy is imported. Exit codes: 0 done, 2 for what the user can mend,
 130 for interrupted.
@@ -23,7 +23,7 @@ import tyro
 from rich.console import Console
 from tyro.conf import Positional, UseAppendAction, arg
 
-from agents import options
+from agents import options, serving
 from agents.config import Config
 from agents.errors import UserError
 from envs import registry
@@ -129,8 +129,10 @@ def run(argv: Sequence[str], prog: str | None = None) -> int:
         "evaluate": evaluate,
         "watch": watch,
         "doctor": doctor,
+        "serve": serving.serve,
+        "standin-install": serving.standin_install,
     }
-    summary = "\n".join(f"  {name:<10}{str(command.__doc__).splitlines()[0]}" for name, command in commands.items())
+    summary = "\n".join(f"  {name:<17}{str(command.__doc__).splitlines()[0]}" for name, command in commands.items())
     usage = f"usage: {NAME} COMMAND [OPTIONS]\n\n{summary}\n\n{NAME} COMMAND --help explains its options."
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)

@@ -170,7 +170,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             else:
                 self.games["episode"] += 1
         elif isinstance(seed, (int, np.integer)):
-            self.games["seed"] = [_seed(int(seed), i) for i in range(self.num_envs)]
+            self.games["seed"] = [game_seed(int(seed), i) for i in range(self.num_envs)]
             self.games["episode"] = 0
         else:
             if len(seed) != self.num_envs:
@@ -179,7 +179,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 if s is None:
                     self.games["episode"][i] += 1
                 else:
-                    self.games["seed"][i], self.games["episode"][i] = _seed(int(s), 0), 0
+                    self.games["seed"][i], self.games["episode"][i] = game_seed(int(s), 0), 0
         self._start(self._all)
         self._observe(self._all)
         return self._observation, {}
@@ -267,7 +267,7 @@ def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return array.view(np.uint8).reshape(array.shape[0], -1)
 
 
-def _seed(seed: int, index: int) -> int:
+def game_seed(seed: int, index: int) -> int:
     """A number for the game ``index`` of a seed; never 0, which stands for "not seeded yet"."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) | 1
 

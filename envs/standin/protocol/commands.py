@@ -1,0 +1,94 @@
+"""From a client's actions to the stand-in's choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s2clientprotocol import error_pb2
+from s2clientprotocol import sc2api_pb2 as sc_pb
+
+from envs.standin.protocol.abilities import BY_ID
+from envs.standin.protocol.match import Match
+
+SUCCESS, NOT_SUPPORTED, ERROR = int(error_pb2.Success), int(error_pb2.NotSupported), int(error_pb2.Error)
+
+
+def carry_out(match: Match, action: sc_pb.Action) -> int:
+    """Do what an action says; the ``ActionResult`` of it."""
+    for field, message in action.ListFields():
+        if field.name in _KINDS:
+            return _KINDS[field.name](match, message)
+    return SUCCESS
+
+
+def _cell(point: Any, size: int) -> int:
+    """The number of a cell; a click beyond the edge counts as one on it."""
+    x, y = (min(max(value, 0), size - 1) for value in (point.x, point.y))
+    return int(y * size + x)
+
+
+def _done(accepted: bool) -> int:
+    return SUCCESS if accepted else ERROR
+
+
+def _spatial(match: Match, action: Any) -> int:
+    screen, minimap = match.screen, match.minimap
+    match action.WhichOneof("action"):
+        case "unit_command":
+            told = action.unit_command
+            ability = BY_ID.get(told.ability_id)
+            if ability is None:
+                return NOT_SUPPORTED
+            arguments = {"queued": int(told.queue_command)}
+            mode = "quick"
+            if told.HasField("target_screen_coord"):
+                mode, arguments["screen"] = "screen", _cell(told.target_screen_coord, screen)
+            elif told.HasField("target_minimap_coord"):
+                mode, arguments["minimap"] = "minimap", _cell(told.target_minimap_coord, minimap)
+            elif ability.aimed:
+                return int(error_pb2.MustTargetUnit)
+            return _done(match.choose(ability.command, mode, arguments))
+        case "camera_move":
+            return _done(
+                match.choose("move_camera", "ui", {"minimap": _cell(action.camera_move.center_minimap, minimap)})
+            )
+        case "unit_selection_point":
+            told = action.unit_selection_point
+            arguments = {
+                "screen": _cell(told.selection_screen_coord, screen),
+                "select_point_act": max(told.type - 1, 0),
+            }
+            return _done(match.choose("select_point", "ui", arguments))
+        case "unit_selection_rect":
+            done = SUCCESS
+            for i, box in enumerate(action.unit_selection_rect.selection_screen_coord):
+                add = int(action.unit_selection_rect.selection_add or i > 0)
+                arguments = {"screen": _cell(box.p0, screen), "screen2": _cell(box.p1, screen), "select_add": add}
+                done = _done(match.choose("select_rect", "ui", arguments))
+            return done
+    return SUCCESS
+
+
+def _ui(match: Match, action: Any) -> int:
+    match action.WhichOneof("action"):
+        case "control_group":
+            told = action.control_group
+            arguments = {"control_group_act": told.action - 1, "control_group_id": told.control_group_index}
+            return _done(match.choose("select_control_group", "ui", arguments))
+        case "select_army":
+            arguments = {"select_add": int(action.select_army.selection_add)}
+            return _done(match.choose("select_army", "ui", arguments))
+        case "select_idle_worker":
+            arguments = {"select_worker": action.select_idle_worker.type - 1}
+            return _done(match.choose("select_idle_worker", "ui", arguments))
+        case "multi_panel":
+            told = action.multi_panel
+            arguments = {"select_unit_act": told.type - 1, "select_unit_id": told.unit_index}
+            return _done(match.choose("select_unit", "ui", arguments))
+        case "production_panel":
+            arguments = {"build_queue_id": action.production_panel.unit_index}
+            return _done(match.choose("build_queue", "ui", arguments))
+    return NOT_SUPPORTED
+
+
+_KINDS = {"action_feature_layer": _spatial, "action_ui": _ui}

@@ -1,0 +1,96 @@
+"""One game in progress: the same kernels as the vector environment's, with a batch of one.
+
+A match of seed ``s`` is game 0 of ``StandinVectorEnv.reset(seed=s)``, and its next episode is that game's next episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from envs.standin import game
+from envs.standin.catalog import type_table
+from envs.standin.orders import CHOICE, COMMANDS, MODES
+from envs.standin.scenarios import SCENARIOS
+from envs.standin.vector_env import game_seed
+from envs.standin.world import GAME, PLAYING, UNIT
+from envs.starcraft import interface as sc
+from envs.starcraft.maps import MiniGame
+
+COLUMNS = {name: 2 + i for i, name in enumerate(sc.ARGUMENTS)}
+"""Argument -> its place in a choice."""
+
+
+class Match:
+    """A game of one map, from its first loop to its end.
+
+    ``screen`` and ``minimap``: cells that they are wide and high; clicks are counted in them.
+    """
+
+    def __init__(self, map: MiniGame, seed: int, screen: int, minimap: int, fog: bool = True) -> None:
+        self.map, self.seed, self.screen, self.minimap, self.fog = map, seed, screen, minimap, fog
+        layout = map.layout()
+        self.types = type_table()
+        self.games = np.zeros(1, GAME)
+        self.units = np.zeros((1, map.capacity), UNIT)
+        self.games["seed"] = game_seed(seed, 0)
+        self._which = np.arange(1)
+        self._places = np.array(layout.places, np.float32)
+        self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
+        self._choice = np.zeros((1, CHOICE), np.int64)
+        self._nothing = np.zeros((1, CHOICE), np.int64)
+        self._nobody = np.zeros((1, 0), np.int8)
+        self._slots = np.zeros((1, 0), np.int32)
+        self._rewards, self._refused = np.zeros(1, np.float32), np.zeros(1, np.int8)
+        self.start()
+
+    def start(self) -> None:
+        """Begin the episode that ``games["episode"]`` counts."""
+        number = SCENARIOS.index(self.map.name)
+        game.reset(
+            self.games, self.units, self.types, self._which, number, self.map.loops, self._places, self._resources
+        )
+        if not self.fog:
+            self.games["fog"] = 0
+
+    def restart(self) -> None:
+        """Begin the next episode."""
+        self.games["episode"] += 1
+        self.start()
+
+    @property
+    def playable(self) -> tuple[int, int, int, int]:
+        """The cells of the playable rectangle: left, bottom, right, top."""
+        left, bottom, right, top = self._places[0].tolist()
+        return round(left), round(bottom), round(right), round(top)
+
+    @property
+    def loop(self) -> int:
+        """Game loops since the start."""
+        return int(self.games["loop"][0])
+
+    @property
+    def playing(self) -> bool:
+        """Has it not ended yet?"""
+        return bool(self.games["status"][0] == PLAYING)
+
+    def choose(self, command: str, mode: str, arguments: Mapping[str, int]) -> bool:
+        """Carry out a function of the feature style; False if it was not available."""
+        self._choice[:] = 0
+        self._choice[0, :2] = COMMANDS.index(command), MODES.index(mode)
+        for name, value in arguments.items():
+            self._choice[0, COLUMNS[name]] = value
+        self._run(self._choice, 0)
+        return not self._refused[0]
+
+    def advance(self, loops: int) -> None:
+        """Run so many game loops, or to the end of the game."""
+        self._run(self._nothing, loops)
+
+    def _run(self, choice: Any, loops: int) -> None:
+        game.step(
+            self.games, self.units, self.types, 0, 1, loops, choice, self._nobody, self._slots,
+            self.screen, self.minimap, False, self._places, self._rewards, self._refused,
+        )  # fmt: skip
