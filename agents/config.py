@@ -8,43 +8,86 @@ from pydantic import BaseModel, ConfigDict, Field
 from perceiver_policy.config import PolicyConfig
 
 
-class PPOConfig(BaseModel):
-    """Proximal Policy Optimization (Schulman et al. 2017, arXiv 1707.06347)."""
+class Learning(BaseModel):
+    """What all algorithms share."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     unroll: int = Field(32, ge=1)
-    """Steps of every environment between two updates."""
-    epochs: int = Field(3, ge=1)
+    """Steps of every environment in a trajectory."""
+    epochs: int = Field(1, ge=1)
     """Passes over the data of an update."""
     minibatch: int = Field(512, ge=1)
-    """Steps in a minibatch (whole unrolls when the policy has memory)."""
+    """Steps in a minibatch, those of all learners together (whole unrolls where the order of steps matters)."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Adam, or RMSProp as in the IMPALA paper (decay 0.99, no momentum)."""
     learning_rate: float = Field(7e-4, gt=0)
-    """Adam's step size, at the start."""
+    """The optimizer's step size, at the start."""
     schedule: Literal["constant", "linear"] = "linear"
     """Course of the learning rate: constant, or linear to zero at total_steps."""
-    adam_epsilon: float = Field(1e-5, gt=0)
-    """Adam's epsilon."""
+    epsilon: float = Field(1e-5, gt=0)
+    """The optimizer's epsilon."""
+    max_gradient_norm: float = Field(0.5, gt=0)
+    """Gradients are scaled down to this global norm."""
     gamma: float = Field(0.99, ge=0, le=1)
     """Discount per step."""
+    value_coefficient: float = Field(0.5, ge=0)
+    """Weight of the value loss."""
+    entropy_coefficient: float = Field(0.003, ge=0)
+    """Weight of the entropy bonus."""
+    entropy_coefficients: dict[str, float] = Field(default_factory=dict)
+    """Weights of single heads' entropies where they differ, by the head's path in the action space, such as screen."""
+    normalize_returns: bool = True
+    """Whether values are learned in units of their targets' running mean and deviation (PopArt)."""
+    reference: Path | None = None
+    """Run folder of a policy that this one is kept near; none: nothing is."""
+    reference_coefficient: float = Field(0.01, ge=0)
+    """Weight of the divergence KL(reference || policy)."""
+
+
+class PPOConfig(Learning):
+    """Proximal Policy Optimization (Schulman et al. 2017, arXiv 1707.06347)."""
+
+    epochs: int = Field(3, ge=1)
+    """Passes over the data of an update."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
     """Lambda of the generalized advantage estimate (arXiv 1506.02438)."""
     clip: float = Field(0.2, gt=0)
     """How far the probability ratio may leave 1."""
     value_clip: float | None = Field(None, gt=0)
     """How far, in units of normalized returns, a value may leave its old one; none: anywhere."""
-    value_coefficient: float = Field(0.5, ge=0)
-    """Weight of the value loss."""
-    entropy_coefficient: float = Field(0.003, ge=0)
-    """Weight of the entropy bonus."""
-    max_gradient_norm: float = Field(0.5, gt=0)
-    """Gradients are scaled down to this global norm."""
     target_kl: float | None = Field(None, gt=0)
     """An update's passes end early once the approximate KL exceeds 1.5 times this; none: never."""
     normalize_advantages: bool = True
     """Whether advantages are standardized over each update's data."""
-    normalize_returns: bool = True
-    """Whether values are learned in units of their targets' running mean and deviation (PopArt)."""
+
+
+class APPOConfig(PPOConfig):
+    """Asynchronous PPO: PPO's update with V-trace for advantages, so that the data may come from older policies."""
+
+    rho_clip: float = Field(1.0, gt=0)
+    """Most that V-trace weighs one step's error with (rho-bar)."""
+    c_clip: float = Field(1.0, gt=0)
+    """Most that V-trace lets one step pass on (c-bar)."""
+
+
+class ImpalaConfig(Learning):
+    """IMPALA: actor-critic on V-trace (Espeholt et al. 2018, arXiv 1802.01561)."""
+
+    unroll: int = Field(20, ge=1)
+    """Steps of every environment in a trajectory."""
+    rho_clip: float = Field(1.0, gt=0)
+    """Most that one step's error is weighed with (rho-bar)."""
+    c_clip: float = Field(1.0, gt=0)
+    """Most that one step passes on (c-bar)."""
+    vtrace_lambda: float = Field(1.0, ge=0, le=1)
+    """Lambda of V-trace."""
+    critic: Literal["vtrace", "td_lambda"] = "vtrace"
+    """What values are learned from: V-trace's targets, or uncorrected TD(lambda) returns, as in AlphaStar."""
+    td_lambda: float = Field(0.8, ge=0, le=1)
+    """Lambda of the TD(lambda) critic."""
+    upgo_coefficient: float = Field(0.0, ge=0)
+    """Weight of the upgoing policy gradient (AlphaStar) beside V-trace's."""
 
 
 class Config(BaseModel):
@@ -78,5 +121,17 @@ class Config(BaseModel):
     """Whether that evaluation draws its actions, as training does, instead of taking the likeliest ones."""
     policy: PolicyConfig = PolicyConfig()
     """The network."""
+    algorithm: Literal["ppo", "appo", "impala"] = "ppo"
+    """What the policy learns by; its options are in the group of its name, the other groups are not used."""
     ppo: PPOConfig = PPOConfig()
-    """The algorithm."""
+    """Proximal Policy Optimization."""
+    appo: APPOConfig = APPOConfig()
+    """Asynchronous PPO."""
+    impala: ImpalaConfig = ImpalaConfig()
+    """IMPALA."""
+
+    @property
+    def learning(self) -> PPOConfig | APPOConfig | ImpalaConfig:
+        """The options of the chosen algorithm."""
+        options: PPOConfig | APPOConfig | ImpalaConfig = getattr(self, self.algorithm)
+        return options

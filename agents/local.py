@@ -49,14 +49,8 @@ class Training:
         self.config, self.run_dir, self.report = config, run_dir, report
         self.spaces = describe_spaces(env)
         self.policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
-        self.learner = Learner(
-            self.policy,
-            config.ppo,
-            total_steps=config.total_steps,
-            seed=config.seed,
-            device=device,
-        )
-        self.rollout = Rollout(env, self.policy, config.ppo.unroll, seed=config.seed, device=device)
+        self.learner = Learner(self.policy, config, device=device)
+        self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
         self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
         self.episodes = 0
 
@@ -82,6 +76,7 @@ class Training:
     def step(self) -> dict[str, float]:
         """One unroll and one update."""
         began = time.perf_counter()
+        self.rollout.version = self.learner.version
         trajectory, ended = self.rollout.collect()
         collected = time.perf_counter()
         metrics = self.learner.update(trajectory)
@@ -96,7 +91,7 @@ class Training:
             metrics["episode/length"] = sum(e.length for e in self.recent) / len(self.recent)
         metrics["time/collect_seconds"] = collected - began
         metrics["time/update_seconds"] = updated - collected
-        metrics["time/steps_per_second"] = trajectory.reward.numel() / (updated - began)
+        metrics["time/steps_per_second"] = trajectory.steps / (updated - began)
         return metrics
 
     def save(self) -> None:

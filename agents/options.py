@@ -6,9 +6,9 @@ Nothing here imports torch: ``--help`` and refusals are quick.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -87,7 +87,8 @@ def check(data: Mapping[Any, Any], source: str) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(problem, source) for problem in error.errors(include_url=False)]
+        algorithm = str(data.get("algorithm", Config().algorithm))
+        lines = [_explain(problem, source, algorithm) for problem in error.errors(include_url=False)]
     raise UserError("\n".join(f"{source}: {line}" if source != COMMAND_LINE else line for line in lines))
 
 
@@ -96,11 +97,11 @@ def option(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-def _explain(problem: Mapping[str, Any], source: str) -> str:
+def _explain(problem: Mapping[str, Any], source: str, algorithm: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     name = option(key) if source == COMMAND_LINE else key
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {name!r}{_nearest_key(key)}"
+        return f"unknown key {name!r}{_nearest_key(key, algorithm)}"
     if problem["type"] == "model_type":
         return f"{key} should be a group of options, got {problem['input']!r}"
     message = re.sub(r"^(Value error, |Input )", "", problem["msg"])
@@ -113,13 +114,18 @@ def _explain(problem: Mapping[str, Any], source: str) -> str:
     return f"{name} {message}, got {given!r}{hint}"
 
 
-def _nearest_key(key: str) -> str:
+def _nearest_key(key: str, algorithm: str) -> str:
     """The right key, whose last part may be all that was written: ``learning_rate`` is ``ppo.learning_rate``."""
     keys = [name for name, _ in flatten(Config())]
-    last_parts = {name.rpartition(".")[2]: name for name in keys}
+    last_parts = {name.rpartition(".")[2]: name for name in keys if name.partition(".")[0] not in _unused(algorithm)}
     if key in last_parts:
         return f"; did you mean {last_parts[key]!r}?"
     return did_you_mean(key, keys)
+
+
+def _unused(algorithm: str) -> set[str]:
+    """The groups of options that belong to other algorithms."""
+    return set(get_args(Config.model_fields["algorithm"].annotation)) - {algorithm}
 
 
 def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -139,16 +145,21 @@ def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write every option with what it means, re-runnable as it is: the run's own folder is left out."""
+    """Write every option with what it means, re-runnable as it is.
+
+    The run's own folder is left out, and so are other algorithms' options.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    lines = _yaml_lines(config.model_copy(update={"run_dir": None}), "")
+    lines = _yaml_lines(config.model_copy(update={"run_dir": None}), "", _unused(config.algorithm))
     temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
-def _yaml_lines(config: BaseModel, indent: str) -> Iterator[str]:
-    plain = config.model_dump()
+def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()) -> Iterator[str]:
+    plain = config.model_dump(mode="json")
     for name, field in type(config).model_fields.items():
+        if name in left_out:
+            continue
         comment = "  # " + " ".join((field.description or "").split())
         value = getattr(config, name)
         if isinstance(value, BaseModel):

@@ -30,8 +30,8 @@ SHOWN = {
     "loss/policy": "policy loss",
     "loss/value": "value loss",
     "loss/entropy": "entropy",
-    "ppo/kl": "KL",
-    "ppo/clip_fraction": "clipped",
+    "learner/kl": "KL",
+    "learner/clip_fraction": "clipped",
 }
 
 

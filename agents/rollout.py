@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,21 +19,70 @@ from perceiver_policy.policy import PerceiverPolicy
 
 @dataclass
 class Trajectory:
-    """T steps of B environments; every field but ``memory`` is [T, B, ...] (or a nest of such).
+    """T steps of B environments and what was observed after them.
 
-    ``next_value`` is as `returns.gae` wants it. ``memory`` [B, ...] was carried into step 0; ``first`` marks first
-    observations.
+    Every field is a tensor, or a nest of tensors: ``vars(trajectory)`` is a nest that optree can map, and
+    ``Trajectory(**nest)`` is its reverse. A learner's policy makes T log-probabilities and T + 1 values of it.
+
+    A truncated episode would have gone on, so something follows its last step: its final observation, which is not kept
+    here. Its value is, as the acting policy estimated it, and stands for the learner's own: one number an episode, no
+    older than the data, instead of a second copy of the observations.
     """
 
     observation: Any
-    choice: Any
-    log_prob: Tensor
-    value: Tensor
-    next_value: Tensor
-    reward: Tensor
-    end: Tensor
+    """[T + 1, B, ...]; the last follows the last step, and is a new episode's first one if that step ended one."""
     first: Tensor
+    """[T + 1, B], True where an observation is an episode's first."""
+    choice: Any
+    """[T, B, ...], as :class:`~perceiver_policy.outputs.Outputs` makes it."""
+    log_prob: Tensor
+    """[T, B], of the whole joint choice, by the policy that acted."""
+    value: Tensor
+    """[T, B], by the policy that acted, as is the next."""
+    next_value: Tensor
+    """[T, B], of what follows within the episode: 0 after a termination, after a truncation the final observation's."""
+    reward: Tensor
+    """[T, B]."""
+    end: Tensor
+    """[T, B], True on an episode's last step."""
     memory: Tensor
+    """[B, ...], carried into step 0."""
+    version: Tensor
+    """[B], int64: the learner's count of updates whose policy acted (at step 0, where it changed on the way)."""
+
+    @property
+    def steps(self) -> int:
+        """T * B."""
+        return self.reward.numel()
+
+    def next_values(self, values: Tensor) -> Tensor:
+        """What ``next_value`` is with another policy's ``values`` [T + 1, B]."""
+        return torch.where(self.end, self.next_value, values[1:])
+
+    def columns(self, rows: Tensor) -> Trajectory:
+        """Some of the environments."""
+        return _map(lambda axis, x: x.index_select(axis, rows.to(x.device)), self)
+
+    def to(self, device: torch.device) -> Trajectory:
+        """The same on ``device``; itself where it is there."""
+        if self.reward.device == device:
+            return self
+        return _map(lambda axis, x: x.to(device, non_blocking=True), self)
+
+
+def concatenate(trajectories: Sequence[Trajectory]) -> Trajectory:
+    """Trajectories of equally many steps as one, their environments side by side."""
+    return _map(lambda axis, *parts: torch.cat(parts, axis), *trajectories)
+
+
+def _map(change: Callable[..., Tensor], *trajectories: Trajectory) -> Trajectory:
+    """``change`` of each tensor, given which axis its environments are."""
+    changed: dict[str, Any] = {}
+    for name, first in vars(trajectories[0]).items():
+        axis = 0 if name in ("memory", "version") else 1
+        others = [vars(trajectory)[name] for trajectory in trajectories[1:]]
+        changed[name] = optree.tree_map(partial(change, axis), first, *others)
+    return Trajectory(**changed)
 
 
 @dataclass(frozen=True)
@@ -47,7 +98,7 @@ class Rollout:
 
     The environments reset in the step that ends an episode and hand over the final observation in
     ``info["final_obs"]`` (Gymnasium's ``AutoresetMode.SAME_STEP``). The storage is reused: a trajectory is valid until
-    the next :meth:`collect`.
+    the next :meth:`collect`. Whoever changes the policy sets ``version``, which trajectories are stamped with.
 
     A game whose process failed says so in ``info["aborted"]`` [B]: its episode is truncated, worth what its last valid
     observation is worth, and none of those that :meth:`collect` returns; ``aborted`` counts them.
@@ -55,14 +106,16 @@ class Rollout:
 
     def __init__(self, env: VectorEnv, policy: PerceiverPolicy, steps: int, *, seed: int, device: torch.device) -> None:
         self.env, self.policy, self.device = env, policy, device
+        self.version = 0
         self.generator = torch.Generator(device).manual_seed(seed)
         observation, _ = env.reset(seed=seed)
         batch = env.num_envs
-        self.observation = optree.tree_map(_storage(steps, batch), observation)
+        self.observation = optree.tree_map(_storage(steps + 1, batch), observation)
         self.current = optree.tree_map(lambda x: x.clone(), optree.tree_map(as_tensor, observation))
         self.choice: Any = None  # allocated when the policy has shown what a choice looks like
         self.log_prob, self.value, self.next_value, self.reward = torch.zeros(4, steps, batch)
-        self.end, self.first = torch.zeros(2, steps, batch, dtype=torch.bool)
+        self.end = torch.zeros(steps, batch, dtype=torch.bool)
+        self.first = torch.zeros(steps + 1, batch, dtype=torch.bool)
         self.is_first = torch.ones(batch, dtype=torch.bool)
         self.memory = policy.initial_memory(batch)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
@@ -71,7 +124,7 @@ class Rollout:
     def collect(self) -> tuple[Trajectory, list[Episode]]:
         """One unroll, and the episodes that ended in it."""
         episodes: list[Episode] = []
-        start = self.memory.clone()
+        start, version = self.memory.clone().cpu(), torch.full((self.env.num_envs,), self.version)
         steps = len(self.reward)
         for t in range(steps):
             self._store(t, self.observation, self.current)
@@ -87,9 +140,23 @@ class Rollout:
                 self.next_value[t - 1] = torch.where(self.end[t - 1], self.next_value[t - 1], self.value[t])
             self.first[t], self.memory = self.is_first, memory
             self._step(t, episodes)
+        self._store(steps, self.observation, self.current)
+        self.first[steps] = self.is_first
         last = self.policy.value(self._to_device(self.current), self.memory, self._on(self.is_first)).cpu()
         self.next_value[-1] = torch.where(self.end[-1], self.next_value[-1], last)
-        return self._trajectory(start), episodes
+        trajectory = Trajectory(
+            observation=self.observation,
+            first=self.first,
+            choice=self.choice,
+            log_prob=self.log_prob,
+            value=self.value,
+            next_value=self.next_value,
+            reward=self.reward,
+            end=self.end,
+            memory=start,
+            version=version,
+        )
+        return trajectory, episodes
 
     def _step(self, t: int, episodes: list[Episode]) -> None:
         action = to_environment(
@@ -124,19 +191,6 @@ class Rollout:
     @staticmethod
     def _store(t: int, storage: Any, values: Any) -> None:
         optree.tree_map_(lambda store, x: store[t].copy_(x), storage, values)
-
-    def _trajectory(self, start: Tensor) -> Trajectory:
-        return Trajectory(
-            self.observation,
-            self.choice,
-            self.log_prob,
-            self.value,
-            self.next_value,
-            self.reward,
-            self.end,
-            self.first,
-            start,
-        )
 
     def _to_device(self, nest: Any) -> Any:
         return nest if self.device.type == "cpu" else optree.tree_map(self._on, nest)

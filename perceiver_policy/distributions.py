@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +16,17 @@ ILLEGAL = -1e9  # far below any logit, yet finite after log-softmax
 
 @dataclass
 class Scores:
-    """One head's distribution: log-probability and entropy of a choice, a sample, the likeliest choice."""
+    """One head's distribution: log-probability and entropy of a choice, a sample, the likeliest choice.
+
+    ``divergence`` of another of the same kind: KL(other || this) [B]; it reads the other's ``parameters``.
+    """
 
     log_prob: Callable[[Tensor], Tensor]
     entropy: Callable[[], Tensor]
     sample: Callable[[torch.Generator | None], Tensor]
     best: Callable[[], Tensor]
+    parameters: Any
+    divergence: Callable[[Scores], Tensor]
 
 
 def categorical(logits: Tensor, mask: Tensor | None) -> Scores:
@@ -38,6 +44,8 @@ def categorical(logits: Tensor, mask: Tensor | None) -> Scores:
         entropy=lambda: -(log_p.exp() * log_p).sum(-1),
         sample=sample,
         best=lambda: logits.argmax(-1),
+        parameters=log_p,
+        divergence=lambda other: (other.parameters.exp() * (other.parameters - log_p)).sum(-1),
     )
 
 
@@ -57,7 +65,18 @@ def bernoulli(logits: Tensor, mask: Tensor | None) -> Scores:
         uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
         return (uniform < logits.sigmoid()).long()
 
-    return Scores(log_prob, entropy, sample, lambda: (logits > 0).long())
+    def divergence(other: Scores) -> Tensor:
+        theirs = other.parameters
+        return (
+            (
+                (theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(logits)))
+                + (-theirs).sigmoid() * (F.logsigmoid(-theirs) - F.logsigmoid(-logits))
+            )
+            .flatten(1)
+            .sum(1)
+        )
+
+    return Scores(log_prob, entropy, sample, lambda: (logits > 0).long(), logits, divergence)
 
 
 def normal(mean: Tensor, log_deviation: Tensor) -> Scores:
@@ -74,7 +93,13 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Scores:
     def sample(generator: torch.Generator | None) -> Tensor:
         return mean + deviation * torch.randn(mean.shape, generator=generator, device=mean.device)
 
-    return Scores(log_prob, entropy, sample, lambda: mean)
+    def divergence(other: Scores) -> Tensor:
+        theirs, their_log_deviation = other.parameters
+        ratio = (their_log_deviation - log_deviation).exp()
+        apart = ((theirs - mean) / deviation).square()
+        return (0.5 * (ratio.square() + apart - 1) - ratio.log()).flatten(1).sum(1)
+
+    return Scores(log_prob, entropy, sample, lambda: mean, (mean, log_deviation), divergence)
 
 
 def independent(each: list[Scores], shape: tuple[int, ...]) -> Scores:
@@ -89,4 +114,6 @@ def independent(each: list[Scores], shape: tuple[int, ...]) -> Scores:
         lambda: torch.stack([s.entropy() for s in each]).sum(0),
         lambda generator: torch.stack([s.sample(generator) for s in each], 1).unflatten(1, shape),
         lambda: torch.stack([s.best() for s in each], 1).unflatten(1, shape),
+        each,
+        lambda other: torch.stack([s.divergence(o) for s, o in zip(each, other.parameters, strict=True)]).sum(0),
     )

@@ -15,7 +15,7 @@ modality's last projection is its learned modality vector. Nothing here knows a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ MOST_IMAGE_TOKENS = 1024
 POSITION_RESOLUTION = 16.0
 """Of the Fourier encoding, for units and for cells alike: one place has one encoding, so that they can be matched."""
 
+Total = Callable[[Tensor], Tensor]
+
 
 @dataclass
 class Tokens:
@@ -44,6 +46,15 @@ class Tokens:
     mask: Tensor | None
     elements: dict[str, Tensor]
     masks: dict[str, Tensor | None]
+
+    def first(self, count: int) -> Tokens:
+        """Those of the first observations."""
+        if count == len(self.tokens):
+            return self
+        mask = None if self.mask is None else self.mask[:count]
+        elements = {path: part[:count] for path, part in self.elements.items()}
+        masks = {path: None if part is None else part[:count] for path, part in self.masks.items()}
+        return Tokens(self.tokens[:count], mask, elements, masks)
 
 
 class UnitsEmbedder(nn.Module):
@@ -246,17 +257,18 @@ class BoxScale(nn.Module):
         mean = torch.where(self.bounded, self.middle, self.mean)
         return ((value - mean) / deviation).float().clamp(-10, 10)
 
-    def learn(self, value: Tensor) -> None:
-        """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update)."""
+    def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
+        """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`."""
         if not self.learns:
             return
-        value = value.double()
-        count, mean = len(value), value.mean(0)
-        total = self.count + count
-        delta = mean - self.mean
-        self.second += (value - mean).square().sum(0) + delta.square() * self.count * count / total
-        self.mean += delta * count / total
-        self.count.copy_(total)
+        away = value.double() - self.mean
+        count, shift, square = total(
+            torch.stack((torch.full_like(self.mean, len(value)), away.sum(0), away.square().sum(0)))
+        )
+        all_of_them = self.count + count
+        self.second += square - shift.square() / all_of_them
+        self.mean += shift / all_of_them
+        self.count.copy_(all_of_them.flatten()[0])
 
 
 class Inputs(nn.Module):
@@ -295,12 +307,15 @@ class Inputs(nn.Module):
         return Tokens(tokens, torch.cat(valid, 1), elements, masks)
 
     @torch.no_grad()
-    def learn_scales(self, observation: Any) -> None:
-        """Add observations [B, ...] to the statistics of the unbounded numbers."""
+    def learn_scales(self, observation: Any, total: Total = lambda x: x) -> None:
+        """Add observations [B, ...] to the statistics of the unbounded numbers.
+
+        ``total`` sums a tensor over all who learn side by side, each from observations of its own.
+        """
         for path, embedder in zip(self.paths, self.embedders, strict=True):
             scale = getattr(embedder, "scale", None)
             if isinstance(scale, BoxScale):
-                scale.learn(at(observation, path))
+                scale.learn(at(observation, path), total)
 
 
 def leaves(space: spaces.Space[Any], path: str = "") -> Iterator[tuple[str, spaces.Space[Any]]]:

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import optree
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
@@ -174,7 +175,8 @@ class Decision:
 class Judgement:
     """What :meth:`Outputs.judge` returns, each [B]: ``entropies`` by the heads' paths; ``entropy`` is their sum.
 
-    ``normalized_value`` is the value in the units it is learned in, see :class:`ValueHead`.
+    ``normalized_value`` is the value in the units it is learned in, see :class:`ValueHead`. ``scores``: each head's
+    distribution over all that was judged, flat, and where it is used (None: everywhere).
     """
 
     log_prob: Tensor
@@ -182,6 +184,15 @@ class Judgement:
     value: Tensor
     normalized_value: Tensor
     entropies: dict[str, Tensor]
+    scores: list[tuple[Scores, Tensor | None]]
+
+    def divergence(self, reference: Judgement) -> Tensor:
+        """KL(reference || this), shaped like ``log_prob``: the heads' sum, each given what was chosen before it."""
+        total = torch.zeros_like(self.log_prob).flatten()
+        for (mine, used), (known, _) in zip(self.scores, reference.scores, strict=True):
+            term = mine.divergence(known)
+            total = total + (term if used is None else torch.where(used, term, 0.0))
+        return total.view_as(self.log_prob)
 
 
 class ValueHead(nn.Module):
@@ -274,10 +285,13 @@ class Outputs(nn.Module):
     def judge(self, latents: Tensor, tokens: Tokens, mask: Any, choice: Any) -> Judgement:
         """Log-probability and entropy of a known choice, and the value: one decoder call for all queries.
 
-        The entropy of a later head is that of its distribution given what was chosen before it.
+        The entropy of a later head is that of its distribution given what was chosen before it. Observations that come
+        after the last choice are asked for their values alone.
         """
         chosen = [at(choice, leaf.path) for leaf in self.leaves]
-        batch = len(latents)
+        batch = len(chosen[0])
+        latents, after = latents[:batch], latents[batch:]
+        tokens, mask = tokens.first(batch), optree.tree_map(lambda x: x[:batch], mask)
         context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
         queries, used = [self.value_query.expand(batch, -1, -1)], []
         for i, head in enumerate(self._heads()):
@@ -289,6 +303,7 @@ class Outputs(nn.Module):
         value, *rest = answers.split([q.shape[1] for q in queries], 1)
         log_prob = torch.zeros(batch, device=latents.device)
         entropies: dict[str, Tensor] = {}
+        given: list[tuple[Scores, Tensor | None]] = []
         for i, (head, answer) in enumerate(zip(self._heads(), rest, strict=True)):
             scores = head.scores(answer, tokens, _mask_at(mask, self.leaves[i].path))
             term, entropy, mine = scores.log_prob(chosen[i]), scores.entropy(), used[i]
@@ -296,9 +311,12 @@ class Outputs(nn.Module):
                 term, entropy = torch.where(mine, term, 0.0), torch.where(mine, entropy, 0.0)
             log_prob = log_prob + term
             entropies[self.leaves[i].path] = entropy
+            given.append((scores, mine))
         total = torch.stack(tuple(entropies.values())).sum(0)
+        if len(after):
+            value = torch.cat((value, self._asker(self.decoder.keys_values(after))(self.value_query[None])))
         real, normalized = self.value_head(value)
-        return Judgement(log_prob, total, real, normalized, entropies)
+        return Judgement(log_prob, total, real, normalized, entropies, given)
 
     def value(self, latents: Tensor) -> Tensor:
         """[B]."""

@@ -31,6 +31,7 @@ class PerceiverPolicy(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.observation_space, self.action_space = observation_space, action_space
         self.masked = isinstance(observation_space, spaces.Dict) and ACTION_MASK in observation_space.spaces
         self.inputs = Inputs(
             observation_space,
@@ -95,10 +96,11 @@ class PerceiverPolicy(nn.Module):
     def judge(self, observation: Any, choice: Any, memory: Tensor, first: Tensor) -> Judgement:
         """Log-probabilities, entropies and values [T, B] of known choices in sequences [T, B, ...].
 
-        ``memory`` [B, ...] is what was carried into step 0. Only the latents are scanned over time: everything that
-        depends on the observations alone is computed for all T * B at once.
+        With one observation more than choices, [T + 1, B, ...], values are [T + 1, B]. ``memory`` [B, ...] is what was
+        carried into step 0. Only the latents are scanned over time: everything that depends on the observations alone
+        is computed for all of them at once.
         """
-        steps, batch = first.shape
+        observed, batch = first.shape
         flat = optree.tree_map(lambda x: x.flatten(0, 1), observation)
         tokens = self.inputs(flat)
         keys_values = self.encoder.keys_values(tokens.tokens)
@@ -106,14 +108,16 @@ class PerceiverPolicy(nn.Module):
             latents = self.encoder(mask=tokens.mask, keys_values=keys_values)
         else:
             latents = self._scan(keys_values, tokens, memory, first)
+        steps = len(optree.tree_leaves(choice)[0])
         choice = optree.tree_map(lambda x: x.flatten(0, 1), choice)
         judged = self.outputs.judge(latents, tokens, self._mask(flat), choice)
         return Judgement(
             judged.log_prob.view(steps, batch),
             judged.entropy.view(steps, batch),
-            judged.value.view(steps, batch),
-            judged.normalized_value.view(steps, batch),
+            judged.value.view(observed, batch),
+            judged.normalized_value.view(observed, batch),
             {path: entropy.view(steps, batch) for path, entropy in judged.entropies.items()},
+            judged.scores,
         )
 
     def _scan(self, keys_values: tuple[KeyValues, ...], tokens: Tokens, memory: Tensor, first: Tensor) -> Tensor:

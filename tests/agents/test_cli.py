@@ -189,7 +189,7 @@ def test_help_explains_every_option_and_imports_nothing_heavy():
     for key, value in options.flatten(config):
         if key != "env_options":
             assert options.option(key) in text
-            assert f"(default: {value})" in text
+            assert f"(default: {'' if value == {} else value})" in text
     for more in ("--config", "--env-option", "--resume", "Range: above 0"):
         assert more in text
 

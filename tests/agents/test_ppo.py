@@ -11,8 +11,9 @@ import torch
 from gymnasium import spaces
 
 from agents import ppo
-from agents.config import PPOConfig
+from agents.config import Config, PPOConfig
 from agents.errors import UserError
+from agents.gradient import check_finite, minibatches
 from agents.learner import Learner
 from agents.rollout import Rollout
 from envs import registry
@@ -38,7 +39,9 @@ def test_the_loss_is_equation_seven(value_clip: float | None) -> None:
     config = PPOConfig(clip=0.2, value_clip=value_clip, value_coefficient=0.7, entropy_coefficient=0.01)
     batch = batch_for(policy, 0)
     batch["log_prob"] = batch["log_prob"] * 0.2 - math.log(4)
-    terms = {k: float(v.detach()) for k, v in ppo.loss_terms(policy, batch, policy.initial_memory(40), config).items()}
+    terms = {
+        k: float(v.detach()) for k, v in ppo.loss_terms(policy, batch, policy.initial_memory(40), config, 40).items()
+    }
     judged = policy.judge(batch["observation"], batch["choice"], policy.initial_memory(40), batch["first"])
     new, value, entropy = (x.detach().numpy()[0] for x in (judged.log_prob, judged.normalized_value, judged.entropy))
     old, old_value, advantage, target = (batch[k].numpy()[0] for k in ("log_prob", "value", "advantage", "target"))
@@ -55,22 +58,18 @@ def test_the_loss_is_equation_seven(value_clip: float | None) -> None:
     assert terms["loss/value"] == pytest.approx(0.5 * np.mean(errors), rel=1e-4)
     total = -np.mean(objective) + 0.7 * 0.5 * np.mean(errors) - 0.01 * np.mean(entropy)
     assert terms["loss/total"] == pytest.approx(total, rel=1e-4)
-    assert terms["ppo/clip_fraction"] == pytest.approx(np.mean(np.abs(np.exp(new - old) - 1) > 0.2))
-    assert 0 < terms["ppo/clip_fraction"] < 1
+    assert terms["learner/clip_fraction"] == pytest.approx(np.mean(np.abs(np.exp(new - old) - 1) > 0.2))
+    assert 0 < terms["learner/clip_fraction"] < 1
 
 
-@pytest.mark.parametrize("memory", [torch.zeros(6, 0), torch.arange(6.0)[:, None]])
-def test_minibatches_cover_every_step_once(memory: torch.Tensor) -> None:
-    data = {"advantage": torch.arange(24.0).view(4, 6), "nested": {"column": torch.arange(24).view(4, 6) % 6}}
-    seen = []
-    for batch, start in ppo.minibatches(data, memory, 8, torch.Generator().manual_seed(0)):
-        seen += batch["advantage"].flatten().tolist()
-        if memory.numel():  # whole unrolls, each with its own memory
-            assert (batch["advantage"].diff(dim=0) == 6).all()
-            assert (batch["nested"]["column"] == start[:, 0]).all()
-        assert (batch["advantage"] % 6 == batch["nested"]["column"]).all()
-    assert sorted(seen) == list(range(24))
-    assert seen != list(range(24))
+@pytest.mark.parametrize(("whole", "size"), [(False, 24), (True, 6)])
+def test_minibatches_cover_everything_once(whole: bool, size: int) -> None:
+    seen: list[int] = []
+    for rows, steps in minibatches((4, 6), 8, torch.Generator().manual_seed(0), whole=whole):
+        assert steps == 8 == len(rows) * (4 if whole else 1)
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(size))
+    assert seen != list(range(size))
 
 
 @pytest.mark.parametrize("memory", ["none", "latents"])
@@ -80,13 +79,15 @@ def test_log_probabilities_at_update_are_those_of_the_collection(memory: str) ->
     torch.manual_seed(0)
     config = SMALL.model_copy(update={"memory": memory})
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config)
-    learner = Learner(policy, PPOConfig(unroll=12, minibatch=24), total_steps=1000, seed=0, device=CPU)
+    learner = Learner(policy, Config(ppo=PPOConfig(unroll=12, minibatch=24)), device=CPU)
     rollout = Rollout(env, policy, 12, seed=0, device=CPU)
     for _ in range(3):  # also after updates, and with a memory that is not the first one
         trajectory, _ = rollout.collect()
         judged = policy.judge(trajectory.observation, trajectory.choice, trajectory.memory, trajectory.first)
         torch.testing.assert_close(judged.log_prob, trajectory.log_prob, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(judged.value, trajectory.value, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(judged.value[:-1], trajectory.value, atol=1e-5, rtol=1e-5)
+        next_value = trajectory.next_values(judged.value)
+        torch.testing.assert_close(next_value, trajectory.next_value, atol=1e-5, rtol=1e-5)
         learner.update(trajectory)
     assert trajectory.end.any()
     assert len(trajectory.choice["function"].unique()) > 2
@@ -102,7 +103,7 @@ def test_an_update_with_a_good_choice_makes_it_likelier() -> None:
     batch["log_prob"], batch["advantage"] = before, (batch["choice"] == 2).float() - 0.25
     for _ in range(20):
         optimizer.zero_grad()
-        ppo.loss_terms(policy, batch, policy.initial_memory(40), PPOConfig())["loss/total"].backward()
+        ppo.loss_terms(policy, batch, policy.initial_memory(40), PPOConfig(), 40)["loss/total"].backward()
         optimizer.step()
     change = now().log_prob.detach() - before
     assert change[batch["choice"] == 2].mean() > 0.05
@@ -116,8 +117,8 @@ def test_early_stop_on_kl() -> None:
         torch.manual_seed(0)
         policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, SMALL)
         config = PPOConfig(unroll=8, epochs=5, target_kl=target)
-        learner = Learner(policy, config, total_steps=100, seed=0, device=CPU)
-        passes[target] = learner.update(Rollout(env, policy, 8, seed=0, device=CPU).collect()[0])["ppo/epochs"]
+        learner = Learner(policy, Config(ppo=config), device=CPU)
+        passes[target] = learner.update(Rollout(env, policy, 8, seed=0, device=CPU).collect()[0])["learner/epochs"]
     assert passes[None] == 5
     assert passes[1e-7] < 5
 
@@ -127,14 +128,14 @@ def test_a_loss_that_is_not_finite_is_named(poisoned: str, term: str) -> None:
     policy = perturbed(spaces.Box(0, 1, (3,)), spaces.Discrete(4))
     batch = batch_for(policy, 0)
     batch[poisoned][0, 3] = math.nan
-    terms = ppo.loss_terms(policy, batch, policy.initial_memory(40), PPOConfig())
+    terms = ppo.loss_terms(policy, batch, policy.initial_memory(40), PPOConfig(), 40)
     with pytest.raises(UserError, match=f"{term} is nan"):
-        ppo.check_finite(terms)
+        check_finite({name: float(value.detach()) for name, value in terms.items()})
 
 
 def test_the_schedule_is_linear_to_zero() -> None:
     policy = perturbed(spaces.Box(0, 1, (3,)), spaces.Discrete(4))
-    learner = Learner(policy, PPOConfig(learning_rate=1e-3), total_steps=200, seed=0, device=CPU)
+    learner = Learner(policy, Config(total_steps=200, ppo=PPOConfig(learning_rate=1e-3)), device=CPU)
     rates = []
     for learner.steps in (0, 50, 200):
         rates.append(learner.learning_rate())

@@ -38,7 +38,7 @@ def test_gae_is_the_papers_sum(steps: int, batch: int, gamma: float, lam: float,
 def test_the_first_units_are_those_of_the_first_returns() -> None:
     returns = torch.as_tensor(np.random.default_rng(0).normal(40, 7, (32, 8)))
     scale = ReturnScale()
-    scale.learn(returns)
+    scale.learn(returns.mean(), returns.var(correction=0))
     mean, deviation = scale.units()
     np.testing.assert_allclose([mean, deviation], [returns.mean(), returns.std(correction=0)], rtol=1e-5)
 
@@ -46,9 +46,9 @@ def test_the_first_units_are_those_of_the_first_returns() -> None:
 def test_units_follow_the_returns() -> None:
     scale = ReturnScale(rate=0.1)
     for _ in range(50):
-        scale.learn(torch.zeros(10))
+        scale.learn(torch.tensor(0.0), torch.tensor(0.0))
     for _ in range(100):
-        scale.learn(torch.tensor([90.0, 110.0]))
+        scale.learn(torch.tensor(100.0), torch.tensor(100.0))
     mean, deviation = scale.units()
     assert abs(mean - 100) < 0.1
     assert 9 < deviation < 11

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import gymnasium
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from agents.rollout import Rollout
+from agents.rollout import Rollout, concatenate
 from envs.gym import GymVectorEnv
 from perceiver_policy.policy import PerceiverPolicy
 from tests.policies import SMALL
@@ -62,8 +63,9 @@ def collect(length: int, truncates: bool, steps: int, times: int) -> Any:
 def test_every_field_of_a_trajectory() -> None:
     trajectory, episodes = collect(length=3, truncates=False, steps=5, times=1)
     for b in range(2):
-        assert trajectory.observation[:, b, 0].tolist() == [0, 1, 2, 0, 1]
-        assert trajectory.first[:, b].tolist() == [True, False, False, True, False]
+        # the last observation, and whether it is a first one, follow the last step
+        assert trajectory.observation[:, b, 0].tolist() == [0, 1, 2, 0, 1, 2]
+        assert trajectory.first[:, b].tolist() == [True, False, False, True, False, False]
         assert trajectory.reward[:, b].tolist() == [1, 2, 3, 1, 2]
         assert trajectory.end[:, b].tolist() == [False, False, True, False, False]
         assert trajectory.value[:, b].tolist() == [0, 1001, 2002, 0, 1001]
@@ -80,8 +82,8 @@ def test_a_truncated_episode_is_followed_by_its_own_final_observation() -> None:
 
 def test_an_unroll_goes_on_where_the_last_one_stopped() -> None:
     trajectory, episodes = collect(length=6, truncates=True, steps=4, times=2)
-    assert trajectory.observation[:, 0, 0].tolist() == [4, 5, 0, 1]
-    assert trajectory.first[:, 0].tolist() == [False, False, True, False]
+    assert trajectory.observation[:, 0, 0].tolist() == [4, 5, 0, 1, 2]
+    assert trajectory.first[:, 0].tolist() == [False, False, True, False, False]
     assert trajectory.memory[:, 0].tolist() == [4, 4]
     assert trajectory.value[:, 0].tolist() == [4004, 5005, 0, 1001]
     assert trajectory.next_value[:, 0].tolist() == [5005, 6006, 1001, 2002]
@@ -125,3 +127,33 @@ def test_an_aborted_episode_is_counted_and_not_returned() -> None:
     other = Rollout(env, policy, 5, seed=0, device=CPU)
     other.load_state_dict({**rollout.state_dict(), "environments": {}})
     assert other.aborted == 1
+
+
+def test_another_policys_values_take_the_place_of_the_acting_ones() -> None:
+    trajectory, _ = collect(length=3, truncates=True, steps=4, times=1)
+    values = torch.tensor([10.0, 11, 12, 13, 14])[:, None].expand(5, 2)
+    # but for what followed the truncation: its observation is not kept, its value is
+    assert trajectory.next_values(values)[:, 0].tolist() == [11, 12, 3003, 14]
+    trajectory, _ = collect(length=3, truncates=False, steps=4, times=1)
+    assert trajectory.next_values(values)[:, 0].tolist() == [11, 12, 0, 14]
+
+
+def test_trajectories_are_split_and_joined_along_their_environments() -> None:
+    trajectory, _ = collect(length=3, truncates=True, steps=4, times=2)
+    halves = [trajectory.columns(torch.tensor([i])) for i in (0, 1)]
+    assert halves[1].reward.shape == (4, 1)
+    assert halves[1].observation.shape == (5, 1, 1)
+    assert halves[1].memory.shape == halves[1].version[:, None].shape == (1, 1)
+    for name, joined in vars(concatenate(halves)).items():
+        assert torch.equal(joined, vars(trajectory)[name])
+    again = pickle.loads(pickle.dumps(trajectory))
+    assert torch.equal(again.next_value, trajectory.next_value)
+
+
+def test_a_trajectory_tells_which_policy_acted() -> None:
+    env = GymVectorEnv(lambda: Counter(3, False), 2)
+    policy = Remembering(env.single_observation_space, env.single_action_space, SMALL)
+    rollout = Rollout(env, policy, 2, seed=0, device=CPU)
+    assert rollout.collect()[0].version.tolist() == [0, 0]
+    rollout.version = 7
+    assert rollout.collect()[0].version.tolist() == [7, 7]

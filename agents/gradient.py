@@ -1,0 +1,117 @@
+"""A gradient step, taken by one learner or by several as if they were one.
+
+Where torch.distributed is initialized, each learner holds some of a batch's columns (environments). Sums over the batch
+are summed over the learners, and the minibatches are those of the whole batch, of which each learner takes the part it
+holds. So any number of learners makes the same update of the same batch, and options mean the same for any number.
+
+The gradients are summed as one flat tensor, in one call, instead of by torch's DistributedDataParallel. That wraps a
+module's ``forward``, of which a policy has several; takes every learner's part for equally large, which those of
+minibatches drawn from the whole batch are not; and hides communication behind a backward pass that here takes
+milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, distributed, nn
+
+from agents.errors import UserError
+
+
+def several() -> bool:
+    """Whether there are other learners."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum over all learners' ``x``, equally shaped."""
+    if several():
+        x = x.clone()
+        distributed.all_reduce(x)
+    return x
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Number, mean and variance (of the population) of all learners' ``x``, which may differ in number; in float64."""
+    x = x.double()
+    count, mean = total(torch.stack((x.new_tensor(x.numel()), x.sum()))).unbind()
+    mean = mean / count
+    return count, mean, total((x - mean).square().sum()) / count
+
+
+def broadcast(policy: nn.Module) -> None:
+    """Make every learner's parameters and buffers those of the first."""
+    if several():
+        for tensor in policy.state_dict().values():
+            distributed.broadcast(tensor, 0)
+
+
+def place(batch: int) -> tuple[int, int]:
+    """This learner's first column among all learners' columns, and how many those are; ``batch`` are its own."""
+    if not several():
+        return 0, batch
+    sizes = torch.zeros(distributed.get_world_size(), dtype=torch.int64)
+    if distributed.get_backend() == "nccl":
+        sizes = sizes.cuda()
+    sizes[distributed.get_rank()] = batch
+    sizes = total(sizes)
+    return int(sizes[: distributed.get_rank()].sum()), int(sizes.sum())
+
+
+def minibatches(
+    shape: tuple[int, ...], size: int, generator: torch.Generator, *, whole: bool
+) -> Iterator[tuple[Tensor, int]]:
+    """Shuffled minibatches of about ``size`` steps, of [T, B] = ``shape`` here, and others at other learners.
+
+    Yields what this learner holds of each, and the number of steps that all learners hold of it. ``whole`` keeps
+    columns together and yields their numbers; otherwise numbers of steps, t * B + column.
+    """
+    steps, batch = shape
+    first, columns = place(batch)
+    items = torch.randperm(columns if whole else columns * steps, generator=generator)
+    for chosen in items.split(max(1, size // steps) if whole else size):
+        column = (chosen if whole else chosen // steps) - first
+        mine = (column >= 0) & (column < batch)
+        if whole:
+            yield column[mine], steps * len(chosen)
+        else:
+            yield (chosen % steps * batch + column)[mine], len(chosen)
+
+
+def mean_over(count: int) -> Callable[[Tensor], Tensor]:
+    """A mean over ``count`` numbers, of which all learners hold a part: this learner's part of it."""
+    return lambda x: x.sum() / count
+
+
+def descend(
+    policy: nn.Module, optimizer: torch.optim.Optimizer, terms: dict[str, Tensor], max_norm: float
+) -> dict[str, float]:
+    """One step down ``terms["loss/total"]``; the terms, which are parts of means, summed over the learners.
+
+    Raises UserError, on every learner and before the step that it would spoil, where a term is not finite.
+    """
+    values = dict(zip(terms, total(torch.stack(list(terms.values())).detach()).tolist(), strict=True))
+    check_finite(values)
+    optimizer.zero_grad(set_to_none=True)
+    terms["loss/total"].backward()
+    parameters = [p for p in policy.parameters() if p.requires_grad]
+    if several():
+        # a head that no step of this minibatch has used has no gradient here, but may have one elsewhere
+        flat = total(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
+        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.view_as(parameter)
+    values["learner/gradient_norm"] = float(nn.utils.clip_grad_norm_(parameters, max_norm))
+    optimizer.step()
+    return values
+
+
+def check_finite(terms: dict[str, float]) -> None:
+    """Raises UserError naming the first term that is infinite or no number."""
+    for name, term in terms.items():
+        if not abs(term) < float("inf"):
+            raise UserError(
+                f"{name} is {term}: training cannot go on. The last checkpoint is unharmed; resume from it with a "
+                "lower learning_rate or max_gradient_norm, and check that observations and rewards are finite."
+            )
