@@ -156,7 +156,7 @@ def write_config(config: Config, path: Path) -> None:
 
 
 def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()) -> Iterator[str]:
-    plain = config.model_dump(mode="json")
+    plain = config.model_dump()
     for name, field in type(config).model_fields.items():
         if name in left_out:
             continue
@@ -166,7 +166,9 @@ def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()
             yield indent + name + ":" + comment
             yield from _yaml_lines(value, indent + "  ")
         else:
-            text = yaml.safe_dump({name: plain[name]}, sort_keys=False, width=10_000)
+            text = yaml.safe_dump(
+                {name: str(value) if isinstance(value, Path) else plain[name]}, sort_keys=False, width=10_000
+            )
             first, *rest = text.splitlines()
             yield indent + first + comment
             yield from (indent + line for line in rest)
