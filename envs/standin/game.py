@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from envs.standin.building import construct, produce
+from envs.standin.cards import COMMANDS, SUCCESS, find_available
 from envs.standin.catalog import SCV
+from envs.standin.choices import act
 from envs.standin.combat import bury, fight, fly_missiles, is_at_rest, weapon_loop
 from envs.standin.compiled import kernel, rule
 from envs.standin.economy import bring_back, gather
 from envs.standin.motion import go, push_apart
 from envs.standin.observe import explore, fill_minimap, fill_numbers, fill_screen, fill_units
-from envs.standin.orders import COMMANDS, act, find_available
+from envs.standin.orders import perform
 from envs.standin.scenarios import (
     BUILD_MARINES,
     COLLECT_MINERAL_SHARDS,
@@ -201,12 +203,27 @@ def step(
         g = games[b]
         us = units[b]
         before = g.score
-        refused[b] = not act(g, us, ts, choices[b], tags[b], slots[b], screen, minimap, raw, chosen)
+        refused[b] = act(g, us, ts, choices[b], tags[b], slots[b], screen, minimap, raw, chosen) != SUCCESS
         for _ in range(loops):
             if g.status != PLAYING:
                 break
             one_loop(g, us, ts, places, dead)
         rewards[b] = g.score - before
+
+
+@kernel
+def choose(games: Any, units: Any, ts: Any, choice: Any, tags: Any, slots: Any, screen: int, minimap: int) -> int:
+    """Carry out a choice of the feature style in a batch of one, without letting time pass; what comes of it."""
+    chosen = np.zeros(units.shape[1], np.int64)
+    return act(games[0], units[0], ts, choice, tags, slots, screen, minimap, False, chosen)
+
+
+@kernel
+def command(
+    games: Any, units: Any, ts: Any, what: int, queued: int, x: float, y: float, target: int, chosen: Any
+) -> int:
+    """Command the units ``chosen[slot]`` = 1 in a batch of one, without letting time pass; what comes of it."""
+    return perform(games[0], units[0], ts, what, queued, x, y, target, -1, chosen)
 
 
 @kernel

@@ -18,8 +18,9 @@ from gymnasium.vector.utils import batch_space
 
 from envs.spaces import ACTION_MASK
 from envs.standin import game
+from envs.standin.cards import COMMANDS
 from envs.standin.catalog import type_table
-from envs.standin.orders import CHOICE, COMMANDS, MODES
+from envs.standin.choices import CHOICE, MODES
 from envs.standin.scenarios import SCENARIOS
 from envs.standin.world import GAME, PLAYING, TIME_UP, UNIT
 from envs.starcraft import interface as sc

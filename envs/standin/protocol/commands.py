@@ -7,10 +7,13 @@ from typing import Any
 from s2clientprotocol import error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
+from envs.standin.cards import BAD_TARGET, ERROR, NOT_SUPPORTED, SUCCESS
+from envs.standin.catalog import BEACON
 from envs.standin.protocol.abilities import BY_ID
 from envs.standin.protocol.match import Match
+from envs.standin.world import OWN
 
-SUCCESS, NOT_SUPPORTED, ERROR = int(error_pb2.Success), int(error_pb2.NotSupported), int(error_pb2.Error)
+MUST_TARGET = int(error_pb2.MustTargetUnit)
 
 
 def carry_out(match: Match, action: sc_pb.Action) -> int:
@@ -25,10 +28,6 @@ def _cell(point: Any, size: int) -> int:
     """The number of a cell; a click beyond the edge counts as one on it."""
     x, y = (min(max(value, 0), size - 1) for value in (point.x, point.y))
     return int(y * size + x)
-
-
-def _done(accepted: bool) -> int:
-    return SUCCESS if accepted else ERROR
 
 
 def _spatial(match: Match, action: Any) -> int:
@@ -46,25 +45,23 @@ def _spatial(match: Match, action: Any) -> int:
             elif told.HasField("target_minimap_coord"):
                 mode, arguments["minimap"] = "minimap", _cell(told.target_minimap_coord, minimap)
             elif ability.aimed:
-                return int(error_pb2.MustTargetUnit)
-            return _done(match.choose(ability.command, mode, arguments))
+                return MUST_TARGET
+            return match.choose(ability.command, mode, arguments)
         case "camera_move":
-            return _done(
-                match.choose("move_camera", "ui", {"minimap": _cell(action.camera_move.center_minimap, minimap)})
-            )
+            return match.choose("move_camera", "ui", {"minimap": _cell(action.camera_move.center_minimap, minimap)})
         case "unit_selection_point":
             told = action.unit_selection_point
             arguments = {
                 "screen": _cell(told.selection_screen_coord, screen),
                 "select_point_act": max(told.type - 1, 0),
             }
-            return _done(match.choose("select_point", "ui", arguments))
+            return match.choose("select_point", "ui", arguments)
         case "unit_selection_rect":
             done = SUCCESS
             for i, box in enumerate(action.unit_selection_rect.selection_screen_coord):
                 add = int(action.unit_selection_rect.selection_add or i > 0)
                 arguments = {"screen": _cell(box.p0, screen), "screen2": _cell(box.p1, screen), "select_add": add}
-                done = _done(match.choose("select_rect", "ui", arguments))
+                done = match.choose("select_rect", "ui", arguments)
             return done
     return SUCCESS
 
@@ -74,21 +71,51 @@ def _ui(match: Match, action: Any) -> int:
         case "control_group":
             told = action.control_group
             arguments = {"control_group_act": told.action - 1, "control_group_id": told.control_group_index}
-            return _done(match.choose("select_control_group", "ui", arguments))
+            return match.choose("select_control_group", "ui", arguments)
         case "select_army":
             arguments = {"select_add": int(action.select_army.selection_add)}
-            return _done(match.choose("select_army", "ui", arguments))
+            return match.choose("select_army", "ui", arguments)
         case "select_idle_worker":
             arguments = {"select_worker": action.select_idle_worker.type - 1}
-            return _done(match.choose("select_idle_worker", "ui", arguments))
+            return match.choose("select_idle_worker", "ui", arguments)
         case "multi_panel":
             told = action.multi_panel
             arguments = {"select_unit_act": told.type - 1, "select_unit_id": told.unit_index}
-            return _done(match.choose("select_unit", "ui", arguments))
+            return match.choose("select_unit", "ui", arguments)
         case "production_panel":
             arguments = {"build_queue_id": action.production_panel.unit_index}
-            return _done(match.choose("build_queue", "ui", arguments))
+            return match.choose("build_queue", "ui", arguments)
     return NOT_SUPPORTED
 
 
-_KINDS = {"action_feature_layer": _spatial, "action_ui": _ui}
+def _raw(match: Match, action: Any) -> int:
+    match action.WhichOneof("action"):
+        case "camera_move":
+            center = action.camera_move.center_world_space
+            return SUCCESS if match.move_camera(center.x, center.y) else ERROR
+        case "unit_command":
+            return _raw_command(match, action.unit_command)
+    return NOT_SUPPORTED
+
+
+def _raw_command(match: Match, told: Any) -> int:
+    ability = BY_ID.get(told.ability_id)
+    if ability is None:
+        return NOT_SUPPORTED
+    slots = [match.slot(tag) for tag in told.unit_tags]
+    chosen = [slot for slot in slots if slot >= 0 and match.units[0, slot]["owner"] == OWN]
+    if told.HasField("target_unit_tag"):
+        target = match.slot(told.target_unit_tag)
+        if target < 0 or match.units[0, target]["kind"] == BEACON or not match.sees(target):
+            return BAD_TARGET
+        at = match.units[0, target]
+        return match.command(ability.command, chosen, told.queue_command, at["x"], at["y"], target)
+    if told.HasField("target_world_space_pos"):
+        place = told.target_world_space_pos
+        return match.command(ability.command, chosen, told.queue_command, place.x, place.y)
+    if ability.aimed:
+        return MUST_TARGET
+    return match.command(ability.command, chosen, told.queue_command)
+
+
+_KINDS = {"action_feature_layer": _spatial, "action_ui": _ui, "action_raw": _raw}

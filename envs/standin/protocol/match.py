@@ -5,17 +5,17 @@ A match of seed ``s`` is game 0 of ``StandinVectorEnv.reset(seed=s)``, and its n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from envs.standin import game
+from envs.standin.cards import COMMANDS
 from envs.standin.catalog import type_table
-from envs.standin.orders import CHOICE, COMMANDS, MODES
+from envs.standin.choices import CHOICE, MODES
 from envs.standin.scenarios import SCENARIOS
 from envs.standin.vector_env import game_seed
-from envs.standin.world import GAME, PLAYING, UNIT
+from envs.standin.world import GAME, OWN, PLAYING, UNIT
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MiniGame
 
@@ -76,21 +76,57 @@ class Match:
         """Has it not ended yet?"""
         return bool(self.games["status"][0] == PLAYING)
 
-    def choose(self, command: str, mode: str, arguments: Mapping[str, int]) -> bool:
-        """Carry out a function of the feature style; False if it was not available."""
+    def choose(self, command: str, mode: str, arguments: Mapping[str, int]) -> int:
+        """Carry out a function of the feature style; the ``ActionResult``."""
         self._choice[:] = 0
         self._choice[0, :2] = COMMANDS.index(command), MODES.index(mode)
         for name, value in arguments.items():
             self._choice[0, COLUMNS[name]] = value
-        self._run(self._choice, 0)
-        return not self._refused[0]
+        return int(
+            game.choose(
+                self.games, self.units, self.types, self._choice[0], self._nobody[0], self._slots[0],
+                self.screen, self.minimap,
+            )
+        )  # fmt: skip
+
+    def command(
+        self, command: str, slots: Iterable[int], queued: bool = False, x: float = 0.0, y: float = 0.0, target: int = -1
+    ) -> int:
+        """Command the player's units in these slots, aiming at a place, or at the unit in a slot; the result."""
+        chosen = np.zeros(self.units.shape[1], np.int64)
+        chosen[list(slots)] = 1
+        what = COMMANDS.index(command)
+        return int(
+            game.command(self.games, self.units, self.types, what, int(queued), float(x), float(y), target, chosen)
+        )
+
+    def slot(self, tag: int) -> int:
+        """Where the unit with that tag is kept; -1 if there is none."""
+        units = self.units[0]
+        found = np.flatnonzero((units["kind"] != 0) & (units["tag"] == tag))
+        return int(found[0]) if len(found) else -1
+
+    def sees(self, slot: int) -> bool:
+        """Is the unit in that slot in sight?"""
+        unit, units = self.units[0, slot], self.units[0]
+        if not self.games["fog"][0] or unit["owner"] == OWN:
+            return True
+        own = units[(units["kind"] != 0) & (units["owner"] == OWN)]
+        away = np.hypot(own["x"] - unit["x"], own["y"] - unit["y"])
+        return bool((away <= self.types["sight"][own["kind"]]).any())
+
+    def move_camera(self, x: float, y: float) -> bool:
+        """Center the camera there, or as near as it goes; False where it is locked."""
+        g = self.games[0]
+        if not g["camera_free"]:
+            return False
+        g["camera_x"] = min(max(x, g["left"]), g["right"])
+        g["camera_y"] = min(max(y, g["bottom"]), g["top_y"])
+        return True
 
     def advance(self, loops: int) -> None:
         """Run so many game loops, or to the end of the game."""
-        self._run(self._nothing, loops)
-
-    def _run(self, choice: Any, loops: int) -> None:
         game.step(
-            self.games, self.units, self.types, 0, 1, loops, choice, self._nobody, self._slots,
+            self.games, self.units, self.types, 0, 1, loops, self._nothing, self._nobody, self._slots,
             self.screen, self.minimap, False, self._places, self._rewards, self._refused,
         )  # fmt: skip

@@ -11,8 +11,8 @@ from s2clientprotocol import raw_pb2, score_pb2, ui_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin import game
+from envs.standin.cards import COMMANDS
 from envs.standin.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, REFINERY
-from envs.standin.orders import COMMANDS
 from envs.standin.protocol.abilities import BY_COMMAND, order_ability, training_ability
 from envs.standin.protocol.layers import BUFFS, MINIMAP, SCREEN, Layers
 from envs.standin.protocol.match import Match

@@ -1,0 +1,143 @@
+"""From a choice to a command: what each of PySC2's functions asks for, where it is aimed, and whom it is for.
+
+A choice is a row of integers: the command, the way it is aimed (:data:`MODES`) and the arguments in the order of
+``interface.ARGUMENTS``. A command that is not available does nothing, as in the game.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envs.standin.cards import (
+    BAD_TARGET,
+    BUILD_QUEUE,
+    C_MOVE,
+    C_RALLY_UNITS,
+    MOVE_CAMERA,
+    NOT_SUPPORTED,
+    SELECT_ARMY,
+    SELECT_CONTROL_GROUP,
+    SELECT_IDLE_WORKER,
+    SELECT_POINT,
+    SELECT_RECT,
+    SELECT_UNIT,
+    SUCCESS,
+)
+from envs.standin.catalog import BEACON
+from envs.standin.compiled import rule
+from envs.standin.orders import perform
+from envs.standin.selection import (
+    control_group,
+    count_selected,
+    is_selected,
+    select_army,
+    select_from_panel,
+    select_idle_worker,
+    select_point,
+    select_rect,
+    unit_at,
+)
+from envs.standin.world import OWN
+from envs.starcraft.interface import ARGUMENTS, CAMERA_WIDTH, MAP_SIZE
+
+MODES = ("ui", "quick", "screen", "minimap", "pt", "unit")
+_UI, _QUICK, _SCREEN, _MINIMAP, _PT, _AT_UNIT = range(len(MODES))
+
+_FIRST = 2
+_NAMES = list(ARGUMENTS)
+A_SCREEN, A_MINIMAP = _FIRST + _NAMES.index("screen"), _FIRST + _NAMES.index("minimap")
+A_SCREEN2, A_QUEUED = _FIRST + _NAMES.index("screen2"), _FIRST + _NAMES.index("queued")
+A_WORLD, A_TARGET = _FIRST + _NAMES.index("world"), _FIRST + _NAMES.index("target_unit_tag")
+A_GROUP_ACT, A_GROUP = _FIRST + _NAMES.index("control_group_act"), _FIRST + _NAMES.index("control_group_id")
+A_POINT_ACT, A_ADD = _FIRST + _NAMES.index("select_point_act"), _FIRST + _NAMES.index("select_add")
+A_UNIT_ACT, A_UNIT_ID = _FIRST + _NAMES.index("select_unit_act"), _FIRST + _NAMES.index("select_unit_id")
+A_WORKER, A_QUEUE_ID = _FIRST + _NAMES.index("select_worker"), _FIRST + _NAMES.index("build_queue_id")
+CHOICE = _FIRST + len(_NAMES)
+"""Integers in a choice."""
+
+
+@rule
+def screen_x(g: Any, cell: int, size: int) -> float:
+    """World x of the center of a screen cell."""
+    return g.camera_x + CAMERA_WIDTH * ((cell % size + 0.5) / size - 0.5)
+
+
+@rule
+def screen_y(g: Any, cell: int, size: int) -> float:
+    """World y of the center of a screen cell."""
+    return g.camera_y - CAMERA_WIDTH * ((cell // size + 0.5) / size - 0.5)
+
+
+@rule
+def minimap_x(cell: int, size: int) -> float:
+    """World x of the center of a minimap cell."""
+    return MAP_SIZE * (cell % size + 0.5) / size
+
+
+@rule
+def minimap_y(cell: int, size: int) -> float:
+    """World y of the center of a minimap cell."""
+    return MAP_SIZE * (1.0 - (cell // size + 0.5) / size)
+
+
+@rule
+def act(
+    g: Any, us: Any, ts: Any, choice: Any, tags: Any, slots: Any, screen: int, minimap: int, raw: bool, chosen: Any
+) -> int:
+    """Carry out a choice; what comes of it. ``chosen`` is scratch space, a number a slot."""
+    what, mode = choice[0], choice[1]
+    if mode == _UI and what != BUILD_QUEUE:
+        return act_on_selection(g, us, ts, choice, screen, minimap)
+    for i in range(g.top):
+        chosen[i] = 0 if raw else is_selected(us[i])
+    if raw:
+        for row in range(tags.shape[0]):
+            slot = slots[row]
+            if tags[row] and slot >= 0 and us[slot].kind != 0 and us[slot].owner == OWN:
+                chosen[slot] = 1
+    x, y, target = 0.0, 0.0, -1
+    if mode == _SCREEN:
+        x, y = screen_x(g, choice[A_SCREEN], screen), screen_y(g, choice[A_SCREEN], screen)
+        # A move means a unit only if it points at it exactly: else coarse cells would turn moves into follows.
+        exact = what in (C_MOVE, C_RALLY_UNITS)
+        target = unit_at(g, us, ts, x, y, 0.0 if exact else CAMERA_WIDTH / screen / 2)
+    elif mode == _MINIMAP:
+        x, y = minimap_x(choice[A_MINIMAP], minimap), minimap_y(choice[A_MINIMAP], minimap)
+    elif mode == _PT:
+        x, y = minimap_x(choice[A_WORLD], minimap), minimap_y(choice[A_WORLD], minimap)
+    elif mode == _AT_UNIT:
+        target = slots[choice[A_TARGET]]
+        if target < 0 or us[target].kind in (0, BEACON):
+            return BAD_TARGET
+        x, y = us[target].x, us[target].y
+    index = choice[A_QUEUE_ID] if what == BUILD_QUEUE else -1
+    return perform(g, us, ts, what, choice[A_QUEUED], x, y, target, index, chosen)
+
+
+@rule
+def act_on_selection(g: Any, us: Any, ts: Any, choice: Any, screen: int, minimap: int) -> int:
+    """Carry out one of the functions that are not commands to units."""
+    what = choice[0]
+    cell = choice[A_SCREEN]
+    if what == SELECT_POINT:
+        x, y = screen_x(g, cell, screen), screen_y(g, cell, screen)
+        select_point(g, us, ts, unit_at(g, us, ts, x, y, CAMERA_WIDTH / screen / 2), choice[A_POINT_ACT])
+    elif what == SELECT_RECT:
+        other = choice[A_SCREEN2]
+        x0, y0 = screen_x(g, cell, screen), screen_y(g, cell, screen)
+        select_rect(g, us, ts, x0, y0, screen_x(g, other, screen), screen_y(g, other, screen), choice[A_ADD])
+    elif what == SELECT_CONTROL_GROUP:
+        control_group(g, us, choice[A_GROUP_ACT], choice[A_GROUP])
+    elif what == SELECT_UNIT:
+        if count_selected(g, us) < 2:
+            return NOT_SUPPORTED
+        select_from_panel(g, us, choice[A_UNIT_ACT], choice[A_UNIT_ID])
+    elif what == SELECT_ARMY:
+        return SUCCESS if select_army(g, us, choice[A_ADD]) else NOT_SUPPORTED
+    elif what == SELECT_IDLE_WORKER:
+        return SUCCESS if select_idle_worker(g, us, choice[A_WORKER]) else NOT_SUPPORTED
+    elif what == MOVE_CAMERA and g.camera_free:
+        cell = choice[A_MINIMAP]
+        g.camera_x = min(max(minimap_x(cell, minimap), g.left), g.right)
+        g.camera_y = min(max(minimap_y(cell, minimap), g.bottom), g.top_y)
+    return SUCCESS
