@@ -22,6 +22,13 @@ from envs.starcraft.maps import MiniGame
 COLUMNS = {name: 2 + i for i, name in enumerate(sc.ARGUMENTS)}
 """Argument -> its place in a choice."""
 
+_TAG_SHIFT = 18
+
+
+def shown_tag(tag: Any) -> int:
+    """A unit's tag as clients see it. PySC2 takes small numbers for places in its list of units, so tags are large."""
+    return int(tag) << _TAG_SHIFT | 1
+
 
 class Match:
     """A game of one map, from its first loop to its end.
@@ -101,9 +108,11 @@ class Match:
         )
 
     def slot(self, tag: int) -> int:
-        """Where the unit with that tag is kept; -1 if there is none."""
+        """Where the unit with that tag, as clients see it, is kept; -1 if there is none."""
         units = self.units[0]
-        found = np.flatnonzero((units["kind"] != 0) & (units["tag"] == tag))
+        if tag != shown_tag(tag >> _TAG_SHIFT):
+            return -1
+        found = np.flatnonzero((units["kind"] != 0) & (units["tag"] == tag >> _TAG_SHIFT))
         return int(found[0]) if len(found) else -1
 
     def sees(self, slot: int) -> bool:

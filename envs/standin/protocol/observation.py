@@ -15,7 +15,7 @@ from envs.standin.cards import COMMANDS
 from envs.standin.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, REFINERY
 from envs.standin.protocol.abilities import BY_COMMAND, order_ability, training_ability
 from envs.standin.protocol.layers import BUFFS, MINIMAP, SCREEN, Layers
-from envs.standin.protocol.match import Match
+from envs.standin.protocol.match import Match, shown_tag
 from envs.standin.world import ENEMY, IDLE, NEUTRAL, OWN, TIME_UP
 from envs.starcraft import interface as sc
 
@@ -145,7 +145,7 @@ class Observer:
         progress, assigned, ideal = features
         shown.display_type = raw_pb2.Visible
         shown.alliance = ALLIANCE[owner]
-        shown.tag = int(u["tag"])
+        shown.tag = shown_tag(u["tag"])
         shown.unit_type = int(self._ids[kind])
         shown.owner = owner or NEUTRAL_OWNER
         shown.pos.x, shown.pos.y, shown.pos.z = x, y, HEIGHT
@@ -190,7 +190,7 @@ class Observer:
         told.ability_id = order_ability(int(order))
         target = self.match.units[0, slot] if slot >= 0 else None
         if target is not None and target["kind"] and target["tag"] == tag:
-            told.target_unit_tag = int(tag)
+            told.target_unit_tag = shown_tag(tag)
         elif x >= 0:
             told.target_world_space_pos.x, told.target_world_space_pos.y = float(x), float(y)
             told.target_world_space_pos.z = HEIGHT

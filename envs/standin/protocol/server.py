@@ -8,6 +8,7 @@ they are bytes; they are taken as bytes whatever the frame says, and answered wi
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -113,4 +114,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _leave(number: int, frame: Any) -> None:
-    sys.exit(0)
+    # At once: PySC2 sends the signal while the interpreter is already on its way out.
+    os._exit(0)
