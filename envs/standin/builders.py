@@ -1,6 +1,6 @@
 """Hand-written players for the maps with an economy: a list of wants, the first that can be met is worked on.
 
-They work in world coordinates, which the fixed camera of these maps makes plain: see :func:`_world`.
+They work in world coordinates, which a camera that stays where it is makes plain.
 """
 
 from __future__ import annotations
@@ -11,24 +11,19 @@ from typing import Any
 import numpy as np
 
 from envs.standin.players import _KINDS, Choice, Observation, Player, Sight
-from envs.starcraft.interface import BELOW_CENTER, CAMERA_WIDTH, Interface
+from envs.starcraft.interface import BELOW_CENTER, CAMERA_WIDTH, MAP_SIZE, Interface
 from envs.starcraft.maps import MAPS
 
 Point = tuple[float, float]
 
 _LEFT, _BOTTOM, _RIGHT, _TOP = MAPS["BuildMarines"].written.places[0]
-_SCREEN_LEFT = (_LEFT + _RIGHT) / 2 - CAMERA_WIDTH / 2
-_SCREEN_TOP = (_BOTTOM + _TOP) / 2 - BELOW_CENTER + CAMERA_WIDTH / 2
+_CAMERA: Point = ((_LEFT + _RIGHT) / 2, (_BOTTOM + _TOP) / 2 - BELOW_CENTER)
+"""Where it is on the mini-games' maps."""
 
 DEPOTS: tuple[Point, ...] = tuple((x, y) for x in (44.0, 42.0, 40.0) for y in np.arange(20.0, 36.0, 2.0))
 BARRACKS: tuple[Point, ...] = ((36.5, 32.5), (36.5, 28.5), (36.5, 24.5), (36.5, 20.5), (32.5, 21.5), (32.5, 34.5))
 SECOND_BASE: Point = (34.5, 27.5)
 GAS_DEPOTS: tuple[Point, ...] = tuple((float(x), y) for y in (20.0, 35.0) for x in range(29, 38, 2))
-
-
-def _world(x: float, y: float) -> Point:
-    """A place in the frame of the screen -> world coordinates."""
-    return _SCREEN_LEFT + x * CAMERA_WIDTH, _SCREEN_TOP - y * CAMERA_WIDTH
 
 
 class _Game:
@@ -41,14 +36,22 @@ class _Game:
         numbers = observation["player"][game]
         self.numbers = dict(zip(see.interface.numbers, (float(v) for v in numbers), strict=True))
         self.available = observation["action_mask"]["function"][game]
+        self.minimap = observation["minimap"][game] if "minimap" in observation else None
+        x, y = _CAMERA
+        if "camera_x" in self.numbers:
+            x, y = MAP_SIZE * self.numbers["camera_x"], MAP_SIZE * (1 - self.numbers["camera_y"])
+        self.left, self.top = x - CAMERA_WIDTH / 2, y + CAMERA_WIDTH / 2
+        """The upper left corner of the screen, in world coordinates."""
 
     def rows(self, kind: str) -> list[int]:
         """Rows of the player's units, or of resources, of a kind."""
-        return [int(i) for i in np.flatnonzero(self.units["unit_type"] == _KINDS[kind])]
+        theirs = self.units["alliance"] == 4
+        return [int(i) for i in np.flatnonzero((self.units["unit_type"] == _KINDS[kind]) & ~theirs)]
 
     def place(self, row: int) -> Point:
         """Where a unit is, in world coordinates."""
-        return _world(float(self.units["x"][row]), float(self.units["y"][row]))
+        x, y = float(self.units["x"][row]), float(self.units["y"][row])
+        return self.left + x * CAMERA_WIDTH, self.top - y * CAMERA_WIDTH
 
     def selected(self, kind: str) -> bool:
         """Are only units of that kind selected?"""
@@ -67,14 +70,14 @@ class _Game:
 class _Hand:
     """Writes one game's choice."""
 
-    def __init__(self, see: Sight, choice: Choice, game: int) -> None:
-        self.see, self.choice, self.game = see, choice, game
+    def __init__(self, now: _Game, choice: Choice) -> None:
+        self.now, self.see, self.choice, self.game = now, now.see, choice, now.game
 
     def call(self, function: str, at: Point | None = None, **arguments: int) -> bool:
         """Choose a function, at a place in world coordinates."""
         self.choice["function"][self.game] = self.see.function[function]
         if at is not None:
-            x, y = (at[0] - _SCREEN_LEFT) / CAMERA_WIDTH, (_SCREEN_TOP - at[1]) / CAMERA_WIDTH
+            x, y = (at[0] - self.now.left) / CAMERA_WIDTH, (self.now.top - at[1]) / CAMERA_WIDTH
             self.choice["screen"][self.game] = self.see.cell(x, y)
         for name, value in arguments.items():
             self.choice[name][self.game] = value
@@ -172,7 +175,7 @@ def fill_refineries(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
 
 
 def _player(interface: Interface, functions: tuple[str, ...], plan: Any) -> Player:
-    columns = ("unit_type", "x", "y", "selected", "order", "carrying", "build_progress", "queue")
+    columns = ("unit_type", "alliance", "x", "y", "selected", "order", "carrying", "build_progress", "queue")
     see = Sight(interface, ("select_point", "select_idle_worker", *functions), columns)
     memory: dict[int, dict[str, Any]] = {}
 
@@ -182,7 +185,7 @@ def _player(interface: Interface, functions: tuple[str, ...], plan: Any) -> Play
             now = _Game(see, observation, i)
             if now.numbers["game_loop"] == 0:
                 memory[i] = {}
-            plan(now, _Hand(see, choice, i), memory.setdefault(i, {}))
+            plan(now, _Hand(now, choice), memory.setdefault(i, {}))
         return choice
 
     return play
@@ -249,3 +252,60 @@ def build_marines(interface: Interface) -> Player:
         return hand.call("select_point", now.place(barracks[0]), select_point_act=2)
 
     return _player(interface, ("Harvest_Gather_screen", "Build_Barracks_screen", "Train_Marine_quick"), plan)
+
+
+def attack(interface: Interface) -> Player:
+    """The melee: marines from four barracks; twelve of them, and all that follow, attack."""
+    size = interface.minimap
+    enemy_plane = interface.minimap_planes.index("player_relative")
+
+    def target(now: _Game, base: Point, turn: int) -> int:
+        """The minimap's cell to attack: where an enemy shows, or else in turn places in and around the other base."""
+        assert now.minimap is not None
+        seen = np.flatnonzero(now.minimap[..., enemy_plane] == 4)
+        if len(seen):
+            return int(seen[turn % len(seen)])
+        around = ((0, 0), (-8, -8), (-12, 0), (0, -12), (-14, -14), (4, -4), (-4, 4))[turn % 7]
+        side = 1 if base[0] < MAP_SIZE / 2 else -1
+        x, y = (MAP_SIZE - base[0] + side * around[0]) / MAP_SIZE, (base[1] - side * around[1]) / MAP_SIZE
+        return int(y * size) * size + int(x * size)
+
+    def plan(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
+        loop = now.numbers["game_loop"]
+        base = memory.setdefault("base", (now.left + CAMERA_WIDTH / 2, now.top - CAMERA_WIDTH / 2))
+        inward = 1 if base[0] < MAP_SIZE / 2 else -1
+        if now.numbers["army_count"] >= 12 and loop >= memory.get("attack", 0):
+            if now.selected("Marine") or memory.get("called"):
+                turn = memory["turn"] = memory.get("turn", -1) + 1
+                memory["attack"], memory["called"] = loop + 320, False
+                if now.can("Attack_minimap"):
+                    return hand.call("Attack_minimap", minimap=target(now, base, turn))
+                return False
+            memory["called"] = True
+            return hand.call("select_army")
+        if idle_to_work(now, hand, base) or train_worker(now, hand, 20):
+            return True
+        barracks = now.finished("Barracks")
+        depots = [(base[0] + inward * dx, base[1] + inward * dy) for dy in (7.5, 9.5) for dx in np.arange(-3.5, 11, 2)]
+        if depot(now, hand, 3 + 2 * len(barracks), depots):
+            return True
+        sites = [(base[0] + inward * 8, base[1] + inward * dy) for dy in (4, 0, -4, -8)]
+        want = 4 if now.numbers["food_workers"] >= 15 else 1
+        more = len(now.rows("Barracks")) < want and now.finished("SupplyDepot") and not builders_walking(now)
+        if more and build(now, hand, "Barracks", "Build_Barracks_screen", 150, sites):
+            return True
+        free = [i for i in barracks if now.units["queue"][i] < 2]
+        if not free or now.numbers["minerals"] < 50:
+            return False
+        if now.selected("Barracks") and now.can("Train_Marine_quick"):
+            return hand.call("Train_Marine_quick")
+        return hand.call("select_point", now.place(free[0]), select_point_act=2)
+
+    functions = (
+        "Harvest_Gather_screen",
+        "Build_Barracks_screen",
+        "Train_Marine_quick",
+        "select_army",
+        "Attack_minimap",
+    )
+    return _player(interface, functions, plan)

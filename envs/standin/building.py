@@ -256,10 +256,16 @@ def cancel_item(g: Any, ts: Any, b: Any, index: int) -> bool:
 
 @rule
 def cancel_building(g: Any, us: Any, ts: Any, slot: int) -> None:
-    """Give up a building under construction for part of its cost. A geyser shows again."""
+    """Give up a building under construction for part of its cost."""
+    pay(g, ts, us[slot].kind, -CANCEL_REFUND)
+    take_down(g, us, ts, slot)
+
+
+@rule
+def take_down(g: Any, us: Any, ts: Any, slot: int) -> None:
+    """Take a building off the map. The geyser under a refinery shows again."""
     b = us[slot]
     kind, x, y, contents = b.kind, b.x, b.y, b.contents
-    pay(g, ts, kind, -CANCEL_REFUND)
     remove(g, us, slot)
     g.obstacles += 1
     if kind == REFINERY:
@@ -299,7 +305,7 @@ def release(g: Any, us: Any, ts: Any, slot: int, what: int) -> bool:
     scale = max(abs(dx) / out_x, abs(dy) / out_y)
     if scale < 1e-3:
         dx, dy, scale = 0.0, -1.0, 1.0 / out_y
-    new = spawn(g, us, ts, what, OWN, b.x + dx / scale, b.y + dy / scale)
+    new = spawn(g, us, ts, what, b.owner, b.x + dx / scale, b.y + dy / scale)
     if new < 0:
         return False
     u = us[new]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from envs.standin.building import take_down
 from envs.standin.catalog import BANELING, LIGHT, SCV
 from envs.standin.compiled import rule
 from envs.standin.motion import go
@@ -263,7 +264,10 @@ def bury(g: Any, us: Any, ts: Any, dead: Any) -> None:
                     explode(g, us, ts, i)
                     again = True
                 dead[u.owner] += 1
-                remove(g, us, i)
+                if is_structure(ts, u.kind):
+                    take_down(g, us, ts, i)
+                else:
+                    remove(g, us, i)
     g.dying = 0
 
 

@@ -72,12 +72,12 @@ def nearest_source(g: Any, us: Any, x: float, y: float, free: bool) -> int:
 
 
 @rule
-def nearest_drop(g: Any, us: Any, x: float, y: float) -> int:
-    """The nearest command center that takes cargo."""
+def nearest_drop(g: Any, us: Any, owner: int, x: float, y: float) -> int:
+    """The nearest command center of that owner's that takes cargo."""
     best, best_distance = -1, 1e9
     for i in range(g.top):
         o = us[i]
-        if o.kind == COMMAND_CENTER and o.owner == OWN and o.build_left <= 0.0:
+        if o.kind == COMMAND_CENTER and o.owner == owner and o.build_left <= 0.0:
             d = distance(x, y, o.x, o.y)
             if d < best_distance:
                 best, best_distance = i, d
@@ -179,7 +179,7 @@ def bring_back(g: Any, us: Any, ts: Any, me: int) -> None:
         go_on(us, u)
         return
     if not present(us, u.order_slot, u.order_tag) or us[u.order_slot].kind != COMMAND_CENTER:
-        u.order_slot = nearest_drop(g, us, u.x, u.y)
+        u.order_slot = nearest_drop(g, us, u.owner, u.x, u.y)
         if u.order_slot < 0:
             u.speed = 0.0
             return
@@ -188,12 +188,13 @@ def bring_back(g: Any, us: Any, ts: Any, me: int) -> None:
     if distance(u.x, u.y, o.x, o.y) - ts[o.kind].radius - ts[u.kind].radius > REACH:
         go(g, us, ts, u, o.x, o.y)
         return
-    if u.cargo == MINERALS:
-        g.minerals += u.cargo_amount
-        g.collected_minerals += u.cargo_amount
-    else:
-        g.vespene += u.cargo_amount
-        g.collected_vespene += u.cargo_amount
+    if u.owner == OWN:  # a computer player's stock is not kept
+        if u.cargo == MINERALS:
+            g.minerals += u.cargo_amount
+            g.collected_minerals += u.cargo_amount
+        else:
+            g.vespene += u.cargo_amount
+            g.collected_vespene += u.cargo_amount
     u.cargo = NO_CARGO
     u.cargo_amount = 0
     u.speed = 0.0

@@ -23,11 +23,13 @@ from envs.standin.scenarios import (
     DEFEAT_ROACHES,
     DEFEAT_SWARM,
     FIND_ZERGLINGS,
+    MELEE,
     MOVE_TO_BEACON,
     collect_mineral_shards,
     defeat_waves,
     economies,
     find_and_defeat_zerglings,
+    melee,
     move_to_beacon,
 )
 from envs.standin.world import (
@@ -69,7 +71,7 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
     g.left, g.bottom, g.right, g.top_y = places[0, 0], places[0, 1], places[0, 2], places[0, 3]
     g.camera_x = (g.left + g.right) / 2
     g.camera_y = (g.bottom + g.top_y) / 2 - BELOW_CENTER
-    g.fog = scenario == FIND_ZERGLINGS
+    g.fog = scenario in (FIND_ZERGLINGS, MELEE)
     g.camera_free = g.fog
     g.enemies = 0
     g.dying = 0
@@ -88,6 +90,8 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
         find_and_defeat_zerglings.start(g, us, ts, places)
     elif scenario in (DEFEAT_ROACHES, DEFEAT_SWARM):
         defeat_waves.start(g, us, ts, places, scenario == DEFEAT_ROACHES)
+    elif scenario == MELEE:
+        melee.start(g, us, ts, places, resources)
     else:
         economies.start(g, us, ts, places, resources, scenario == BUILD_MARINES)
 
@@ -168,6 +172,8 @@ def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
         defeat_waves.after_loop(g, us, ts, places, scenario == DEFEAT_ROACHES, dead)
     elif scenario == COLLECT_MINERALS_AND_GAS:
         economies.score_collected(g)
+    elif scenario == MELEE:
+        melee.after_loop(g, us, ts, places, dead)
 
 
 @kernel

@@ -135,6 +135,12 @@ def block_cells(g: Any, us: Any, ts: Any) -> Any:
 
 
 @rule
+def on_map(at: float) -> int:
+    """The row or column of cells that holds a coordinate, or the nearest: a command can be aimed past the edge."""
+    return min(max(int(at), 0), _CELLS - 1)
+
+
+@rule
 def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float) -> Any:
     """The shortest path over the map's cells, eight neighbors, no cut corners: the cells' centers in order, [n, 2].
 
@@ -143,7 +149,7 @@ def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float)
     """
     blocked = block_cells(g, us, ts)
     cells = _CELLS * _CELLS
-    start, goal = int(y0) * _CELLS + int(x0), int(y1) * _CELLS + int(x1)
+    start, goal = int(y0) * _CELLS + int(x0), on_map(y1) * _CELLS + on_map(x1)
     blocked[goal] = 0
     cost = np.full(cells, 1e9)
     parent = np.full(cells, -1)

@@ -12,6 +12,8 @@ from typing import Any
 from envs.standin.building import supply_cap, supply_used
 from envs.standin.catalog import COMMAND_CENTER, MINERAL_FIELD, REFINERY, SCV
 from envs.standin.compiled import rule
+from envs.standin.economy import SEARCH_RADIUS
+from envs.standin.scenarios import MELEE
 from envs.standin.selection import count_selected, is_idle_worker
 from envs.standin.world import (
     ATTACK,
@@ -26,6 +28,7 @@ from envs.standin.world import (
     OWN,
     PATROL,
     RETURN,
+    distance,
     is_army,
     is_visible,
 )
@@ -105,11 +108,13 @@ def progress(u: Any, ts: Any) -> float:
 
 @rule
 def harvesters(g: Any, us: Any, slot: int) -> int:
-    """Workers that harvest there; for a command center, all that harvest minerals."""
+    """Workers that harvest there; for a command center, all that harvest minerals. Nobody knows that of an enemy's."""
     n = 0
+    if us[slot].owner == ENEMY:
+        return n
     for i in range(g.top):
         u = us[i]
-        if u.kind == SCV and u.order in (GATHER, RETURN):
+        if u.kind == SCV and u.owner == OWN and u.order in (GATHER, RETURN):
             at = u.order_slot if u.order == GATHER else u.source
             mineral = at >= 0 and us[at].kind == MINERAL_FIELD
             if at == slot or (us[slot].kind == COMMAND_CENTER and mineral):
@@ -119,16 +124,19 @@ def harvesters(g: Any, us: Any, slot: int) -> int:
 
 @rule
 def ideal_harvesters(g: Any, us: Any, slot: int) -> int:
-    """Two a patch, three a refinery; for a command center, two for each patch."""
+    """Two a patch, three a refinery; for a command center, two for each patch, in a melee for each of its own base."""
     kind = us[slot].kind
     if kind == MINERAL_FIELD:
         return 2
     if kind == REFINERY:
         return 3
     n = 0
-    if kind == COMMAND_CENTER:
+    if kind == COMMAND_CENTER and us[slot].owner == OWN:
         for i in range(g.top):
-            if us[i].kind == MINERAL_FIELD:
+            u = us[i]
+            if u.kind == MINERAL_FIELD and (
+                g.scenario != MELEE or distance(u.x, u.y, us[slot].x, us[slot].y) <= SEARCH_RADIUS
+            ):
                 n += 2
     return n
 

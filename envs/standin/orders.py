@@ -110,7 +110,7 @@ def smart(us: Any, u: Any, target: int) -> int:
     v = us[target]
     if u.kind == SCV and (v.kind == MINERAL_FIELD or (v.kind == REFINERY and v.build_left <= 0.0)):
         return C_GATHER
-    if u.kind == SCV and v.kind == COMMAND_CENTER and u.cargo != NO_CARGO:
+    if u.kind == SCV and v.kind == COMMAND_CENTER and v.owner == OWN and u.cargo != NO_CARGO:
         return C_RETURN
     if u.kind == SCV and v.owner == OWN and v.build_left > 0.0:
         return C_DEPOT

@@ -109,13 +109,14 @@ def interface_for_player(name: str, scenario: str) -> Interface:
 
 
 def make_player(name: str, scenario: str, interface: Interface) -> Player:
-    """The player ``name`` for a mini-game: a function from a batch of observations to a batch of choices.
+    """The player ``name`` for a map: a function from a batch of observations to a batch of choices.
 
     A player remembers what it is about in each game of the batch, so each batch needs one of its own.
     """
     from envs.standin import builders, fighters
 
-    mini_game(scenario)
+    if mini_game(scenario).melee:
+        scenario = "Melee"
     known: dict[tuple[str, str], Callable[[Interface], Player]] = {
         ("MoveToBeacon", "scripted"): fighters.move_to_beacon,
         ("CollectMineralShards", "scripted"): fighters.shards_together,
@@ -127,6 +128,7 @@ def make_player(name: str, scenario: str, interface: Interface) -> Player:
         ("CollectMineralsAndGas", "scripted"): builders.mine,
         ("CollectMineralsAndGas", "strong"): builders.mine_and_expand,
         ("BuildMarines", "scripted"): builders.build_marines,
+        ("Melee", "scripted"): builders.attack,
     }
     if name == "random":
         return random_player(interface)

@@ -24,19 +24,21 @@ from envs.standin.choices import CHOICE, MODES
 from envs.standin.scenarios import SCENARIOS
 from envs.standin.world import GAME, PLAYING, TIME_UP, UNIT
 from envs.starcraft import interface as sc
-from envs.starcraft.maps import interface_for, mini_game
+from envs.starcraft.maps import MELEE, interface_for, mini_game
+from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
 
 Observation = dict[str, Any]
 
 
 class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.NDArray[Any]]):
-    """``num_envs`` games of one mini-game, stepped together. Made by :func:`make`.
+    """``num_envs`` games of one map, stepped together. Made by :func:`make`.
 
     Observations and actions are those of ``interface``, games first. The arrays of an observation are the environment's
     own and are overwritten by the next step: copy what you keep. A function that is not available does nothing, and
     ``info["refused"]`` is 1 for that game. A game that ends starts anew in the same step: ``info["final_obs"]`` and
     ``info["final_info"]`` then hold its last observation, score and game loop, as in Gymnasium's own vector
-    environments. The time limit truncates; the loss of all units, where that ends the game, terminates.
+    environments. The time limit truncates; the loss of all units, where that ends the game, or victory or defeat in a
+    melee terminates. In a melee, victory is a reward of 1 and defeat of -1.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         threads: int = 1,
         render_mode: Literal["rgb_array"] | None = None,
         render_games: int | None = None,
+        opponent: str | None = None,
     ) -> None:
         for name, value in (("num_envs", num_envs), ("step_mul", step_mul), ("threads", threads)):
             if value < 1:
@@ -58,6 +61,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         self.map = mini_game(scenario)
+        if opponent is not None and not self.map.melee:
+            raise ValueError(f"opponent: {scenario} has no computer player, only melee maps have: {', '.join(MELEE)}")
+        self.opponent = parse_opponent(opponent) if opponent is not None else Opponent()
         self.scenario, self.interface = scenario, interface
         self.num_envs, self.step_mul, self.threads = num_envs, step_mul, min(threads, num_envs)
         self.max_loops = max_loops or self.map.loops
@@ -79,6 +85,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         n, face = self.num_envs, self.interface
         self._types = type_table()
         self.games = np.zeros(n, GAME)
+        self.games["difficulty"] = DIFFICULTIES[self.opponent.difficulty]
+        self.games["build"] = BUILDS[self.opponent.build]
         self.units = np.zeros((n, self.map.capacity), UNIT)
         self.slots = np.full((n, face.max_units), -1, np.int32)
         layout = self.map.layout()
@@ -186,7 +194,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         return self._observation, {}
 
     def _start(self, which: npt.NDArray[np.int64]) -> None:
-        number = SCENARIOS.index(self.scenario)
+        number = SCENARIOS.index("Melee" if self.map.melee else self.scenario)
         game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._places, self._resources)
 
     def step(
@@ -290,17 +298,21 @@ def make(
     threads: int = 1,
     render_mode: Literal["rgb_array"] | None = None,
     render_games: int | None = None,
+    opponent: str | None = None,
     **options: Any,
 ) -> StandinVectorEnv:
-    """``num_envs`` games of the mini-game ``scenario``.
+    """``num_envs`` games of the map ``scenario``.
 
     ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
-    the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``interface``: what
-    is seen and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
+    the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``opponent``: on a
+    melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``interface``: what is seen
+    and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
     if interface is not None and options:
         raise ValueError(f"give either an interface or its options, not both: {', '.join(options)}")
     if interface is None:
         interface = interface_for(scenario, **options)
-    return StandinVectorEnv(scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games)
+    return StandinVectorEnv(
+        scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games, opponent
+    )

@@ -43,7 +43,7 @@ GOING, MINING, DROPPING = range(3)
 
 NO_CARGO, MINERALS, VESPENE = range(3)
 
-PLAYING, LOST, TIME_UP = range(3)
+PLAYING, LOST, TIME_UP, WON = range(4)
 
 UNIT = np.dtype(
     [
@@ -134,6 +134,12 @@ GAME = np.dtype(
         ("fog", "i4"),
         ("camera_free", "i4"),
         ("enemies", "i4"),  # how many there are
+        # a melee's computer player: Difficulty and AIBuild of the API, kept from game to game
+        ("difficulty", "i4"),
+        ("build", "i4"),
+        ("plan", "i4"),  # the build that it plays in this game
+        ("wave", "i4"),  # marines that its next attack waits for
+        ("base", "i4"),  # the row of ``places`` where the player began; the computer has the other of 1 and 2
         ("dying", "i4"),  # some unit's hit points have run out
         ("crowded", "i4"),  # some unit moved or was pushed
         ("obstacles", "i4"),  # version of the obstacles' layout; 0: there are none
@@ -277,9 +283,9 @@ def is_target(kind: int) -> bool:
 
 @rule
 def is_visible(g: Any, us: Any, ts: Any, slot: int) -> bool:
-    """Does the player see the unit? Where there is fog: in the sight of one of the player's own."""
+    """Does the player see the unit? Where there is fog, enemies only in the sight of one of the player's own."""
     u = us[slot]
-    if g.fog == 0 or u.owner == OWN:
+    if g.fog == 0 or u.owner != ENEMY:
         return True
     for i in range(g.top):
         v = us[i]

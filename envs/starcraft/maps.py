@@ -1,7 +1,8 @@
-"""The mini-games: what each map is, its limit, its layout, and the interface that suits it.
+"""The mini-games and the melee maps: what each map is, its limit, its layout, and the interface that suits it.
 
-Layouts are read from the map archives that ship in the ``pysc2_evolved`` package, where that is installed; where it is
-not, the same numbers, written down here, take their place. A test holds that they agree.
+The mini-games' layouts are read from the map archives that ship in the ``pysc2_evolved`` package, where that is
+installed; where it is not, the same numbers, written down here, take their place. A test holds that they agree. The
+melee map is the stand-in's own: two bases on flat ground, whatever melee map is named.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class MiniGame:
-    """One mini-game map.
+    """One map: a mini-game, or a melee against a computer player.
 
     ``loops``: the time limit of the map's script, in game loops. ``capacity``: units that the stand-in has room for.
     ``interface``: the options of :class:`Interface` that suit the map where they differ from its defaults.
@@ -50,6 +51,7 @@ class MiniGame:
     written: Layout
     capacity: int
     fog: bool = False
+    melee: bool = False
     interface: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -201,14 +203,70 @@ MAPS: Mapping[str, MiniGame] = {
     )
 }
 
+_MELEE_BASES = ((14.5, 14.5), (49.5, 49.5))
+_MELEE_MINERALS = (
+    (-6.5, 3), (-6.5, 2), (-7.5, 0), (-6.5, -2), (-6.5, -4), (-3.5, -6), (-0.5, -7), (1.5, -6),
+)  # fmt: skip
+_MELEE_GEYSERS = ((-7, 6), (5, -7))
+
+
+def _melee_resources() -> tuple[tuple[float, float, float], ...]:
+    """Each base's resources, on the side of its corner of the map."""
+    rows = []
+    for (x, y), outward in zip(_MELEE_BASES, (1, -1), strict=True):
+        for kind, offsets in ((0.0, _MELEE_MINERALS), (1.0, _MELEE_GEYSERS)):
+            rows += [(kind, x + outward * dx, y + outward * dy) for dx, dy in offsets]
+    return tuple(rows)
+
+
+MELEE: Mapping[str, MiniGame] = {
+    name: MiniGame(
+        name,
+        # 1, 2: the two bases. The limit is PySC2's for its melee maps: thirty minutes of 16 loops a second.
+        Layout(28800, ((3.0, 3.0, 61.0, 61.0), *((x, y, 0.0, 0.0) for x, y in _MELEE_BASES)), _melee_resources()),
+        capacity=400,
+        fog=True,
+        melee=True,
+        interface={
+            **_ECONOMY,
+            "max_units": 96,
+            "unit_features": (*_ECONOMY["unit_features"], "weapon_cooldown"),
+            "screen_planes": (*_ECONOMY["screen_planes"], "unit_hit_points_ratio"),
+            "minimap_planes": ("visibility_map", "player_relative", "camera"),
+            "numbers": (*_ECONOMY["numbers"], "camera_x", "camera_y"),
+            "functions": (
+                "no_op",
+                "move_camera",
+                "select_point",
+                "select_rect",
+                "select_idle_worker",
+                "select_army",
+                "Harvest_Gather_screen",
+                "Train_SCV_quick",
+                "Build_SupplyDepot_screen",
+                "Build_Barracks_screen",
+                "Train_Marine_quick",
+                "Rally_Workers_screen",
+                "Attack_screen",
+                "Attack_minimap",
+                "Move_screen",
+            ),
+            "arguments": ("select_worker", "select_point_act"),
+        },
+    )
+    for name in ("Simple64", "Simple96", "Simple128", "Flat32", "Flat48", "Flat64", "Flat96", "Flat128")
+}
+"""PySC2's melee maps (``pysc2.maps.melee``), by their names there: all the same map in the stand-in."""
+
 
 def mini_game(name: str) -> MiniGame:
     """The map of that name, or :class:`UnknownMap` naming the nearest one."""
-    if name not in MAPS:
-        near = difflib.get_close_matches(name, MAPS, 1, 0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MAPS)}"
-        raise UnknownMap(f"unknown mini-game {name!r}; {hint}")
-    return MAPS[name]
+    known = {**MAPS, **MELEE}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, 0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        raise UnknownMap(f"unknown map {name!r}; {hint}")
+    return known[name]
 
 
 def interface_for(name: str, **options: Any) -> Interface:

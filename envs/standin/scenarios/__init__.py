@@ -1,4 +1,4 @@
-"""The mini-games' own rules, each as the map's script reads."""
+"""The mini-games' own rules, each as the map's script reads, and the melee."""
 
 SCENARIOS = (
     "MoveToBeacon",
@@ -8,6 +8,7 @@ SCENARIOS = (
     "FindAndDefeatZerglings",
     "CollectMineralsAndGas",
     "BuildMarines",
+    "Melee",
 )
 (
     MOVE_TO_BEACON,
@@ -17,4 +18,5 @@ SCENARIOS = (
     FIND_ZERGLINGS,
     COLLECT_MINERALS_AND_GAS,
     BUILD_MARINES,
+    MELEE,
 ) = range(len(SCENARIOS))

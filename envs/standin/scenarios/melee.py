@@ -1,0 +1,85 @@
+"""A plain melee: two bases in opposite corners of flat ground, a computer player in one of them.
+
+The stand-in's own map. Each side begins, as in the game, with a command center and twelve workers that harvest, and 50
+minerals. Who has lost all buildings has lost the game: a point for the winner, the loss of one for the loser.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envs.standin import bots
+from envs.standin.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV
+from envs.standin.compiled import rule
+from envs.standin.economy import set_source
+from envs.standin.scenarios.economies import START_MINERALS
+from envs.standin.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn
+
+WORKERS = 12
+
+
+@rule
+def start(g: Any, us: Any, ts: Any, places: Any, resources: Any) -> None:
+    """The player's base in one of the two corners, the computer's in the other."""
+    g.minerals = START_MINERALS
+    g.obstacles = 1
+    g.base = 1 if random(g) < 0.5 else 2
+    place_base(g, us, ts, OWN, places[g.base, 0], places[g.base, 1])
+    place_base(g, us, ts, ENEMY, places[3 - g.base, 0], places[3 - g.base, 1])
+    for i in range(resources.shape[0]):
+        kind = GEYSER if resources[i, 0] > 0 else MINERAL_FIELD
+        spawn(g, us, ts, kind, NEUTRAL, resources[i, 1], resources[i, 2])
+    send_workers(g, us)
+    g.camera_x, g.camera_y = places[g.base, 0], places[g.base, 1]
+    bots.start(g)
+
+
+@rule
+def place_base(g: Any, us: Any, ts: Any, owner: int, x: float, y: float) -> None:
+    """A command center, and the workers in two rows on its side of the minerals: towards the corner of the map."""
+    spawn(g, us, ts, COMMAND_CENTER, owner, x, y)
+    outward = -1.0 if x + y < g.left + g.top_y else 1.0
+    for i in range(WORKERS // 2):
+        spawn(g, us, ts, SCV, owner, x + outward * 3.25, y + outward * (i - 2.5))
+        spawn(g, us, ts, SCV, owner, x + outward * (i - 3.5), y + outward * 3.25)
+
+
+@rule
+def send_workers(g: Any, us: Any) -> None:
+    """Each worker to the nearest patch that the fewest have been sent to."""
+    sent = [0 for _ in range(g.top)]
+    for i in range(g.top):
+        u = us[i]
+        if u.kind != SCV:
+            continue
+        best = -1
+        for k in range(g.top):
+            if us[k].kind == MINERAL_FIELD:
+                d = distance(u.x, u.y, us[k].x, us[k].y) + 4.0 * sent[k]
+                if best < 0 or d < distance(u.x, u.y, us[best].x, us[best].y) + 4.0 * sent[best]:
+                    best = k
+        if best >= 0:
+            sent[best] += 1
+            u.order = GATHER
+            set_source(us, u, best)
+
+
+@rule
+def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
+    """The computer's turn; the end, when one side has no building left."""
+    turn = g.loop % bots.TURN == 0
+    if turn:
+        bots.play(g, us, ts, places)
+    if not turn and dead[OWN] == 0 and dead[ENEMY] == 0:
+        return
+    own, others = 0, 0
+    for i in range(g.top):
+        if us[i].kind != 0 and is_structure(ts, us[i].kind):
+            own += us[i].owner == OWN
+            others += us[i].owner == ENEMY
+    if own == 0:
+        g.status = LOST
+        g.score = -1.0
+    elif others == 0:
+        g.status = WON
+        g.score = 1.0
