@@ -64,9 +64,9 @@ def check(env_id: str) -> None:
 
 def standin_maps() -> tuple[str, ...]:
     """The maps of the stand-in game, each ``sim/<name>`` here."""
-    from envs.starcraft.maps import MAPS
+    from envs.starcraft.maps import MAPS, MELEE
 
-    return tuple(MAPS)
+    return (*MAPS, *MELEE)
 
 
 def label(env_id: str) -> str:
