@@ -6,6 +6,8 @@ Options are parsed and checked before anything heavy is imported. Exit codes: 0 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import re
 import shlex
@@ -14,7 +16,7 @@ import sys
 import time
 import warnings
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -28,12 +30,15 @@ from agents.config import Config
 from agents.errors import UserError
 from envs import registry
 from envs.spelling import did_you_mean
+from envs.starcraft.opponents import parse_opponent
 
 if TYPE_CHECKING:
     from agents.evaluate import Evaluation, Player
 
 NAME = "perceiver-rl"
 POLICIES = ("random", "scripted", "strong")
+PROCESSES_PER_CORE = 2
+"""Game processes a core: each waits for its player half of the time."""
 T = TypeVar("T")
 
 
@@ -73,8 +78,11 @@ class Evaluate:
     """Seed of the episodes; they are never those of training."""
     sampled: bool = False
     """Sample actions as in training, instead of taking the likeliest one."""
-    num_envs: int = 64
-    """At most so many games side by side."""
+    opponent: UseAppendAction[tuple[str, ...]] = ()
+    """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; given several times, each has a
+    row."""
+    num_envs: int | None = None
+    """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     json: Path | None = None
@@ -175,7 +183,7 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
     elif early.config:
         base = options.read_config(options.find_config(early.config))
     elif early.env:
-        base = options.check({"env": early.env}, options.COMMAND_LINE)
+        base = options.check({"env": early.env, **suited(early.env)}, options.COMMAND_LINE)
     else:
         base = options.read_config(options.find_config(options.DEFAULT))
     chosen = _parse(Train, Train(base), argv, prog)
@@ -193,6 +201,20 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
                 f"--config {chosen.resume / 'config.yaml'}"
             )
     return config, chosen.resume
+
+
+def suited(env_id: str) -> dict[str, Any]:
+    """Defaults for an environment whose games are processes: a few games, and unrolls that make up for it."""
+    if not registry.is_process(env_id):
+        return {}
+    games = PROCESSES_PER_CORE * cores()
+    default = Config()
+    return {"num_envs": games, "ppo": {"unroll": max(32, default.num_envs * default.ppo.unroll // games)}}
+
+
+def cores() -> int:
+    """Processor cores that this program may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _early(argv: Sequence[str]) -> Any:
@@ -272,7 +294,8 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
     with warnings.catch_warnings(), Report(run_dir, console) as report:
         # In one line, above the live display, without the place in the code.
         warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
-        local.train(config, run_dir, report, resume=resume)
+        with notes_to(report.note):
+            local.train(config, run_dir, report, resume=resume)
     if report.stop_requested:
         print(f"stopped and saved; go on with: {_command('train', '--resume', run_dir)}")
         raise KeyboardInterrupt
@@ -305,6 +328,24 @@ def _program(name: str) -> str:
     return shlex.quote(str(program))
 
 
+@contextlib.contextmanager
+def notes_to(show: Callable[[str], None]) -> Iterator[None]:
+    """Show what the environments log, such as why a game was started anew: a line each."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            show(f"note: {record.getMessage()}")
+
+    lines, logger = Lines(logging.WARNING), logging.getLogger("envs")
+    logger.addHandler(lines)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.propagate = True
+
+
 # ---- evaluate, watch, doctor
 
 
@@ -312,9 +353,14 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
     """Play whole episodes and say how well it went."""
     asked = _parse(Evaluate, Evaluate(), argv, prog)
     for name, value in (("--episodes", asked.episodes), ("--num-envs", asked.num_envs)):
-        if value < 1:
+        if value is not None and value < 1:
             raise UserError(f"{name} should be at least 1, got {value}")
     check_player(asked)
+    for opponent in asked.opponent:
+        try:
+            parse_opponent(opponent)
+        except ValueError as error:
+            raise UserError(f"--opponent {opponent}: {error}") from error
     for env_id in asked.env:
         registry.check(env_id)
     if asked.json and not asked.json.parent.is_dir():
@@ -342,7 +388,8 @@ def _evaluate(asked: Evaluate, console: Console) -> None:
     config = read_run_config(asked.run) if asked.run else None
     results = []
     for env_id in asked.env or (config.env,) if config else asked.env:
-        results.append(_evaluate_one(asked, config, env_id, console))
+        for opponent in asked.opponent or (None,):
+            results.append(_evaluate_one(asked, config, env_id, opponent, console))
     console.print(evaluation.table(results))
     target = asked.json or (asked.run / "evaluation.json" if asked.run else None)
     if target:
@@ -353,11 +400,16 @@ def _evaluate(asked: Evaluate, console: Console) -> None:
         console.print(f"results in {target}", highlight=False, soft_wrap=True)
 
 
-def _evaluate_one(asked: Evaluate, config: Config | None, env_id: str, console: Console) -> Evaluation:
-    from agents.evaluate import FRESH_SEED, Evaluation, games_for, play
+def _evaluate_one(
+    asked: Evaluate, config: Config | None, env_id: str, opponent: str | None, console: Console
+) -> Evaluation:
+    from agents.evaluate import FRESH_SEED, LARGEST_VECTOR, Evaluation, games_for, play
 
-    games = games_for(asked.episodes, asked.num_envs)
-    env = registry.make(env_id, games, **_env_options(asked, config, env_id))
+    most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
+    env_options = _env_options(asked, config, env_id)
+    if opponent is not None:
+        env_options["opponent"] = opponent
+    env = registry.make(env_id, games_for(asked.episodes, most), **env_options)
     try:
         player, name = make_player(asked, config, env_id, env)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -371,10 +423,12 @@ def _evaluate_one(asked: Evaluate, config: Config | None, env_id: str, console: 
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task(env_id, total=asked.episodes)
             seed = FRESH_SEED + asked.seed
-            returns, lengths = play(player, env, asked.episodes, seed, lambda: progress.advance(task))
+            with notes_to(lambda note: progress.console.print(note, style="dim", highlight=False, soft_wrap=True)):
+                played = play(player, env, asked.episodes, seed, lambda: progress.advance(task))
     finally:
         env.close()
-    return Evaluation(registry.label(env_id), name, asked.seed, returns, lengths)
+    against = env_options.get("opponent")
+    return Evaluation(registry.label(env_id), name, asked.seed, played, str(parse_opponent(against)) if against else "")
 
 
 def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:

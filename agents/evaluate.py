@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from itertools import chain
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ from envs.spaces import ACTION_MASK
 
 CONFIDENCE = 0.95
 INTERVAL = "Student's t"
+OUTCOMES = {"win": 1, "draw": 0, "loss": -1}
 # Far from the seeds that people train with: an evaluation's episodes are fresh.
 FRESH_SEED = 1_000_000
 LARGEST_VECTOR = 64
@@ -102,6 +102,34 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Share:
+    """How often something happened: ``low`` to ``high`` is the 95 % confidence interval of its rate, by Wilson."""
+
+    rate: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(count: int, among: int) -> Share:
+        """``count`` times ``among`` so many, at least one."""
+        from scipy.stats import binomtest
+
+        interval = binomtest(count, among).proportion_ci(CONFIDENCE, method="wilson")
+        return Share(count / among, float(interval.low), float(interval.high))
+
+
+@dataclass
+class Played:
+    """Episodes as :func:`play` counts them: those that ended, and how many were cut short by a failing game."""
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    outcomes: list[int] = field(default_factory=list)
+    """1 won, 0 drawn, -1 lost; empty where there is no opponent."""
+    aborted: int = 0
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The episodes that one player played on one environment."""
 
@@ -110,8 +138,23 @@ class Evaluation:
     player: str
     """Who played: random, scripted, or a run and how it chose."""
     seed: int
-    returns: list[float]
-    lengths: list[int]
+    played: Played
+    opponent: str = ""
+    """Whom it played against, if anybody."""
+
+    @property
+    def returns(self) -> list[float]:
+        """The return of each episode."""
+        return self.played.returns
+
+    @property
+    def lengths(self) -> list[int]:
+        """The steps of each episode."""
+        return self.played.lengths
+
+    def counts(self) -> dict[str, int]:
+        """Episodes won, drawn and lost."""
+        return {name: self.played.outcomes.count(outcome) for name, outcome in OUTCOMES.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON (what is not known is null)."""
@@ -125,7 +168,16 @@ class Evaluation:
             "length": _known(asdict(Spread.of([float(n) for n in self.lengths]))),
             "returns": self.returns,
             "lengths": self.lengths,
+            "aborted": self.played.aborted,
+            **self._versus(),
         }
+
+    def _versus(self) -> dict[str, Any]:
+        if not self.played.outcomes:
+            return {}
+        counts, among = self.counts(), len(self.played.outcomes)
+        rate = {"confidence_interval": f"{CONFIDENCE:.0%}, Wilson", **asdict(Share.of(counts["win"], among))}
+        return {"opponent": self.opponent, **counts, "win_rate": rate}
 
 
 def _known(values: Mapping[str, float]) -> dict[str, float | None]:
@@ -143,49 +195,83 @@ def play(
     episodes: int,
     seed: int,
     on_episode: Callable[[], None] = lambda: None,
-) -> tuple[list[float], list[int]]:
-    """Play ``episodes`` whole episodes from a reset with ``seed``; return their returns and lengths, game by game.
+) -> Played:
+    """Play ``episodes`` whole episodes from a reset with ``seed``; they are told game by game.
 
     Every game plays a number of episodes that is fixed beforehand. Were the first ``episodes`` to end counted instead,
-    short episodes would be over-represented: a game that is in a long one ends fewer of them.
+    short episodes would be over-represented: a game that is in a long one ends fewer of them. An episode that a failing
+    game cuts short (``info["aborted"]``) is counted as such, and another one is played in its place.
     """
     games = env.num_envs
     quota = np.full(games, episodes // games)
     quota[: episodes % games] += 1
-    returns: list[list[float]] = [[] for _ in range(games)]
-    lengths: list[list[int]] = [[] for _ in range(games)]
+    played = [Played() for _ in range(games)]
     score, steps = np.zeros(games), np.zeros(games, int)
     first = np.ones(games, bool)
     observation, _ = env.reset(seed=seed)
-    while any(len(done) < wanted for done, wanted in zip(returns, quota, strict=True)):
-        observation, reward, terminated, truncated, _ = env.step(player.act(observation, first))
+    while any(len(one.returns) < wanted for one, wanted in zip(played, quota, strict=True)):
+        observation, reward, terminated, truncated, info = env.step(player.act(observation, first))
         score += reward
         steps += 1
         first = np.asarray(terminated) | np.asarray(truncated)
+        aborted = info.get("aborted", np.zeros(games, bool))
+        outcome = info.get("final_info", {}).get("outcome")
         for game in np.flatnonzero(first):
-            if len(returns[game]) < quota[game]:
-                returns[game].append(float(score[game]))
-                lengths[game].append(int(steps[game]))
-                on_episode()
+            if len(played[game].returns) == quota[game]:
+                continue
+            if aborted[game]:
+                played[game].aborted += 1
+                continue
+            played[game].returns.append(float(score[game]))
+            played[game].lengths.append(int(steps[game]))
+            if outcome is not None:
+                played[game].outcomes.append(int(outcome[game]))
+            on_episode()
         score[first], steps[first] = 0.0, 0
-    return list(chain(*returns)), list(chain(*lengths))
+    return Played(
+        [value for one in played for value in one.returns],
+        [value for one in played for value in one.lengths],
+        [value for one in played for value in one.outcomes],
+        sum(one.aborted for one in played),
+    )
 
 
 def table(evaluations: list[Evaluation]) -> Table:
-    """The evaluations of one player as a person reads them, one row an environment."""
-    result = Table(title=f"Returns of {evaluations[0].player}", box=None, padding=(0, 2, 0, 0), title_justify="left")
+    """The evaluations of one player as a person reads them, one row an environment and opponent."""
+    versus = any(one.played.outcomes for one in evaluations)
+    what = "Games" if versus else "Returns"
+    result = Table(title=f"{what} of {evaluations[0].player}", box=None, padding=(0, 2, 0, 0), title_justify="left")
     result.add_column("environment", overflow="fold")
-    for heading in ("episodes", "mean", "sd", "min", "max", f"{CONFIDENCE:.0%} CI", "length"):
+    some = any(one.played.aborted for one in evaluations)
+    headings = ["win", "draw", "loss"] if versus else ["mean", "sd", "min", "max", f"{CONFIDENCE:.0%} CI"]
+    headings = ["episodes", *headings, *(["aborted"] if versus or some else []), *(["win rate"] if versus else [])]
+    for heading in (*headings, "length"):
         result.add_column(heading, justify="right", no_wrap=True)
     for one in evaluations:
-        s = Spread.of(one.returns)
-        numbers = [_short(x) for x in (s.mean, s.sd, s.min, s.max)]
-        interval = f"{_short(s.low)} to {_short(s.high)}"
-        label = one.label.replace(" (", "\n(")
-        result.add_row(label, str(len(one.returns)), *numbers, interval, _short(float(np.mean(one.lengths))))
-    result.caption = f"CI: {CONFIDENCE:.0%} confidence interval of the mean, {INTERVAL}"
+        label = one.label.replace(" (", "\n(") + (f"\nagainst {one.opponent}" if one.opponent else "")
+        aborted = [str(one.played.aborted)] if versus or some else []
+        numbers = [*_outcome_columns(one, aborted)] if versus else [*_return_columns(one), *aborted]
+        result.add_row(label, str(len(one.returns)), *numbers, _short(float(np.mean(one.lengths))))
+    result.caption = (
+        f"win rate: with its {CONFIDENCE:.0%} confidence interval, by Wilson; aborted games are in no other column"
+        if versus
+        else f"CI: {CONFIDENCE:.0%} confidence interval of the mean, {INTERVAL}"
+    )
     result.caption_justify = "left"
     return result
+
+
+def _outcome_columns(one: Evaluation, aborted: list[str]) -> list[str]:
+    counts = one.counts()
+    if not one.played.outcomes:
+        return ["-", "-", "-", *aborted, "-"]
+    share = Share.of(counts["win"], len(one.played.outcomes))
+    return [*map(str, counts.values()), *aborted, f"{share.rate:.0%} ({share.low:.0%} to {share.high:.0%})"]
+
+
+def _return_columns(one: Evaluation) -> list[str]:
+    s = Spread.of(one.returns)
+    return [*(_short(x) for x in (s.mean, s.sd, s.min, s.max)), f"{_short(s.low)} to {_short(s.high)}"]
 
 
 def _short(value: float) -> str:

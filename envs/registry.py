@@ -1,4 +1,4 @@
-"""Environments by name: ``sim/MoveToBeacon``, ``CartPole-v1``, ``my_package.module:MyEnv``.
+"""Environments by name: ``sim/MoveToBeacon``, ``sc2/MoveToBeacon``, ``CartPole-v1``, ``my_package.module:MyEnv``.
 
 Every one is a Gymnasium VectorEnv with games first in its observations, actions and rewards. An episode that ends is
 reset in the same step (``AutoresetMode.SAME_STEP``); its last observation is in ``info["final_obs"]``, an object array,
@@ -37,6 +37,10 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
             from envs.standin import vector_env
 
             return vector_env.make(env_id.removeprefix(SIM), num_envs, **options)
+        if env_id.startswith(SC2):
+            from envs.starcraft import vector_env as starcraft
+
+            return starcraft.make(env_id.removeprefix(SC2), num_envs, **options)
         from envs.gym import GymVectorEnv
 
         return GymVectorEnv(_gym_maker(env_id, options), num_envs)
@@ -49,10 +53,14 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
 def check(env_id: str) -> None:
     """Raise EnvError, with the nearest right spelling, if there is no such environment. Makes none."""
     if env_id.startswith(SC2):
-        raise EnvError(
-            f"{env_id}: StarCraft II through PySC2 is not in this version yet; "
-            f"{SIM}{env_id.removeprefix(SC2)} is the same mini-game in the stand-in game"
-        )
+        from envs.starcraft import installation
+        from envs.starcraft.client import find_map
+
+        try:
+            find_map(env_id.removeprefix(SC2), installation.find(), versus=False)
+        except installation.InstallationError as error:
+            raise EnvError(f"{env_id}: {error}") from error
+        return
     if env_id.startswith(SIM):
         known = standin_maps()
         if env_id.removeprefix(SIM) not in known:
@@ -71,12 +79,22 @@ def standin_maps() -> tuple[str, ...]:
 
 def label(env_id: str) -> str:
     """What a result on this environment must be called: results on the stand-in game are not StarCraft II's."""
+    if env_id.startswith(SC2):
+        from envs.starcraft import installation
+
+        return f"{env_id} ({installation.find().name})"
     return f"{env_id} (stand-in game)" if env_id.startswith(SIM) else env_id
+
+
+def is_process(env_id: str) -> bool:
+    """Whether each game of this environment is a process of its own, of which a machine bears only a few."""
+    return env_id.startswith(SC2)
 
 
 def player_options(env_id: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The options with which the player ``name`` is at its best, unless ``given`` says what is seen and done."""
-    if not env_id.startswith(SIM):
+    mini_game = _mini_game(env_id)
+    if mini_game is None:
         return given
     from dataclasses import fields
 
@@ -85,7 +103,7 @@ def player_options(env_id: str, name: str, given: dict[str, Any]) -> dict[str, A
 
     if {field.name for field in fields(Interface)} & given.keys():
         return given
-    return {**given, "interface": interface_for_player(name, env_id.removeprefix(SIM))}
+    return {**given, "interface": interface_for_player(name, mini_game)}
 
 
 def scripted(env_id: str, name: str, env: VectorEnv[Any, Any, Any]) -> Callable[[Any], Any]:
@@ -93,14 +111,21 @@ def scripted(env_id: str, name: str, env: VectorEnv[Any, Any, Any]) -> Callable[
 
     Raises EnvError where nobody has written one.
     """
-    if not env_id.startswith(SIM):
-        raise EnvError(f"{env_id} has no {name} player, only the maps of the stand-in game have; use --policy random")
+    mini_game = _mini_game(env_id)
+    if mini_game is None:
+        raise EnvError(f"{env_id} has no {name} player, only the mini-games have; use --policy random")
     from envs.standin.players import make_player
 
     try:
-        return make_player(name, env_id.removeprefix(SIM), env.interface)  # type: ignore[attr-defined]
+        return make_player(name, mini_game, env.interface)  # type: ignore[attr-defined]
     except ValueError as error:
         raise EnvError(f"{env_id}: {error}") from error
+
+
+def _mini_game(env_id: str) -> str | None:
+    """The mini-game's name: the same players play it in the stand-in and through PySC2."""
+    kind, slash, name = env_id.partition("/")
+    return name if f"{kind}{slash}" in (SIM, SC2) and name in standin_maps() else None
 
 
 def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
@@ -131,7 +156,7 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
         known = [*gymnasium.registry, *(SIM + name for name in standin_maps())]
         near = did_you_mean(env_id, known) or f" ({error})"
         raise EnvError(
-            f"{env_id}: no such environment{near} An environment is {SIM}<map>, "
+            f"{env_id}: no such environment{near} An environment is {SIM}<map>, {SC2}<map>, "
             "the id of a registered Gymnasium environment, or package.module:Class"
         ) from error
     return env_id

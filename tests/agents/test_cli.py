@@ -87,7 +87,7 @@ def trained(tmp_path_factory) -> Path:
         (["--policy.heads", "5"], "must be a multiple of heads (5)"),
         (["--env", "CartPol-v1"], "did you mean 'CartPole-v1'"),
         (["--env", "sim/MoveToBeacn"], "did you mean 'sim/MoveToBeacon'"),
-        (["--env", "sc2/MoveToBeacon"], "not in this version yet"),
+        (["--env", "sc2/MoveToBeacon"], "no StarCraft II: there is no folder"),
         (["--env", "CartPole-v1", "--env-option", "gravity"], "expected KEY=VALUE"),
         (["--env", "CartPole-v1", "--env-option", "gravitee=3"], "gravitee"),
         (["--env-options.gravity", "3"], "--env-option"),
@@ -100,6 +100,7 @@ def trained(tmp_path_factory) -> Path:
 )
 def test_train_refuses_before_anything_starts(capsys, tmp_path, monkeypatch, argv, answer):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SC2PATH", str(tmp_path / "none"))
     assert answer in refused(capsys, "train", *argv)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -10,7 +10,7 @@ from gymnasium.vector.utils import batch_space
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.evaluate import Evaluation, RandomPlayer, Spread, games_for, play, table, write_json
+from agents.evaluate import Evaluation, Played, RandomPlayer, Share, Spread, games_for, play, table, write_json
 from envs.gym import GymVectorEnv
 from envs.spaces import Functions, Pointer
 
@@ -48,7 +48,8 @@ def test_short_episodes_are_not_over_represented():
     # Eight games, two episodes each: were the first 16 ends counted, a mean of about 4 would come out instead of 5.
     means = []
     for seed in range(60):
-        returns, lengths = play(Watchful(), GymVectorEnv(Lengths, 8), 16, seed)
+        played = play(Watchful(), GymVectorEnv(Lengths, 8), 16, seed)
+        returns, lengths = played.returns, played.lengths
         assert len(returns) == 16
         assert returns == lengths
         means.append(np.mean(returns))
@@ -58,7 +59,7 @@ def test_short_episodes_are_not_over_represented():
 
 def test_every_game_plays_its_share_and_the_player_is_told_of_beginnings():
     player, ended = Watchful(), []
-    returns, _ = play(player, GymVectorEnv(Lengths, 3), 7, 0, lambda: ended.append(1))
+    returns = play(player, GymVectorEnv(Lengths, 3), 7, 0, lambda: ended.append(1)).returns
     assert len(returns) == len(ended) == 7
     for observation, first in player.told:
         np.testing.assert_array_equal(first, observation == 0)
@@ -82,7 +83,7 @@ def test_the_interval_is_scipys(values):
 
 
 def test_one_episode_says_nothing_of_the_spread(tmp_path):
-    one = Evaluation("CartPole-v1", "random", 0, [3.0], [3])
+    one = Evaluation("CartPole-v1", "random", 0, Played([3.0], [3]))
     write_json([one], tmp_path / "it.json")
     (read,) = json.loads((tmp_path / "it.json").read_text())
     assert read["return"] == {"mean": 3.0, "sd": None, "min": 3.0, "max": 3.0, "low": None, "high": None}
@@ -116,3 +117,62 @@ def test_random_play_is_the_same_for_a_seed_and_free_without_masks():
     choices = [player.act(np.zeros(50), np.zeros(50, bool)).tolist() for player in players]
     assert choices[0] == choices[1] != choices[2]
     assert len(set(choices[0])) > 25
+
+
+class Duels(GymVectorEnv):
+    """Five-step games of two side by side: game 0 wins, then draws, and so on; game 1's first is cut short."""
+
+    def __init__(self):
+        super().__init__(lambda: Steps(5), 2)
+        self.steps = 0
+
+    def step(self, actions):
+        observation, reward, terminated, truncated, info = super().step(actions)
+        self.steps += 1
+        info["aborted"] = np.array([False, self.steps == 5])
+        if terminated.any():
+            info["final_info"] = {"outcome": np.array([self.steps // 5 % 2, -1])}
+        return observation, reward, terminated, truncated, info
+
+
+class Steps(gymnasium.Env):
+    observation_space = spaces.Box(0, 9, (1,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, length):
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.count += 1
+        return np.zeros(1, np.float32), 1.0, self.count == self.length, False, {}
+
+
+def test_wins_draws_losses_and_aborted_games_are_counted_apart(tmp_path):
+    played = play(Watchful(), Duels(), 5, 0)
+    assert played.outcomes == [1, 0, 1, -1, -1]  # game 0's three, game 1's two: an aborted one is played again
+    assert played.aborted == 1
+    assert played.returns == [5.0] * 5
+    one = Evaluation("sc2/Simple64 (stand-in game through PySC2)", "random", 0, played, "zerg:hard:rush")
+    write_json([one], tmp_path / "it.json")
+    (read,) = json.loads((tmp_path / "it.json").read_text())
+    assert {name: read[name] for name in ("opponent", "win", "draw", "loss", "aborted", "episodes")} == {
+        "opponent": "zerg:hard:rush", "win": 2, "draw": 1, "loss": 2, "aborted": 1, "episodes": 5,
+    }  # fmt: skip
+    assert read["win_rate"]["rate"] == 0.4
+    assert table([one, one]).row_count == 2
+
+
+@given(st.integers(0, 50), st.integers(1, 50))
+def test_the_interval_of_a_rate_is_wilsons(count, more):
+    among, z = count + more, scipy.stats.norm.ppf(0.975)
+    p = count / among
+    # Wilson (1927), as in any textbook
+    middle = (p + z**2 / (2 * among)) / (1 + z**2 / among)
+    half = z / (1 + z**2 / among) * math.sqrt(p * (1 - p) / among + z**2 / (4 * among**2))
+    share = Share.of(count, among)
+    assert share.low == pytest.approx(middle - half, abs=1e-9)
+    assert share.high == pytest.approx(middle + half, abs=1e-9)

@@ -13,14 +13,15 @@ from envs.spelling import did_you_mean
         ("CartPole", "did you mean 'CartPole-v1'"),
         ("movetobeacon", "did you mean 'sim/MoveToBeacon'"),
         ("sim/MoveToBeacn", "did you mean 'sim/MoveToBeacon'"),
-        ("sc2/MoveToBeacon", "not in this version yet"),
+        ("sc2/MoveToBeacon", "no StarCraft II: there is no folder"),
         ("no_such_module_of_mine:Env", "cannot import 'no_such_module_of_mine'"),
         ("gymnasium:Enw", "has no 'Enw'; did you mean 'Env'"),
         ("math:pi", "expected a class or a function"),
         ("qqqqqqqqq", "no such environment"),
     ],
 )
-def test_a_name_that_is_none_is_refused_with_the_nearest_one(env_id, answer):
+def test_a_name_that_is_none_is_refused_with_the_nearest_one(env_id, answer, monkeypatch, tmp_path):
+    monkeypatch.setenv("SC2PATH", str(tmp_path / "none"))
     with pytest.raises(EnvError) as refusal:
         registry.check(env_id)
     assert env_id in str(refusal.value)

@@ -1,0 +1,513 @@
+"""PySC2, reached through this module alone: ``pysc2_evolved``, or the original ``pysc2`` where a user has it working.
+
+A :class:`Session` is one game process and PySC2's own ``SC2Env`` playing in it. What PySC2 leaves open is closed here:
+its processes are ours (:mod:`envs.starcraft.process`), so that they can be ended; ports are returned; a game that has
+exited is noticed at once; its log goes to the logger ``pysc2``. Whatever goes wrong is a :class:`GameFailure` with a
+class and a cause in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from envs.registry import EnvError
+from envs.spelling import did_you_mean
+from envs.starcraft import installation
+from envs.starcraft.installation import HOW_TO_GET_PYSC2, Installation, InstallationError
+from envs.starcraft.interface import CAMERA_WIDTH, ORDERS, Function, Interface
+from envs.starcraft.maps import archive
+from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent
+from envs.starcraft.process import GameProcess
+
+SOCKET_SECONDS = 600
+"""PySC2's own timeout: ours come first."""
+CONNECT_EVERY = 0.1
+"""Seconds between two attempts to connect to a game that is starting."""
+
+
+class GameFailure(Exception):
+    """A game that cannot be played on; ``kind`` is one of :data:`FAILURES`."""
+
+    def __init__(self, kind: str, cause: str) -> None:
+        super().__init__(f"{kind}: {cause}")
+        self.kind, self.cause = kind, cause
+
+
+FAILURES: Mapping[str, str] = {
+    "launch": "the game did not start, or ended before it listened",
+    "ports": "no free port was left",
+    "refused": "the game, or another program at its port, refused the connection",
+    "hang": "no answer within the deadline",
+    "crash": "the game's process ended",
+    "garbled": "an answer that cannot be read or makes no sense",
+    "stuck": "the game did not advance",
+    "error": "the game reported an error",
+    "memory": "the game held more memory than it may",
+}
+"""The classes of failures."""
+
+
+@dataclass(frozen=True)
+class Pysc2:
+    """PySC2's modules, and what is read from its tables."""
+
+    name: str
+    sc2_env: ModuleType
+    features: ModuleType
+    actions: ModuleType
+    maps: ModuleType
+    run_configs: ModuleType
+    sc_process: ModuleType
+    remote_controller: ModuleType
+    protocol: ModuleType
+    messages: ModuleType
+    """``s2clientprotocol.sc2api_pb2``."""
+
+    @cached_property
+    def orders(self) -> Mapping[int, int]:
+        """Ability -> its place in ``interface.ORDERS``, by the names that PySC2 gives abilities."""
+        starts = (
+            ("Move_", "move"), ("Attack_", "attack"), ("Patrol_", "patrol"), ("HoldPosition_", "hold"),
+            ("Harvest_Gather_", "gather"), ("Harvest_Return_", "return"), ("Build_", "build"), ("Train_", "train"),
+        )  # fmt: skip
+        found = {}
+        for function in self.actions.RAW_FUNCTIONS:
+            for start, order in starts:
+                if function.ability_id and function.name.startswith(start):
+                    found[int(function.ability_id)] = ORDERS.index(order)
+        return found
+
+    def abilities(self, function: Function) -> frozenset[int]:
+        """The abilities, general and specific, that a raw function stands for."""
+        general = int(self.actions.RAW_FUNCTIONS[function.id].ability_id)
+        if general == 0:
+            return frozenset()
+        special = (int(f.ability_id) for f in self.actions.RAW_FUNCTIONS if int(f.general_id) == general)
+        return frozenset((general, *special))
+
+    def planes(self, names: Iterable[str], minimap: bool) -> list[int]:
+        """Where PySC2 keeps the planes of these names."""
+        table = self.features.MinimapFeatures if minimap else self.features.ScreenFeatures
+        return [table._fields.index(name) for name in names]
+
+
+@lru_cache(maxsize=1)
+def load() -> Pysc2:
+    """Import PySC2. Raises InstallationError with what to do if it is missing or broken."""
+    name = installation.pysc2_package()
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        with _quiet():
+            if name == "pysc2":
+                _mend_original()
+            parts = {
+                "sc2_env": "env.sc2_env", "features": "lib.features", "actions": "lib.actions", "maps": "maps",
+                "run_configs": "run_configs", "sc_process": "lib.sc_process",
+                "remote_controller": "lib.remote_controller", "protocol": "lib.protocol",
+            }  # fmt: skip
+            modules = {key: importlib.import_module(f"{name}.{path}") for key, path in parts.items()}
+            messages = importlib.import_module("s2clientprotocol.sc2api_pb2")
+    except Exception as error:
+        raise InstallationError(_explain(name, error)) from error
+    _log_to(logging.getLogger("pysc2"), name)
+    return Pysc2(name, messages=messages, **modules)
+
+
+def _mend_original() -> None:
+    """``pysc2`` 4.0.0 shuffles its colors in a way that Python 3.11 refuses, and wants its flags parsed."""
+    import random
+    from types import SimpleNamespace
+
+    colors = importlib.import_module("pysc2.lib.colors")
+    colors.random = SimpleNamespace(shuffle=lambda values, *_: random.Random(21).shuffle(values))  # type: ignore[attr-defined]
+    flags = importlib.import_module("absl.flags").FLAGS
+    if not flags.is_parsed():
+        flags(["perceiver-rl"])
+
+
+def _explain(name: str, error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, TypeError) and "Descriptors cannot be created directly" in str(error):
+        return (
+            f"{name} does not import: s2clientprotocol was generated for an older protobuf; "
+            "pip uninstall -y s2clientprotocol && pip install --force-reinstall pys2clientprotocol"
+        )
+    if name == "pysc2":
+        return (
+            f"the original pysc2 does not import ({text}); {HOW_TO_GET_PYSC2} brings pysc2_evolved, which is taken "
+            "first, or: pip install --no-deps 'pysc2==4.0.0' && pip install pys2clientprotocol"
+        )
+    return f"{name} does not import ({text}); {HOW_TO_GET_PYSC2}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what is logged while importing PySC2 from setting up a handler for the whole program."""
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)
+    level, root.level = root.level, logging.CRITICAL + 1
+    try:
+        yield
+    finally:
+        root.level = level
+        root.removeHandler(silent)
+
+
+def _log_to(logger: logging.Logger, package: str) -> None:
+    """Let PySC2's modules log to a logger of their own: its causes are told in our one line already."""
+    import sys
+
+    logger.setLevel(logging.CRITICAL)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{package}.") and getattr(module, "logging", None) is not None:
+            module.logging = logger  # type: ignore[attr-defined]
+
+
+# ---- maps
+
+
+def find_map(name: str, here: Installation, versus: bool) -> Any:
+    """PySC2's map of that name, or one made of the file of that name in the installation's ``Maps`` folder.
+
+    A mini-game that is missing there is read from PySC2's package. Raises InstallationError if there is no such map.
+    """
+    pysc2 = load()
+    known, files = pysc2.maps.get_maps(), here.maps()
+    base = pysc2.maps.lib.Map
+    if name in known:
+        found = known[name]()
+    elif name in files:
+        path = files[name].relative_to(here.folder / "Maps")
+        players = {"players": 2} if versus else {"players": 1, "score_index": 0}
+        found = type(name, (base,), {"directory": str(path.parent), "filename": path.name, **players})()
+    else:
+        near = did_you_mean(name, [*known, *files]) or "."
+        raise InstallationError(
+            f"neither PySC2 nor {here.folder / 'Maps'} has a map {name!r}{near} "
+            f"There are: {', '.join(sorted({*files}))}"
+        )
+    if here.map_file(found.path, found.players) is None:
+        packed = archive(name)
+        if packed is None:
+            raise InstallationError(
+                f"the map is not there: {here.folder / 'Maps' / found.path}; download the map packs from "
+                "https://github.com/Blizzard/s2client-proto#map-packs and unpack them into that Maps folder"
+            )
+        found.data = lambda run_config: packed.read_bytes()
+    return found
+
+
+def check_version(version: str | None, here: Installation) -> None:
+    """Raise InstallationError, with those that there are, if the game's version is not installed."""
+    if version is None:
+        return
+    known = load().run_configs.get().get_versions()
+    if version not in known and f"{version}.0" not in known:
+        raise InstallationError(
+            f"version: {here.folder} does not hold {version}{did_you_mean(version, known) or '.'} "
+            f"It holds: {', '.join(known)}"
+        )
+
+
+# ---- playing
+
+
+@dataclass(frozen=True)
+class GameOptions:
+    """What is played and how; :func:`envs.starcraft.vector_env.make` says what each option means."""
+
+    map_name: str
+    interface: Interface
+    step_mul: int = 8
+    max_loops: int | None = None
+    opponent: Opponent | None = None
+    race: int = 1
+    disable_fog: bool = False
+    realtime: bool = False
+    version: str | None = None
+    save_replay_episodes: int = 0
+    replay_dir: Path | None = None
+    visualize: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What PySC2 says of one step: its own observation, the game's message that it was made of, and the course."""
+
+    observation: Mapping[str, Any]
+    response: Any
+    reward: float
+    last: bool
+
+    @property
+    def loop(self) -> int:
+        """The game loop."""
+        return int(self.response.observation.game_loop)
+
+    @property
+    def result(self) -> int | None:
+        """1 won, -1 lost, 0 neither; None if the game has not ended."""
+        me = self.response.observation.player_common.player_id
+        for player in self.response.player_result:
+            if player.player_id == me:
+                return {1: 1, 2: -1}.get(player.result, 0)  # Victory, Defeat (sc2api.proto)
+        return None
+
+
+def interface_format(interface: Interface) -> Any:
+    """PySC2's ``AgentInterfaceFormat`` in which everything that ``interface`` needs is there, and as little else."""
+    pysc2 = load()
+    raw = interface.style == "raw"
+    layers = not raw or interface.screen_planes or interface.minimap_planes
+    dimensions = pysc2.features.Dimensions(screen=interface.screen, minimap=interface.minimap) if layers else None
+    space = pysc2.actions.ActionSpace
+    return pysc2.features.AgentInterfaceFormat(
+        feature_dimensions=dimensions,
+        action_space=space.RAW if raw else space.FEATURES,
+        use_raw_units=raw,
+        use_raw_actions=raw,
+        raw_resolution=interface.minimap if raw else None,
+        use_unit_counts=not raw,  # the cheapest way to have PySC2 ask for the raw data
+        camera_width_world_units=int(CAMERA_WIDTH),
+        allow_cheating_layers="unit_type" in interface.minimap_planes,
+        send_observation_proto=True,
+    )
+
+
+class Session:
+    """One game process with PySC2 playing in it: launch it, reset it for each episode, step it, end it.
+
+    Every method raises GameFailure, and nothing else, when the game or what it says is not in order; the session is
+    then of no more use. :meth:`kill` may be called from another thread: what the game is being asked then fails.
+    """
+
+    def __init__(self, options: GameOptions, game_map: Any, index: int) -> None:
+        self.options, self.map, self.index = options, game_map, index
+        self.process: GameProcess | None = None
+        self.env: Any = None
+        self.killed: GameFailure | None = None
+        self.new_seed: int | None = None
+        self.episodes = 0
+
+    def launch(self, seed: int) -> None:
+        """Start the process, connect to it, and create and join a game."""
+        options, pysc2 = self.options, load()
+        env = pysc2.sc2_env
+        players = [env.Agent(env.Race(options.race), f"perceiver-rl {self.index}")]
+        if options.opponent is not None:
+            players.append(env.Bot(*_bot(pysc2, options.opponent)))
+        self._ask(
+            "launch",
+            lambda: _supervised(pysc2)[0](
+                self,
+                map_name=self.map,
+                players=players,
+                agent_interface_format=interface_format(options.interface),
+                step_mul=options.step_mul,
+                game_steps_per_episode=options.max_loops,
+                disable_fog=options.disable_fog,
+                realtime=options.realtime,
+                random_seed=seed,
+                version=options.version,
+                ensure_available_actions=False,
+                save_replay_episodes=options.save_replay_episodes,
+                replay_dir=options.replay_dir and str(options.replay_dir.absolute()),
+                replay_prefix=f"{options.map_name}_{self.index}",
+                visualize=options.visualize and self.index == 0,
+            ),
+        )
+
+    def reset(self, seed: int | None = None) -> Moment:
+        """Start an episode: the next one, or with a seed the first one of that."""
+        self.new_seed = seed if self.episodes else None
+        moment = self._moment("reset", lambda: self.env.reset())
+        self.episodes += 1
+        return moment
+
+    def step(self, function: int, arguments: list[list[int]], loops: int) -> Moment:
+        """Call one of PySC2's functions and run ``loops`` game loops."""
+        call = load().actions.FunctionCall(function, arguments)
+        return self._moment("step", lambda: self.env.step([call], step_mul=loops))
+
+    def abilities(self, tags: list[int]) -> list[set[int]]:
+        """The abilities that each of these units could use now."""
+        query = importlib.import_module("s2clientprotocol.query_pb2")
+        request = query.RequestQuery(abilities=[query.RequestQueryAvailableAbilities(unit_tag=tag) for tag in tags])
+        response = self._ask("query", lambda: self.env._controllers[0].query(request))
+        found = {one.unit_tag: {a.ability_id for a in one.abilities} for one in response.abilities}
+        return [found.get(tag, set()) for tag in tags]
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """World units that the map is wide and high."""
+        size = self.env.game_info[0].start_raw.map_size
+        return size.x, size.y
+
+    @property
+    def in_game(self) -> bool:
+        """Whether the game still takes questions: it does not once it has ended."""
+        return bool(self.env._controllers[0].status == load().protocol.Status.in_game)
+
+    def kill(self, failure: GameFailure | None = None) -> None:
+        """End the process and its group at once; what is being asked of it fails with ``failure``."""
+        self.killed = self.killed or failure or GameFailure("crash", "ended by us")
+        if self.process is not None:
+            self.process.end()
+
+    def close(self) -> None:
+        """Ask the game to quit, end what is left of it, and give back its port and its folder."""
+        env, self.env = self.env, None
+        if env is None:
+            self.kill()
+            return
+        if env._controllers and not self.killed:
+            with contextlib.suppress(Exception):  # it may be in any state: the process is ended below all the same
+                env._controllers[0].quit()
+        for process in env._sc2_procs or ():
+            process.close(patience=0.0 if self.killed else 2.0)
+        env._controllers, env._sc2_procs, env._ports = None, None, None
+        with contextlib.suppress(Exception):
+            env.close()
+
+    def _moment(self, what: str, call: Callable[[], Any]) -> Moment:
+        (step,) = self._ask(what, call)
+        observation = step.observation
+        response = observation["_response_observation"]()
+        return Moment(observation, response, float(step.reward), step.step_type == 2)  # StepType.LAST
+
+    def _ask(self, what: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as error:
+            if "ResponseCreateGame" in str(error) and not self.killed:
+                raise EnvError(f"sc2/{self.options.map_name}: the game refuses it: {_first_line(error)}") from error
+            raise self._failure(what, error) from error
+
+    def _failure(self, what: str, error: Exception) -> GameFailure:
+        if isinstance(error, GameFailure):
+            return error
+        if self.killed:
+            return self.killed
+        text = f"{type(error).__name__} during {what}: {_first_line(error)}"
+        if self.process is not None:
+            with contextlib.suppress(Exception):  # a game that crashes closes its connection a moment before it ends
+                self.process.wait(0.5)
+            if ended := self.process.how_it_ended():
+                words = self.process.last_words()
+                kind = "launch" if what == "launch" and not self._connected else "crash"
+                return GameFailure(kind, f"{ended} during {what}" + (f", saying {words!r}" if words else ""))
+        return GameFailure(_kind(error), text)
+
+    @property
+    def _connected(self) -> bool:
+        return self.env is not None and bool(getattr(self.env, "_controllers", None))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:200]
+
+
+def _kind(error: Exception) -> str:
+    """The class of failure that an exception of PySC2's, of the websocket's or of protobuf's stands for."""
+    pysc2, text = load(), str(error)
+    websocket = importlib.import_module("websocket")
+    if type(error).__name__ == "NoFreePortFoundError":
+        return "ports"
+    if isinstance(error, pysc2.protocol.ConnectionError):
+        if "timed out" in text:
+            return "hang"
+        return "garbled" if "different id" in text else "crash"
+    if isinstance(error, pysc2.remote_controller.ConnectError | websocket.WebSocketException | OSError):
+        return "garbled" if isinstance(error, websocket.WebSocketProtocolException) else "refused"
+    if isinstance(error, pysc2.remote_controller.RequestError):
+        return "error"
+    if isinstance(error, pysc2.protocol.ProtocolError):
+        return "garbled" if "empty response" in text or "incomplete response" in text else "error"
+    return "stuck" if "didn't advance" in text else "garbled"
+
+
+def _bot(pysc2: Pysc2, opponent: Opponent) -> tuple[Any, Any, Any]:
+    env = pysc2.sc2_env
+    return (
+        env.Race(RACES[opponent.race]),
+        env.Difficulty(DIFFICULTIES[opponent.difficulty]),
+        env.BotBuild(BUILDS[opponent.build]),
+    )
+
+
+@lru_cache(maxsize=1)
+def _supervised(pysc2: Pysc2) -> tuple[type, type, type]:
+    """PySC2's environment, process and controller, with the process in our hands."""
+
+    class Process(pysc2.sc_process.StarcraftProcess):  # type: ignore[name-defined]
+        def _launch(self, run_config: Any, args: list[str], session: Session) -> GameProcess:
+            if session.killed:
+                raise session.killed
+            session.process = GameProcess(args, run_config.cwd, run_config.env)
+            return session.process
+
+        @property
+        def running(self) -> bool:
+            return self._proc is not None and self._proc.poll() is None
+
+        def close(self, patience: float = 0.0) -> None:
+            if (process := getattr(self, "_proc", None)) is not None:
+                process.end(patience)
+                process.output.close()
+            if port := getattr(self, "_port", None):
+                importlib.import_module("portpicker").return_port(port)
+            if folder := getattr(self, "_tmp_dir", None):
+                shutil.rmtree(folder, ignore_errors=True)
+            self._proc = self._port = self._tmp_dir = None
+
+    class Controller(pysc2.remote_controller.RemoteController):  # type: ignore[name-defined]
+        def _connect(self, host: str, port: int, proc: Any, timeout_seconds: int) -> Any:
+            websocket = importlib.import_module("websocket")
+            while True:
+                try:
+                    return websocket.create_connection(f"ws://{host}:{port}/sc2api", timeout=timeout_seconds)
+                except ConnectionRefusedError:
+                    pass  # it does not listen yet
+                except websocket.WebSocketBadStatusException as error:
+                    if error.status_code != 404:  # 404: it listens, but has not set up the API yet
+                        raise
+                if not proc.running:
+                    raise GameFailure("launch", "the game ended before it listened")
+                time.sleep(CONNECT_EVERY)
+
+    class Env(pysc2.sc2_env.SC2Env):  # type: ignore[name-defined]
+        def __init__(self, session: Session, **options: Any) -> None:
+            self.session = session
+            self._controllers: Any = None
+            self._sc2_procs: Any = None
+            super().__init__(**options)
+
+        def _launch_game(self) -> None:
+            self.session.env = self
+            self._ports: list[int] = []
+            run = self._run_config
+            program = Path(run.data_dir) / f"Versions/Base{run.version.build_version:05d}" / run._exec_name
+            process = Process(run, exec_path=str(program), version=run.version, connect=False, session=self.session)
+            self._sc2_procs = [process]
+            self._controllers = [Controller(process.host, process.port, process, timeout_seconds=SOCKET_SECONDS)]
+
+        def _restart(self) -> None:
+            if self.session.new_seed is None:
+                super()._restart()
+            else:
+                self._random_seed = self.session.new_seed
+                self._create_join()
+
+    return Env, Process, Controller
