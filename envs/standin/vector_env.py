@@ -22,7 +22,7 @@ from envs.standin.cards import COMMANDS
 from envs.standin.catalog import type_table
 from envs.standin.choices import CHOICE, MODES
 from envs.standin.scenarios import SCENARIOS
-from envs.standin.world import GAME, PLAYING, TIME_UP, UNIT
+from envs.standin.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MELEE, interface_for, mini_game
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
@@ -38,7 +38,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
     ``info["refused"]`` is 1 for that game. A game that ends starts anew in the same step: ``info["final_obs"]`` and
     ``info["final_info"]`` then hold its last observation, score and game loop, as in Gymnasium's own vector
     environments. The time limit truncates; the loss of all units, where that ends the game, or victory or defeat in a
-    melee terminates. In a melee, victory is a reward of 1 and defeat of -1.
+    melee terminates. In a melee, victory is a reward of 1 and defeat of -1, which ``final_info["outcome"]`` repeats.
     """
 
     def __init__(
@@ -236,6 +236,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         for i in ended:
             final_obs[i] = _row(self._observation, i)
         last = {name: np.where(over, self.games[field], 0) for name, field in (("score", "score"), ("loop", "loop"))}
+        if self.map.melee:
+            won, lost = self.games["status"] == WON, self.games["status"] == LOST
+            last["outcome"] = np.where(over, won.astype(int) - lost, 0)
         info["final_obs"], info["_final_obs"] = final_obs, over
         info["final_info"], info["_final_info"] = {**last, **{f"_{name}": over for name in last}}, over
         self.games["episode"][ended] += 1

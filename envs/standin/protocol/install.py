@@ -9,12 +9,10 @@ from pathlib import Path
 
 import envs
 from envs.standin.protocol.session import BUILD
-from envs.starcraft.maps import MAPS, archive
+from envs.starcraft.maps import MAPS, MELEE, archive
 
 MARK = "PERCEIVER_RL_STANDIN"
 """The file that marks a folder as one of ours."""
-
-MELEE = ("Simple64", "Simple96", "Flat32", "Flat48", "Flat64", "Flat96", "Flat128", "Empty128")
 
 
 class NotOurs(ValueError):

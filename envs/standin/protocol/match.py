@@ -15,9 +15,13 @@ from envs.standin.catalog import type_table
 from envs.standin.choices import CHOICE, MODES
 from envs.standin.scenarios import SCENARIOS
 from envs.standin.vector_env import game_seed
-from envs.standin.world import GAME, OWN, PLAYING, UNIT
+from envs.standin.world import ENEMY, GAME, OWN, PLAYING, UNIT
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MiniGame
+from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent
+
+LONGEST = 2**19
+"""Game loops that a melee may take: the engine's own limit. Who wants it shorter stops it (PySC2 after 28800)."""
 
 COLUMNS = {name: 2 + i for i, name in enumerate(sc.ARGUMENTS)}
 """Argument -> its place in a choice."""
@@ -33,16 +37,28 @@ def shown_tag(tag: Any) -> int:
 class Match:
     """A game of one map, from its first loop to its end.
 
-    ``screen`` and ``minimap``: cells that they are wide and high; clicks are counted in them.
+    ``screen`` and ``minimap``: cells that they are wide and high; clicks are counted in them. ``opponent``: who plays
+    against the player where the map is a melee.
     """
 
-    def __init__(self, map: MiniGame, seed: int, screen: int, minimap: int, fog: bool = True) -> None:
+    def __init__(
+        self,
+        map: MiniGame,
+        seed: int,
+        screen: int,
+        minimap: int,
+        fog: bool = True,
+        opponent: Opponent | None = None,
+    ) -> None:
         self.map, self.seed, self.screen, self.minimap, self.fog = map, seed, screen, minimap, fog
         layout = map.layout()
         self.types = type_table()
         self.games = np.zeros(1, GAME)
         self.units = np.zeros((1, map.capacity), UNIT)
         self.games["seed"] = game_seed(seed, 0)
+        opponent = opponent or Opponent()
+        self.games["difficulty"] = DIFFICULTIES[opponent.difficulty]
+        self.games["build"] = BUILDS[opponent.build]
         self._which = np.arange(1)
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
@@ -55,10 +71,9 @@ class Match:
 
     def start(self) -> None:
         """Begin the episode that ``games["episode"]`` counts."""
-        number = SCENARIOS.index(self.map.name)
-        game.reset(
-            self.games, self.units, self.types, self._which, number, self.map.loops, self._places, self._resources
-        )
+        number = SCENARIOS.index("Melee" if self.map.melee else self.map.name)
+        limit = LONGEST if self.map.melee else self.map.loops
+        game.reset(self.games, self.units, self.types, self._which, number, limit, self._places, self._resources)
         if not self.fog:
             self.games["fog"] = 0
 
@@ -118,7 +133,7 @@ class Match:
     def sees(self, slot: int) -> bool:
         """Is the unit in that slot in sight?"""
         unit, units = self.units[0, slot], self.units[0]
-        if not self.games["fog"][0] or unit["owner"] == OWN:
+        if not self.games["fog"][0] or unit["owner"] != ENEMY:
             return True
         own = units[(units["kind"] != 0) & (units["owner"] == OWN)]
         away = np.hypot(own["x"] - unit["x"], own["y"] - unit["y"])

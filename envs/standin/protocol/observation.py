@@ -16,16 +16,25 @@ from envs.standin.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, REFINERY
 from envs.standin.protocol.abilities import BY_COMMAND, order_ability, training_ability
 from envs.standin.protocol.layers import BUFFS, MINIMAP, SCREEN, Layers
 from envs.standin.protocol.match import Match, shown_tag
-from envs.standin.world import ENEMY, IDLE, NEUTRAL, OWN, TIME_UP
+from envs.standin.world import ENEMY, IDLE, LOST, NEUTRAL, OWN, TIME_UP, WON
 from envs.starcraft import interface as sc
 
 PLAYER = 1
 """The player's number."""
+COMPUTER = 2
+"""The number of the computer player."""
 NEUTRAL_OWNER = 16
 HEIGHT = 12.0
 """Where the ground is, in world units: what the z of every position says."""
 
 ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
+_DEFEAT = (sc_pb.Defeat, sc_pb.Victory)
+RESULTS = (
+    # The mini-games' scripts tell no winner: who is alive when the time is up has won.
+    {TIME_UP: (sc_pb.Victory, sc_pb.Defeat), LOST: _DEFEAT},
+    {TIME_UP: (sc_pb.Tie, sc_pb.Tie), LOST: _DEFEAT, WON: (sc_pb.Victory, sc_pb.Defeat)},
+)
+"""By whether the map is a melee, and by how the game ended: the player's result and the computer's."""
 _FUNCTIONS = np.arange(len(COMMANDS))
 _NAMES = list(sc.NUMBERS)
 _NUMBERS = np.arange(len(_NAMES))
@@ -87,7 +96,7 @@ class Observer:
             self._run(False, (), [], [])
         self._player(seen)
         if self.options.score:
-            seen.score.score_type = score_pb2.Score.Curriculum
+            seen.score.score_type = score_pb2.Score.Melee if match.map.melee else score_pb2.Score.Curriculum
             seen.score.score = int(match.games["score"][0])
             details = seen.score.score_details
             details.collected_minerals = match.games["collected_minerals"][0]
@@ -96,8 +105,10 @@ class Observer:
         if self.options.raw:
             self._raw(seen.raw_data)
         if not match.playing:
-            result = sc_pb.Victory if match.games["status"][0] == TIME_UP else sc_pb.Defeat
+            result, theirs = RESULTS[match.map.melee][int(match.games["status"][0])]
             told.player_result.add(player_id=PLAYER, result=result)
+            if match.map.melee:
+                told.player_result.add(player_id=COMPUTER, result=theirs)
         return images
 
     def _layers(self) -> bytes:

@@ -13,14 +13,16 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from google.protobuf.message import DecodeError
+from s2clientprotocol import common_pb2 as sc_common
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.spelling import did_you_mean
 from envs.standin.protocol.commands import SUCCESS, carry_out
 from envs.standin.protocol.match import Match
-from envs.standin.protocol.observation import PLAYER, Observer
+from envs.standin.protocol.observation import COMPUTER, PLAYER, Observer
 from envs.starcraft import interface as sc
-from envs.starcraft.maps import MAPS, MiniGame
+from envs.starcraft.maps import MAPS, MELEE, MiniGame
+from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent
 
 LAUNCHED, INIT, IN_GAME, IN_REPLAY, ENDED, QUIT = (
     sc_pb.launched, sc_pb.init_game, sc_pb.in_game, sc_pb.in_replay, sc_pb.ended, sc_pb.quit,
@@ -44,6 +46,7 @@ class Session:
         self.setup = sc_pb.RequestCreateGame()
         self.options = sc_pb.InterfaceOptions()
         self.map: MiniGame | None = None
+        self.race: int = 0
         self._match: Match | None = None
         self._observer: Observer | None = None
         self.executed: list[sc_pb.Action] = []
@@ -117,27 +120,32 @@ def find_map(path: str) -> MiniGame | None:
     """The map that a path names, wherever its folder is; None if it is not one of the stand-in's."""
     name = PureWindowsPath(PurePosixPath(path).name).stem
     name = name.split(")", 1)[1] if name.startswith("(") and ")" in name else name
-    return {known.lower(): map for known, map in MAPS.items()}.get(name.lower())
+    return {known.lower(): map for known, map in {**MAPS, **MELEE}.items()}.get(name.lower())
 
 
 def create_game(session: Session, asked: sc_pb.RequestCreateGame, told: sc_pb.ResponseCreateGame) -> None:
     """Choose the map and the players."""
     errors = sc_pb.ResponseCreateGame
-    participants = [p for p in asked.player_setup if p.type == sc_pb.Participant]
+    participants, computers = (
+        [p for p in asked.player_setup if p.type == kind] for kind in (sc_pb.Participant, sc_pb.Computer)
+    )
     if asked.HasField("battlenet_map_name"):
         told.error, told.error_details = errors.InvalidMapName, "the stand-in game has no Battle.net; name a local map"
     elif not asked.local_map.map_path:
         told.error, told.error_details = errors.MissingMap, "local_map.map_path names no map"
     elif (map := find_map(asked.local_map.map_path)) is None:
         path = asked.local_map.map_path
-        hint = did_you_mean(PurePosixPath(path).stem, MAPS)
+        hint = did_you_mean(PurePosixPath(path).stem, [*MAPS, *MELEE])
         told.error = errors.InvalidMapPath
-        told.error_details = f"the stand-in game has no map {path!r}{hint}; it has {', '.join(MAPS)}"
+        told.error_details = f"the stand-in game has no map {path!r}{hint}; it has {', '.join([*MAPS, *MELEE])}"
     elif not asked.player_setup:
         told.error, told.error_details = errors.MissingPlayerSetup, "player_setup names no player"
     elif len(participants) != 1:
         told.error = errors.InvalidPlayerSetup
         told.error_details = f"the stand-in game is for one participant, not {len(participants)}"
+    elif map.melee and len(computers) != 1:
+        told.error = errors.InvalidPlayerSetup
+        told.error_details = f"a melee needs one computer player, not {len(computers)}"
     else:
         session.leave()
         session.setup.CopyFrom(asked)
@@ -174,8 +182,23 @@ def join_game(session: Session, asked: sc_pb.RequestJoinGame, told: sc_pb.Respon
     assert session.map is not None
     setup = session.setup
     seed = setup.random_seed if setup.HasField("random_seed") else secrets.randbits(31)
-    session.begin(Match(session.map, seed, screen, minimap, not setup.disable_fog), asked.options)
+    session.race = asked.race
+    match = Match(session.map, seed, screen, minimap, not setup.disable_fog, opponent(setup))
+    session.begin(match, asked.options)
     told.player_id = PLAYER
+
+
+def opponent(setup: sc_pb.RequestCreateGame) -> Opponent:
+    """The computer player that the set-up asks for, or one to stand for it where it asks for none."""
+    for player in setup.player_setup:
+        if player.type == sc_pb.Computer:
+            # What is left out is 0: the API's own numbers begin at 1.
+            race, difficulty, build = (
+                next((name for name, number in table.items() if number == asked), None)
+                for table, asked in ((RACES, player.race), (DIFFICULTIES, player.difficulty), (BUILDS, player.ai_build))
+            )
+            return Opponent(race or "random", difficulty or "very_easy", build or "random")
+    return Opponent()
 
 
 def restart_game(session: Session, asked: Any, told: sc_pb.ResponseRestartGame) -> None:
@@ -202,7 +225,20 @@ def game_info(session: Session, asked: Any, told: sc_pb.ResponseGameInfo) -> Non
     told.options.CopyFrom(session.options)
     if told.options.HasField("feature_layer"):
         told.options.feature_layer.width = sc.CAMERA_WIDTH
-    told.player_info.add(player_id=PLAYER, type=sc_pb.Participant, race_requested=1, race_actual=1)
+    # Whatever race is asked for, the stand-in plays Terran.
+    requested = session.race or sc_common.Terran
+    told.player_info.add(
+        player_id=PLAYER, type=sc_pb.Participant, race_requested=requested, race_actual=sc_common.Terran
+    )
+    for player in session.setup.player_setup:
+        if player.type == sc_pb.Computer:
+            told.player_info.add(
+                player_id=COMPUTER,
+                type=sc_pb.Computer,
+                race_requested=player.race or sc_common.Random,
+                difficulty=player.difficulty or sc_pb.VeryEasy,
+                ai_build=player.ai_build or sc_pb.RandomBuild,
+            )
     start = told.start_raw
     size = int(sc.MAP_SIZE)
     start.map_size.x = start.map_size.y = size
@@ -240,6 +276,7 @@ def step(session: Session, asked: sc_pb.RequestStep, told: sc_pb.ResponseStep) -
 def available_maps(session: Session, asked: Any, told: sc_pb.ResponseAvailableMaps) -> None:
     """The maps that can be played."""
     told.local_map_paths.extend(f"mini_games/{name}.SC2Map" for name in MAPS)
+    told.local_map_paths.extend(f"Melee/{name}.SC2Map" for name in MELEE)
 
 
 HANDLERS: dict[str, Handler] = {
