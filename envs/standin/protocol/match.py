@@ -6,6 +6,7 @@ A match of seed ``s`` is game 0 of ``StandinVectorEnv.reset(seed=s)``, and its n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
