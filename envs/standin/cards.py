@@ -166,7 +166,7 @@ def find_available(g: Any, us: Any, ts: Any, raw: bool, available: Any) -> None:
     available[SELECT_POINT] = 1
     available[SELECT_RECT] = 1
     available[SELECT_CONTROL_GROUP] = 1
-    selected = 0
+    selected, busy = 0, 0
     for i in range(g.top):
         u = us[i]
         if u.kind == 0 or u.owner != OWN:
@@ -177,12 +177,13 @@ def find_available(g: Any, us: Any, ts: Any, raw: bool, available: Any) -> None:
             available[SELECT_IDLE_WORKER] = 1
         if u.selected or raw:
             selected += 1
-            if u.producing > 0:
-                available[BUILD_QUEUE] = 1
+            busy += u.producing > 0
             for what in range(C_MOVE, len(COMMANDS)):
                 if available[what] == 0 and can(g, u, what):
                     available[what] = 1
     available[SELECT_UNIT] = selected > 1
+    # The panel with the queue shows only when nothing else is selected.
+    available[BUILD_QUEUE] = selected == 1 and busy == 1
     for what in range(C_DEPOT, C_TRAIN_MARINE + 1):
         if available[what]:
             available[what] = means(g, us, ts, what) == SUCCESS

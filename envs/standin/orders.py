@@ -234,7 +234,7 @@ def perform(
         if chosen[i] and what != BUILD_QUEUE:
             chosen[i] = can(g, us[i], what)
         able += chosen[i]
-    if able == 0:
+    if able == 0 or (what == BUILD_QUEUE and able > 1):
         return NOT_SUPPORTED
     if what in (BUILD_QUEUE, C_CANCEL, C_CANCEL_LAST):
         return cancel_command(g, us, ts, what, index, chosen)

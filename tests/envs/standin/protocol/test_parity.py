@@ -1,0 +1,253 @@
+"""The same seed and the same choices: the same game through PySC2 as natively, layer by layer, unit by unit.
+
+PySC2's own ``Features`` turns choices into messages and messages into arrays; the session answers them without a
+socket in between.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+features = pytest.importorskip("pysc2_evolved.lib.features")
+
+from pysc2_evolved.lib import actions  # noqa: E402
+from s2clientprotocol import sc2api_pb2 as sc_pb  # noqa: E402
+
+from envs.spaces import ACTION_MASK  # noqa: E402
+from envs.standin.catalog import type_table  # noqa: E402
+from envs.standin.players import interface_for_player, make_player, random_player  # noqa: E402
+from envs.standin.protocol.session import Session  # noqa: E402
+from envs.standin.vector_env import make  # noqa: E402
+from envs.starcraft import interface as sc  # noqa: E402
+from envs.starcraft.maps import MAPS, interface_for  # noqa: E402
+
+API_IDS = type_table()["api_id"]
+BUFFS = np.array([0, 271, 274])
+STEPS = 60
+
+
+class Client:
+    """PySC2's half of the protocol, with the session at its other end."""
+
+    def __init__(self, name: str, seed: int, interface: sc.Interface) -> None:
+        self.session = Session()
+        self.raw = interface.style == "raw"
+        if self.raw:
+            form = features.AgentInterfaceFormat(
+                use_raw_units=True, use_raw_actions=True, raw_resolution=interface.minimap
+            )
+            options = sc_pb.InterfaceOptions(raw=True, score=True)
+        else:
+            sides = features.Dimensions(screen=interface.screen, minimap=interface.minimap)
+            form = features.AgentInterfaceFormat(feature_dimensions=sides, use_feature_units=True)
+            options = sc_pb.InterfaceOptions(raw=True, score=True)
+            layers = options.feature_layer
+            layers.width, layers.allow_cheating_layers = sc.CAMERA_WIDTH, True
+            sides.screen.assign_to(layers.resolution)
+            sides.minimap.assign_to(layers.minimap_resolution)
+        game = sc_pb.RequestCreateGame(random_seed=seed, local_map=sc_pb.LocalMap(map_path=f"mini_games/{name}.SC2Map"))
+        game.player_setup.add(type=sc_pb.Participant)
+        self.ask(create_game=game)
+        self.ask(join_game=sc_pb.RequestJoinGame(race=1, options=options))
+        info = self.ask(game_info=sc_pb.RequestGameInfo()).game_info
+        self.features = features.features_from_game_info(info, agent_interface_format=form)
+        self.observe()
+
+    def ask(self, **request: Any) -> Any:
+        response = sc_pb.Response.FromString(self.session.respond(sc_pb.Request(**request).SerializeToString()))
+        assert not response.error
+        return response
+
+    def observe(self) -> None:
+        self.told = self.ask(observation=sc_pb.RequestObservation()).observation
+        self.arrays = self.features.transform_obs(self.told)
+
+    def act(self, function: int, arguments: list[list[int]], loops: int) -> int:
+        call = actions.FunctionCall.init_with_validation(function, arguments, raw=self.raw)
+        action = self.features.transform_action(self.told.observation, call)
+        result = self.ask(action=sc_pb.RequestAction(actions=[action])).action.result[0]
+        self.ask(step=sc_pb.RequestStep(count=loops))
+        self.observe()
+        return result
+
+
+def everything(interface: sc.Interface) -> sc.Interface:
+    """The same functions, but with all planes, numbers and columns observed."""
+    return replace(
+        interface,
+        unit_features=tuple(sc.UNIT_FEATURES),
+        screen_planes=() if interface.style == "raw" else tuple(sc.SCREEN_PLANES),
+        minimap_planes=() if interface.style == "raw" else tuple(sc.MINIMAP_PLANES),
+        numbers=tuple(sc.NUMBERS),
+    )
+
+
+def compare(client: Client, env: Any, observation: Any) -> None:
+    told, arrays = client.told.observation, client.arrays
+    if not client.raw:
+        layers(observation["screen"][0], arrays["feature_screen"], sc.SCREEN_PLANES)
+        layers(observation["minimap"][0], arrays["feature_minimap"], sc.MINIMAP_PLANES)
+        allowed = set(arrays["available_actions"].tolist())
+        for name, possible in zip(env.interface.functions, observation[ACTION_MASK]["function"][0], strict=True):
+            assert (sc.FUNCTIONS[name].id in allowed) == bool(possible), name
+    numbers(dict(zip(sc.NUMBERS, observation["player"][0].tolist(), strict=True)), told, arrays)
+    shown = [u for u in told.raw_data.units if client.raw or u.is_on_screen]
+    # The interface shows own units first, then enemies, then neutrals; the game shows them as they came.
+    order = sorted(range(len(shown)), key=lambda i: {1: 0, 4: 1, 3: 2}[shown[i].alliance])
+    mask = observation["units"]["mask"][0]
+    assert mask.sum() == min(len(shown), len(mask))
+    names = list(sc.UNIT_FEATURES)
+    pixels = arrays["raw_units" if client.raw else "feature_units"]
+    for row, i in zip(observation["units"]["features"][0], order, strict=False):
+        unit(dict(zip(names, row.tolist(), strict=True)), shown[i], told.raw_data.player.camera, pixels[i], env)
+
+
+def layers(native: Any, pysc2: Any, table: Any) -> None:
+    for i, name in enumerate(table):
+        expected = native[:, :, i].astype(np.int64)
+        if name == "unit_type":
+            expected = API_IDS[expected]
+        elif name == "buffs":
+            expected = BUFFS[expected]
+        np.testing.assert_array_equal(pysc2[name], expected, err_msg=name)
+
+
+def numbers(native: dict[str, float], told: Any, arrays: Any) -> None:
+    assert native["game_loop"] == told.game_loop == arrays["game_loop"][0]
+    assert native["score"] == told.score.score
+    for name in ("minerals", "vespene", "food_cap", "food_workers", "idle_worker_count", "army_count"):
+        assert native[name] == arrays["player"][name], name
+    for name in ("food_used", "food_army"):
+        assert int(native[name]) == arrays["player"][name], name
+    camera = told.raw_data.player.camera
+    assert native["camera_x"] == pytest.approx(camera.x / sc.MAP_SIZE)
+    assert native["camera_y"] == pytest.approx(1 - camera.y / sc.MAP_SIZE)
+    panel = len(arrays["single_select"]) or len(arrays["multi_select"])
+    assert native["selected_count"] == panel or not native["selected_count"]
+
+
+def unit(native: dict[str, float], told: Any, camera: Any, pixels: Any, env: Any) -> None:
+    raw = env.interface.style == "raw"
+    left, top, width = (0.0, sc.MAP_SIZE, sc.MAP_SIZE) if raw else (camera.x - 12, camera.y + 12, 24.0)
+    size = env.interface.minimap if raw else env.interface.screen
+    x, y = (told.pos.x - left) / width, (top - told.pos.y) / width
+    assert (native["x"], native["y"]) == pytest.approx((x, y), abs=1e-6)
+    for seen, place in ((pixels.x, x), (pixels.y, y)):
+        assert seen == math.floor(place * size) or abs(place * size - round(place * size)) < 1e-4
+    assert API_IDS[int(native["unit_type"])] == told.unit_type
+    assert native["alliance"] == told.alliance
+    assert native["health"] == pytest.approx(told.health)
+    assert native["health_ratio"] == pytest.approx(told.health / told.health_max)
+    assert native["selected"] == told.is_selected
+    assert native["radius"] == told.radius
+    assert native["weapon_cooldown"] == pytest.approx(told.weapon_cooldown)
+    assert BUFFS[int(native["carrying"])] == (told.buff_ids[0] if told.buff_ids else 0)
+    assert native["build_progress"] == pytest.approx(told.build_progress)
+    assert int(native["contents"]) == told.mineral_contents + told.vespene_contents
+    if told.alliance == 1:
+        training = {524, 560}
+        assert native["queue"] == sum(order.ability_id in training for order in told.orders)
+        first = told.orders[0].ability_id if told.orders else 0
+        assert sc.ORDERS[int(native["order"])] == ORDERS[first]
+        if native["ideal_harvesters"]:
+            assert native["ideal_harvesters"] == told.ideal_harvesters
+            assert native["assigned_harvesters"] == told.assigned_harvesters
+
+
+ORDERS = {
+    0: "none", 16: "move", 23: "attack", 17: "patrol", 18: "hold", 295: "gather", 296: "return",
+    318: "build", 319: "build", 320: "build", 321: "build", 524: "train", 560: "train",
+}  # fmt: skip
+
+
+def call(env: Any, choice: dict[str, Any], arrays: Any, tags: Any) -> tuple[int, list[list[int]]]:
+    """PySC2's function and arguments for a choice of the interface's."""
+    name = env.interface.functions[int(choice["function"][0])]
+    function = env.interface.function_table[name]
+    arguments = []
+    for argument in function.arguments:
+        value = choice[argument][0] if argument in choice else 0
+        if argument in ("screen", "screen2", "minimap", "world"):
+            size = env.interface.screen if argument.startswith("screen") else env.interface.minimap
+            arguments.append([int(value) % size, int(value) // size])
+        elif argument == "unit_tags":
+            arguments.append([tags[i] for i in np.flatnonzero(value)])
+        elif argument == "target_unit_tag":
+            arguments.append([tags[int(value)]])
+        else:
+            arguments.append([int(value)])
+    return function.id, arguments
+
+
+def play(name: str, seed: int, player: Any, interface: sc.Interface, steps: int, restart_at: int) -> None:
+    env = make(name, 1, interface=interface)
+    observation, _ = env.reset(seed=seed)
+    client = Client(name, seed, interface)
+    compare(client, env, observation)
+    score = 0
+    for step in range(steps):
+        if step == restart_at:
+            observation, _ = env.reset()
+            client.ask(restart_game=sc_pb.RequestRestartGame())
+            client.observe()
+            score = 0
+        choice = player(observation)
+        tags: list[int] = []
+        if client.raw:
+            tags = raw_tags(client)
+            choice["unit_tags"] &= observation[ACTION_MASK]["unit_tags"]
+            if not choice["unit_tags"].any():
+                choice["function"][:] = 0
+            choice["target_unit_tag"] %= len(tags)
+        result = client.act(*call(env, choice, client.arrays, tags), 8)
+        observation, reward, terminated, truncated, info = env.step(choice)
+        assert (result != 1) == bool(info["refused"][0])
+        over = bool(terminated[0] or truncated[0])
+        assert over == (len(client.told.player_result) > 0) == (client.session.status == sc_pb.ended)
+        assert reward[0] == client.told.observation.score.score - score
+        score = client.told.observation.score.score
+        if over:
+            assert client.told.player_result[0].result == (sc_pb.Victory if truncated[0] else sc_pb.Defeat)
+            client.ask(restart_game=sc_pb.RequestRestartGame())
+            client.observe()
+            score = 0
+        compare(client, env, observation)
+
+
+def raw_tags(client: Client) -> list[int]:
+    """Each row's tag, in the order of the interface."""
+    shown = client.told.observation.raw_data.units
+    return [shown[i].tag for i in sorted(range(len(shown)), key=lambda i: {1: 0, 4: 1, 3: 2}[shown[i].alliance])]
+
+
+@pytest.mark.parametrize("name", MAPS)
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), restart=st.integers(1, STEPS))
+def test_random_choices(name: str, seed: int, restart: int) -> None:
+    interface = everything(interface_for_player("random", name))
+    interface = replace(interface, max_units=MAPS[name].capacity, minimap=48)
+    play(name, seed, random_player(interface, seed), interface, STEPS, restart)
+
+
+@pytest.mark.parametrize("name", MAPS)
+@settings(max_examples=2, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31))
+def test_scripted_choices(name: str, seed: int) -> None:
+    interface = everything(interface_for_player("scripted", name))
+    steps = 240 if name == "BuildMarines" else 120
+    play(name, seed, make_player("scripted", name, interface), interface, steps, -1)
+
+
+@pytest.mark.parametrize("name", MAPS)
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), restart=st.integers(1, STEPS))
+def test_raw_choices(name: str, seed: int, restart: int) -> None:
+    interface = everything(interface_for(name, style="raw", max_units=MAPS[name].capacity, minimap=32))
+    play(name, seed, random_player(interface, seed), interface, STEPS, restart)
