@@ -108,7 +108,7 @@ class Rollout:
         self.env, self.policy, self.device = env, policy, device
         self.version = 0
         self.generator = torch.Generator(device).manual_seed(seed)
-        observation, _ = env.reset(seed=seed)
+        observation, _ = env.reset(seed=seed, options={"stagger": True})
         batch = env.num_envs
         self.observation = optree.tree_map(_storage(steps + 1, batch), observation)
         self.current = optree.tree_map(lambda x: x.clone(), optree.tree_map(as_tensor, observation))

@@ -4,8 +4,9 @@
     python -m benchmarks.learning DefeatRoaches    only that one
     python -m benchmarks.learning --draw           only draws and tells, from the runs that exist
 
-Runs are those of `configs/`, in runs/learning/<experiment>. Beside the trained policy stand two random ones: one that draws
-from the functions that the experiment offers, one that draws from PySC2's whole set, as the published random rows do.
+Runs are those of `configs/`, in runs/learning/<experiment>. Beside the trained policy stand two random ones: one that
+draws from the functions that the experiment offers, one that draws from PySC2's whole set, as the published random rows
+do.
 """
 
 from __future__ import annotations

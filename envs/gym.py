@@ -104,7 +104,11 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Reset all games. A game's random stream depends on ``seed`` and its number, and on no other run's seed."""
+        """Reset all games. A game's random stream depends on ``seed`` and its number, and on no other run's seed.
+
+        ``options["stagger"]`` (see `envs.registry`) is not for the games: their episodes cannot be cut short.
+        """
+        options = {name: value for name, value in (options or {}).items() if name != "stagger"} or None
         if isinstance(seed, int):
             seed = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
         return super().reset(seed=seed, options=options)

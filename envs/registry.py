@@ -3,6 +3,10 @@
 Every one is a Gymnasium VectorEnv with games first in its observations, actions and rewards. An episode that ends is
 reset in the same step (``AutoresetMode.SAME_STEP``); its last observation is in ``info["final_obs"]``, an object array,
 where ``info["_final_obs"]`` is true. Besides there are ``save_state()`` and ``load_state()``.
+
+``reset(options={"stagger": True})``, with which training begins, lets an environment whose episodes are equally long
+cut the first ones short, each at another place: else all games would be in the same phase for ever, and an update would
+see that phase alone. The stand-in game does so; others ignore it.
 """
 
 from __future__ import annotations

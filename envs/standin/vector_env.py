@@ -172,7 +172,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
     ) -> tuple[Observation, dict[str, Any]]:
         """Start every game anew. Game i of seed s is game i of seed s in a batch of any size; a list seeds each game
         by itself, wherever it stands. Without a seed the games go on to their next episode (and, the first time, to a
-        random one)."""
+        random one). ``options={"stagger": True}``: the time limit of this episode alone is spread evenly over the
+        games, the map's own being the last one's."""
         if seed is None:
             if not self.games["seed"].any():
                 self.games["seed"] = np.random.default_rng().integers(1, 2**63, self.num_envs)
@@ -190,6 +191,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 else:
                     self.games["seed"][i], self.games["episode"][i] = game_seed(int(s), 0), 0
         self._start(self._all)
+        if (options or {}).get("stagger"):
+            self.games["limit"] = self.max_loops * (1 + self._all) // self.num_envs
         self._observe(self._all)
         return self._observation, {}
 

@@ -173,3 +173,17 @@ def test_a_space_that_is_not_supported_is_named_with_those_that_are(space, named
 
 def test_nested_supported_spaces_pass():
     check_space(spaces.Dict({"a": spaces.Tuple([spaces.MultiBinary(3), spaces.MultiDiscrete([2, 3])])}), "it")
+
+
+def test_games_are_not_told_of_staggering():
+    seen = []
+
+    class Told(gymnasium.Env):
+        observation_space = action_space = spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            seen.append(options)
+            return 0, {}
+
+    GymVectorEnv(Told, 1).reset(seed=0, options={"stagger": True})
+    assert set(map(str, seen)) == {"None"}

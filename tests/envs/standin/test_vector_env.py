@@ -204,3 +204,14 @@ def test_a_changed_rule_is_compiled_anew(monkeypatch, tmp_path):
     with (tmp_path / "standin/render.py").open("a") as file:
         file.write("\n")
     assert compiled._digest() in stamps
+
+
+def test_staggered_games_end_their_first_episode_at_evenly_spread_loops_and_no_other():
+    env = make("MoveToBeacon", 4, max_loops=80, step_mul=1)
+    env.reset(seed=0, options={"stagger": True})
+    ends = {i: [] for i in range(4)}
+    for loop in range(1, 161):
+        *_, truncated, _ = env.step({k: np.zeros(4, np.int64) for k in env.single_action_space})
+        for i in np.flatnonzero(truncated):
+            ends[i].append(loop)
+    assert ends == {0: [20, 100], 1: [40, 120], 2: [60, 140], 3: [80, 160]}
