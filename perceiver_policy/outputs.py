@@ -87,7 +87,7 @@ class CategoricalHead(Head):
         return each[0] if self.single else independent(each, self.shape or ())
 
     def embed(self, choice: Tensor, tokens: Tokens) -> Tensor:
-        return self.embedding(choice.reshape(len(choice), -1) + self.offset).sum(1)
+        return self.embedding(choice.reshape(len(choice), len(self.counts)) + self.offset).sum(1)
 
 
 class BernoulliHead(Head):

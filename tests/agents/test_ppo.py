@@ -13,7 +13,7 @@ from gymnasium import spaces
 from agents import ppo
 from agents.config import Config, PPOConfig
 from agents.errors import UserError
-from agents.gradient import check_finite, minibatches
+from agents.gradient import check_finite
 from agents.learner import Learner
 from agents.rollout import Rollout
 from envs import registry
@@ -60,16 +60,6 @@ def test_the_loss_is_equation_seven(value_clip: float | None) -> None:
     assert terms["loss/total"] == pytest.approx(total, rel=1e-4)
     assert terms["learner/clip_fraction"] == pytest.approx(np.mean(np.abs(np.exp(new - old) - 1) > 0.2))
     assert 0 < terms["learner/clip_fraction"] < 1
-
-
-@pytest.mark.parametrize(("whole", "size"), [(False, 24), (True, 6)])
-def test_minibatches_cover_everything_once(whole: bool, size: int) -> None:
-    seen: list[int] = []
-    for rows, steps in minibatches((4, 6), 8, torch.Generator().manual_seed(0), whole=whole):
-        assert steps == 8 == len(rows) * (4 if whole else 1)
-        seen += rows.tolist()
-    assert sorted(seen) == list(range(size))
-    assert seen != list(range(size))
 
 
 @pytest.mark.parametrize("memory", ["none", "latents"])
