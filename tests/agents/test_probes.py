@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.config import Config, PPOConfig
+from agents.config import Config
 from agents.local import Training
 from agents.player import PolicyPlayer
 from envs import registry
@@ -18,18 +18,23 @@ from tests.agents.test_resume import Recorder
 TINY = PolicyConfig(token_width=16, latents=2, latent_width=16, heads=2, position_bands=2)
 
 
-def learn(probe: str, steps: int, *, memory: str = "none", episodes: int = 200, **options: float) -> float:
+SETTINGS = {
+    "ppo": {"unroll": 16, "minibatch": 128, "epochs": 4, "learning_rate": 3e-3, "gamma": 0.95},
+    "appo": {"unroll": 16, "minibatch": 128, "epochs": 4, "learning_rate": 3e-3, "gamma": 0.95},
+    "impala": {"unroll": 8, "minibatch": 128, "epochs": 2, "learning_rate": 5e-3, "gamma": 0.95},
+}
+algorithms = pytest.mark.parametrize("algorithm", SETTINGS)
+
+
+def learn(
+    algorithm: str, probe: str, steps: int, *, memory: str = "none", episodes: int = 200, **options: float
+) -> float:
     """The mean return of greedy play after training."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    ppo = {"unroll": 16, "minibatch": 128, "epochs": 4, "learning_rate": 3e-3, "gamma": 0.95, **options}
-    config = Config(
-        env=f"tests.agents.probes:{probe}",
-        num_envs=32,
-        total_steps=steps,
-        policy=TINY.model_copy(update={"memory": memory}),
-        ppo=PPOConfig.model_validate(ppo),
-    )
+    data = {"algorithm": algorithm, algorithm: SETTINGS[algorithm] | options, "num_envs": 32, "total_steps": steps}
+    policy = TINY.model_copy(update={"memory": memory})
+    config = Config.model_validate({**data, "env": f"tests.agents.probes:{probe}", "policy": policy})
     env = registry.make(config.env, 32)
     training = Training(config, env, Path("unused"), Recorder(), torch.device("cpu"))  # type: ignore[arg-type]
     while training.learner.steps < steps:
@@ -45,27 +50,34 @@ def learn(probe: str, steps: int, *, memory: str = "none", episodes: int = 200, 
     return float(np.mean(totals))
 
 
-def test_bandit() -> None:
-    assert learn("Bandit", 4_000) == 1
+@algorithms
+def test_bandit(algorithm: str) -> None:
+    assert learn(algorithm, "Bandit", 4_000) == 1
 
 
-def test_two_step_credit() -> None:
-    assert learn("TwoStepCredit", 4_000) == 1
+@algorithms
+def test_two_step_credit(algorithm: str) -> None:
+    assert learn(algorithm, "TwoStepCredit", 4_000) == 1
 
 
-@pytest.mark.parametrize(("memory", "low", "high"), [("latents", 0.99, 1), ("none", 0.3, 0.7)])
-def test_recall_after_a_delay_takes_memory(memory: str, low: float, high: float) -> None:
-    steps = 12_000 if memory == "latents" else 3_000
-    assert low <= learn("Recall", steps, memory=memory, unroll=12) <= high
+@algorithms
+def test_recall_after_a_delay(algorithm: str) -> None:
+    assert learn(algorithm, "Recall", 12_000, memory="latents", unroll=12) > 0.99
 
 
-def test_masked_actions() -> None:
-    assert learn("Masked", 8_000, episodes=1000) > 0.68
+def test_recall_takes_memory() -> None:
+    assert 0.3 < learn("ppo", "Recall", 3_000) < 0.7
 
 
-def test_pick_the_marked_unit() -> None:
-    assert learn("PickTheMarked", 10_000) > 0.97
+@algorithms
+def test_masked_actions(algorithm: str) -> None:
+    assert learn(algorithm, "Masked", 8_000, episodes=1000) > 0.68
+
+
+@algorithms
+def test_pick_the_marked_unit(algorithm: str) -> None:
+    assert learn(algorithm, "PickTheMarked", 10_000) > 0.97
 
 
 def test_aim_with_a_continuous_action() -> None:
-    assert learn("Aim", 12_000, unroll=8, minibatch=64, entropy_coefficient=0) > 0.85
+    assert learn("ppo", "Aim", 12_000, unroll=8, minibatch=64, entropy_coefficient=0) > 0.85
