@@ -18,6 +18,9 @@ from envs.standin.economy import edge, nearest_source, set_source
 from envs.standin.motion import go
 from envs.standin.world import (
     BUILD,
+    FAST,
+    FOOD,
+    FREE,
     GATHER,
     GOING,
     IDLE,
@@ -25,6 +28,7 @@ from envs.standin.world import (
     MOVE,
     OWN,
     PRODUCTION,
+    TECH,
     next_order,
     present,
     remove,
@@ -59,7 +63,7 @@ def supply_used(g: Any, us: Any, ts: Any) -> int:
 @rule
 def supply_cap(g: Any, us: Any, ts: Any) -> int:
     """Halves of supply that the player's finished buildings provide."""
-    cap = 0
+    cap = SUPPLY_LIMIT if g.cheats & FOOD else 0
     for i in range(g.top):
         u = us[i]
         if u.kind != 0 and u.owner == OWN and u.build_left <= 0.0:
@@ -70,7 +74,7 @@ def supply_cap(g: Any, us: Any, ts: Any) -> int:
 @rule
 def has(g: Any, us: Any, kind: int) -> bool:
     """Has the player a finished building of that kind?"""
-    found = False
+    found = g.cheats & TECH != 0
     for i in range(g.top):
         found = found or (us[i].kind == kind and us[i].owner == OWN and us[i].build_left <= 0.0)
     return found
@@ -79,12 +83,14 @@ def has(g: Any, us: Any, kind: int) -> bool:
 @rule
 def affordable(g: Any, ts: Any, kind: int) -> bool:
     """Are there minerals and vespene for one?"""
-    return g.minerals >= ts[kind].minerals and g.vespene >= ts[kind].vespene
+    return g.cheats & FREE != 0 or (g.minerals >= ts[kind].minerals and g.vespene >= ts[kind].vespene)
 
 
 @rule
 def pay(g: Any, ts: Any, kind: int, part: float) -> None:
     """Take the cost of one; with a negative ``part``, give that part of it back."""
+    if g.cheats & FREE:
+        return
     g.minerals -= int(part * ts[kind].minerals)
     g.vespene -= int(part * ts[kind].vespene)
 
@@ -183,6 +189,9 @@ def begin_building(g: Any, us: Any, ts: Any, me: int, kind: int) -> None:
     b.contents = contents
     b.hp = START_HEALTH * ts[kind].hp
     b.build_left = ts[kind].build_loops
+    if g.cheats & FAST:
+        b.hp = ts[kind].hp
+        b.build_left = 1.0
     b.worker = me
     b.worker_tag = u.tag
     u.order_slot = slot
@@ -281,7 +290,7 @@ def produce(g: Any, us: Any, ts: Any, slot: int) -> int:
     if b.product_left < 0.0:
         if supply_used(g, us, ts) + ts[what].supply > supply_cap(g, us, ts):
             return 0
-        b.product_left = ts[what].build_loops
+        b.product_left = 1.0 if g.cheats & FAST else ts[what].build_loops
     b.product_left = max(b.product_left - 1.0, 0.0)
     if b.product_left > 0.0 or not release(g, us, ts, slot, what):
         return 0

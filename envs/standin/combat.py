@@ -18,10 +18,12 @@ from envs.standin.world import (
     ATTACK,
     ATTACK_MOVE,
     ENEMY,
+    GOD,
     HOLD,
     IDLE,
     MISSILES,
     NEUTRAL,
+    OWN,
     PATROL,
     distance,
     is_structure,
@@ -210,6 +212,8 @@ def fly_missiles(g: Any, us: Any, ts: Any) -> None:
 def hurt(g: Any, us: Any, ts: Any, slot: int, damage: float, attacker: int, attacker_tag: int) -> None:
     """Take hit points off a unit; if it lives it defends itself, and calls for help."""
     v = us[slot]
+    if v.owner == OWN and g.cheats & GOD:
+        return
     v.hp -= max(LEAST_DAMAGE, damage - ts[v.kind].armor)
     if v.hp <= 0.0:
         g.dying = 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin.building import construct, produce
+from envs.standin.building import construct, produce, snap
 from envs.standin.cards import COMMANDS, SUCCESS, find_available
 from envs.standin.catalog import SCV
 from envs.standin.choices import act
@@ -47,6 +47,7 @@ from envs.standin.world import (
     mix,
     next_order,
     present,
+    spawn,
 )
 from envs.starcraft.interface import BELOW_CENTER
 
@@ -74,6 +75,7 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
     g.fog = scenario in (FIND_ZERGLINGS, MELEE)
     g.camera_free = g.fog
     g.enemies = 0
+    g.cheats = 0
     g.dying = 0
     g.obstacles = 0
     g.minerals = 0
@@ -230,6 +232,17 @@ def command(
 ) -> int:
     """Command the units ``chosen[slot]`` = 1 in a batch of one, without letting time pass; what comes of it."""
     return perform(games[0], units[0], ts, what, queued, x, y, target, -1, chosen)
+
+
+@kernel
+def create(games: Any, units: Any, ts: Any, kind: int, owner: int, x: float, y: float) -> int:
+    """Put a unit into a batch of one, a building onto the grid of map cells; its slot, or -1 if there is no room."""
+    g = games[0]
+    t = ts[kind]
+    if t.footprint_w > 0:
+        x, y = snap(x, t.footprint_w), snap(y, t.footprint_h)
+        g.obstacles += 1
+    return spawn(g, units[0], ts, kind, owner, x, y)
 
 
 @kernel

@@ -45,6 +45,10 @@ NO_CARGO, MINERALS, VESPENE = range(3)
 
 PLAYING, LOST, TIME_UP, WON = range(4)
 
+FREE, FOOD, TECH, FAST, GOD = 1, 2, 4, 8, 16
+"""Cheats, for tests of what plays the game: nothing costs anything, supply for all, nothing is required, what is built
+or trained takes a loop, and nobody hurts the player's units."""
+
 UNIT = np.dtype(
     [
         # what every loop reads comes first, in one line of the processor's cache
@@ -142,6 +146,7 @@ GAME = np.dtype(
         ("base", "i4"),  # the row of ``places`` where the player began; the computer has the other of 1 and 2
         ("dying", "i4"),  # some unit's hit points have run out
         ("crowded", "i4"),  # some unit moved or was pushed
+        ("cheats", "i4"),
         ("obstacles", "i4"),  # version of the obstacles' layout; 0: there are none
         ("minerals", "i4"),
         ("vespene", "i4"),

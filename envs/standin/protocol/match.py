@@ -35,6 +35,10 @@ def shown_tag(tag: Any) -> int:
     return int(tag) << _TAG_SHIFT | 1
 
 
+class Refused(Exception):
+    """A request that cannot be served now, or at all."""
+
+
 class Match:
     """A game of one map, from its first loop to its end.
 

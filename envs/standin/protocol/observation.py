@@ -28,11 +28,11 @@ HEIGHT = 12.0
 """Where the ground is, in world units: what the z of every position says."""
 
 ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
-_DEFEAT = (sc_pb.Defeat, sc_pb.Victory)
+_VICTORY, _DEFEAT = (sc_pb.Victory, sc_pb.Defeat), (sc_pb.Defeat, sc_pb.Victory)
 RESULTS = (
     # The mini-games' scripts tell no winner: who is alive when the time is up has won.
-    {TIME_UP: (sc_pb.Victory, sc_pb.Defeat), LOST: _DEFEAT},
-    {TIME_UP: (sc_pb.Tie, sc_pb.Tie), LOST: _DEFEAT, WON: (sc_pb.Victory, sc_pb.Defeat)},
+    {TIME_UP: _VICTORY, LOST: _DEFEAT, WON: _VICTORY},
+    {TIME_UP: (sc_pb.Tie, sc_pb.Tie), LOST: _DEFEAT, WON: _VICTORY},
 )
 """By whether the map is a melee, and by how the game ended: the player's result and the computer's."""
 _FUNCTIONS = np.arange(len(COMMANDS))

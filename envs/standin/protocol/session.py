@@ -18,7 +18,8 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.spelling import did_you_mean
 from envs.standin.protocol.commands import SUCCESS, carry_out
-from envs.standin.protocol.match import Match
+from envs.standin.protocol.debug import debug
+from envs.standin.protocol.match import Match, Refused
 from envs.standin.protocol.observation import COMPUTER, PLAYER, Observer
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MAPS, MELEE, MiniGame
@@ -32,10 +33,6 @@ GAME_VERSION, BUILD = "4.10.0", 75689
 DATA_VERSION = "B89B5D6FA7CBF6452E721311BFBC6CB2"
 
 Handler = Callable[["Session", Any, Any], bytes | None]
-
-
-class Refused(Exception):
-    """A request that cannot be served now, or at all."""
 
 
 class Session:
@@ -291,6 +288,7 @@ HANDLERS: dict[str, Handler] = {
     "action": action,
     "step": step,
     "available_maps": available_maps,
+    "debug": debug,
 }
 ALLOWED: dict[str, tuple[int, ...]] = {
     "create_game": (LAUNCHED, INIT, IN_GAME, IN_REPLAY, ENDED),
@@ -300,6 +298,7 @@ ALLOWED: dict[str, tuple[int, ...]] = {
     "game_info": (IN_GAME, IN_REPLAY, ENDED),
     "observation": (IN_GAME, IN_REPLAY, ENDED),
     "action": (IN_GAME,),
+    "debug": (IN_GAME,),
     "step": (IN_GAME, IN_REPLAY),
 }
 """In which states a request is served; those that are not named are always served."""
