@@ -18,6 +18,7 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.spelling import did_you_mean
 from envs.standin.protocol.commands import SUCCESS, carry_out
+from envs.standin.protocol.data import data
 from envs.standin.protocol.debug import debug
 from envs.standin.protocol.match import Match, Refused
 from envs.standin.protocol.observation import COMPUTER, PLAYER, Observer
@@ -288,6 +289,7 @@ HANDLERS: dict[str, Handler] = {
     "action": action,
     "step": step,
     "available_maps": available_maps,
+    "data": data,
     "debug": debug,
 }
 ALLOWED: dict[str, tuple[int, ...]] = {
@@ -298,6 +300,7 @@ ALLOWED: dict[str, tuple[int, ...]] = {
     "game_info": (IN_GAME, IN_REPLAY, ENDED),
     "observation": (IN_GAME, IN_REPLAY, ENDED),
     "action": (IN_GAME,),
+    "data": (IN_GAME, IN_REPLAY, ENDED),
     "debug": (IN_GAME,),
     "step": (IN_GAME, IN_REPLAY),
 }
