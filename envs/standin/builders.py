@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.standin.players import _KINDS, Choice, Observation, Player, Sight
 from envs.starcraft.interface import BELOW_CENTER, CAMERA_WIDTH, MAP_SIZE, Interface
-from envs.starcraft.maps import MAPS
+from envs.starcraft.maps import COMMAND_CENTER, MAPS
 
 Point = tuple[float, float]
 
@@ -90,7 +90,7 @@ def _patch(now: _Game, near: Point) -> Point | None:
     return min(places, key=lambda p: (p[0] - near[0]) ** 2 + (p[1] - near[1]) ** 2) if places else None
 
 
-def idle_to_work(now: _Game, hand: _Hand, to: Point = (29.5, 28.5)) -> bool:
+def idle_to_work(now: _Game, hand: _Hand, to: Point = COMMAND_CENTER) -> bool:
     """Idle workers harvest minerals."""
     if now.numbers["idle_worker_count"] < 1:
         return False
@@ -205,7 +205,7 @@ def mine_and_expand(interface: Interface) -> Player:
 
     def plan(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
         bases, loop = len(now.finished("CommandCenter")), now.numbers["game_loop"]
-        side = SECOND_BASE if bases > 1 and now.numbers["food_workers"] > 18 else (29.5, 28.5)
+        side = SECOND_BASE if bases > 1 and now.numbers["food_workers"] > 18 else COMMAND_CENTER
         late = loop > 5000
         if idle_to_work(now, hand, side) or (not late and train_worker(now, hand, 44 if bases > 1 else 22)):
             return True

@@ -13,7 +13,7 @@ from typing import Any
 from envs.standin.building import take_down
 from envs.standin.catalog import BANELING, LIGHT, SCV
 from envs.standin.compiled import rule
-from envs.standin.motion import go
+from envs.standin.motion import go, turn_to
 from envs.standin.world import (
     ATTACK,
     ATTACK_MOVE,
@@ -37,11 +37,6 @@ SLOP = 1.0
 """A shot that was begun still leaves if its target has got no farther than this out of range (``RangeSlop``)."""
 
 LEAST_DAMAGE = 0.5
-
-TURN = math.radians(999.84 / 16)
-"""How far a unit turns in a loop (``TurningRate``); it shoots when it faces its target within :data:`ARC`."""
-ARC = math.radians(11.25)
-_TURN_COS, _TURN_SIN, _READY = math.cos(TURN), math.sin(TURN), math.cos(TURN + ARC)
 
 LOOK_PERIOD = 8
 """A unit without a target in range looks for one when it gets an order, and then every so many loops. How often is not
@@ -144,40 +139,17 @@ def engage(g: Any, us: Any, ts: Any, u: Any) -> None:
 
 
 @rule
-def turn_to(u: Any, dx: float, dy: float, away: float) -> bool:
-    """Turn one loop's way towards a direction; True if that brings it within the arc to shoot."""
-    if away < 1e-3:
-        return True
-    dx, dy = dx / away, dy / away
-    along = u.face_x * dx + u.face_y * dy
-    if along >= _TURN_COS:
-        u.face_x = dx
-        u.face_y = dy
-        return True
-    side = _TURN_SIN if u.face_x * dy - u.face_y * dx >= 0.0 else -_TURN_SIN
-    x, y = u.face_x * _TURN_COS - u.face_y * side, u.face_x * side + u.face_y * _TURN_COS
-    u.face_x = x
-    u.face_y = y
-    return along >= _READY
-
-
-@rule
 def shoot(g: Any, us: Any, ts: Any, me: int) -> None:
     """The shot leaves: it hits at once, or it is a missile."""
     u = us[me]
     t = ts[u.kind]
-    if u.target < 0 or not present(us, u.target, u.target_tag):
-        return
     v = us[u.target]
-    edge = gap(ts, u, v)
-    if edge > t.range + SLOP:
-        return
     damage = t.damage
     if ts[v.kind].attributes & LIGHT:
         damage += t.bonus_light
     if t.missile > 0.0 and g.missiles < MISSILES:
         n = g.missiles
-        g.missile_left[n] = max(edge, 0.0) / t.missile
+        g.missile_left[n] = distance(u.x, u.y, v.x, v.y) / t.missile
         g.missile_damage[n] = damage
         g.missile_slot[n] = u.target
         g.missile_tag[n] = u.target_tag
@@ -291,9 +263,28 @@ def weapon_loop(g: Any, us: Any, ts: Any, me: int) -> bool:
         u.hp = min(u.hp + t.regeneration, t.hp)
     u.cooldown = max(u.cooldown - 1.0, -1.0)
     if u.windup > 0.0:
+        if not can_hit(us, ts, u):
+            call_off(u)
+            return False
         u.windup -= 1.0
         if u.windup > 0.0:
             return True
         u.windup = 0.0
         shoot(g, us, ts, me)
     return False
+
+
+@rule
+def can_hit(us: Any, ts: Any, u: Any) -> bool:
+    """Is the target of a shot that was begun still alive and near enough?"""
+    if u.target < 0 or not present(us, u.target, u.target_tag) or us[u.target].hp <= 0.0:
+        return False
+    return gap(ts, u, us[u.target]) <= ts[u.kind].range + SLOP
+
+
+@rule
+def call_off(u: Any) -> None:
+    """Break off a shot that has not left: it costs no more than the time spent on it."""
+    if u.windup > 0.0:
+        u.windup = 0.0
+        u.cooldown = 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from envs.standin.catalog import COMMAND_CENTER, MINERAL_FIELD, REFINERY
+from envs.standin.catalog import COMMAND_CENTER, MINERAL_FIELD, REFINERY, SCV
 from envs.standin.compiled import rule
 from envs.standin.motion import go
 from envs.standin.world import (
@@ -59,14 +59,23 @@ def edge(ts: Any, u: Any, o: Any) -> float:
 
 
 @rule
+def is_reserved(g: Any, us: Any, slot: int) -> bool:
+    """Is a worker at a mineral field, or on its way to it?"""
+    reserved = False
+    for i in range(g.top):
+        reserved = reserved or (us[i].kind == SCV and us[i].order == GATHER and us[i].order_slot == slot)
+    return reserved
+
+
+@rule
 def nearest_source(g: Any, us: Any, x: float, y: float, free: bool) -> int:
-    """The nearest mineral field around a point, or the nearest that nobody works at."""
+    """The nearest mineral field around a point, or the nearest that no worker is at or on its way to."""
     best, best_distance = -1, SEARCH_RADIUS
     for i in range(g.top):
         o = us[i]
-        if o.kind == MINERAL_FIELD and not (free and present(us, o.worker, o.worker_tag)):
+        if o.kind == MINERAL_FIELD:
             d = distance(x, y, o.x, o.y)
-            if d < best_distance:
+            if d < best_distance and not (free and is_reserved(g, us, i)):
                 best, best_distance = i, d
     return best
 

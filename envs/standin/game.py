@@ -102,9 +102,10 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
 def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
     """One loop of a unit that can move: its weapon's clockwork, then its order."""
     u = us[me]
+    if u.moving == 0:
+        u.speed = 0.0
     u.moving = 0
     if u.order == IDLE and u.queued == 0 and is_at_rest(g, ts, u):
-        u.speed = 0.0
         return
     if weapon_loop(g, us, ts, me):
         return
@@ -127,11 +128,8 @@ def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
         construct(g, us, ts, me)
     elif u.kind != SCV or u.order != IDLE or u.target >= 0:
         fight(g, us, ts, me)
-    if u.order == IDLE:
-        if u.queued > 0:
-            next_order(u)
-        if u.moving == 0:
-            u.speed = 0.0
+    if u.order == IDLE and u.queued > 0:
+        next_order(u)
 
 
 @rule

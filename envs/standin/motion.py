@@ -19,8 +19,31 @@ from envs.starcraft.interface import MAP_SIZE
 
 _CELLS = int(MAP_SIZE)
 
+TURN = math.radians(999.84 / 16)
+"""How far a unit turns in a loop (``TurningRate``); it shoots when it faces its target within :data:`ARC`."""
+ARC = math.radians(11.25)
+_TURN_COS, _TURN_SIN, _READY = math.cos(TURN), math.sin(TURN), math.cos(TURN + ARC)
+
 WIDEST = 1.0
 """No two units that can move touch at this distance or more: twice the largest radius among them, the roach's."""
+
+
+@rule
+def turn_to(u: Any, dx: float, dy: float, away: float) -> bool:
+    """Turn one loop's way towards a direction; True if that brings it within the arc to shoot."""
+    if away < 1e-3:
+        return True
+    dx, dy = dx / away, dy / away
+    along = u.face_x * dx + u.face_y * dy
+    if along >= _TURN_COS:
+        u.face_x = dx
+        u.face_y = dy
+        return True
+    side = _TURN_SIN if u.face_x * dy - u.face_y * dx >= 0.0 else -_TURN_SIN
+    x, y = u.face_x * _TURN_COS - u.face_y * side, u.face_x * side + u.face_y * _TURN_COS
+    u.face_x = x
+    u.face_y = y
+    return along >= _READY
 
 
 @rule
@@ -33,6 +56,8 @@ def advance(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
     left = math.sqrt(dx * dx + dy * dy)
     if left < 1e-4:
         return True
+    if u.speed == 0.0 and not turn_to(u, dx, dy, left):
+        return False
     dx, dy = dx / left, dy / left
     u.face_x = dx
     u.face_y = dy

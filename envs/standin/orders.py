@@ -40,6 +40,7 @@ from envs.standin.cards import (
     trained_by,
 )
 from envs.standin.catalog import BARRACKS, COMMAND_CENTER, MINERAL_FIELD, REFINERY, SCV, SUPPLY_DEPOT
+from envs.standin.combat import call_off
 from envs.standin.compiled import rule
 from envs.standin.economy import leave_source
 from envs.standin.world import (
@@ -68,9 +69,9 @@ def drop_order(us: Any, u: Any, me: int) -> None:
     if u.order in (GATHER, RETURN):
         leave_source(us, u, me)
     stop_building(us, u, me)
+    call_off(u)
     u.target = -1
     u.look = 0
-    u.windup = 0.0
     u.queued = 0
     u.way_version = -1
 

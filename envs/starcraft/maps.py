@@ -65,9 +65,10 @@ class MiniGame:
         return self.written if path is None else read_layout(self.name, path)
 
 
-COMMAND_CENTER = (29.5, 28.5)
-"""Where the command center stands. The scripts ask for (29.8251, 28.0083); a 5 x 5 footprint fits the grid here.
-Whether the game snaps it so is not settled by any source at hand."""
+COMMAND_CENTER = (29.5, 27.5)
+"""Where the command center stands. The scripts ask for (29.8251, 28.0083), and a 5 x 5 footprint fits the grid here and
+at (29.5, 28.5). No source at hand says which, but the resources lie evenly around this point, and only from here are
+places free where published agents built a second command center and depots by screen coordinates."""
 
 _ARENA: Rect = (22.0, 20.0, 44.0, 36.0)
 _BASE: Rect = (19.9362, 18.998, 45.936, 36.998)
