@@ -21,7 +21,9 @@ _CAMERA: Point = ((_LEFT + _RIGHT) / 2, (_BOTTOM + _TOP) / 2 - BELOW_CENTER)
 """Where it is on the mini-games' maps."""
 
 DEPOTS: tuple[Point, ...] = tuple((x, y) for x in (44.0, 42.0, 40.0) for y in np.arange(20.0, 36.0, 2.0))
-BARRACKS: tuple[Point, ...] = ((36.5, 32.5), (36.5, 28.5), (36.5, 24.5), (36.5, 20.5), (32.5, 21.5), (32.5, 34.5))
+BARRACKS: tuple[Point, ...] = (
+    (36.5, 32.5), (36.5, 28.5), (36.5, 24.5), (36.5, 20.5), (32.5, 21.5), (32.5, 34.5), (28.5, 34.5),
+)  # fmt: skip
 SECOND_BASE: Point = (34.5, 27.5)
 GAS_DEPOTS: tuple[Point, ...] = tuple((float(x), y) for y in (20.0, 35.0) for x in range(29, 38, 2))
 
@@ -192,12 +194,17 @@ def _player(interface: Interface, functions: tuple[str, ...], plan: Any) -> Play
 
 
 def mine(interface: Interface) -> Player:
-    """All workers to the minerals, new ones until supply is used up: no buildings."""
+    """Workers to the minerals, a second command center as soon as it can be paid for, and workers until supply is used
+    up (what the hand-written agents do whose scores on StarCraft II are published)."""
 
     def plan(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
-        return idle_to_work(now, hand) or train_worker(now, hand, 16)
+        ready = len(now.rows("CommandCenter")) < 2 and not builders_walking(now)
+        if ready and build(now, hand, "CommandCenter", "Build_CommandCenter_screen", 400, (SECOND_BASE,)):
+            return True
+        return idle_to_work(now, hand) or train_worker(now, hand, 200)
 
-    return _player(interface, ("Harvest_Gather_screen", "Train_SCV_quick"), plan)
+    functions = ("Harvest_Gather_screen", "Train_SCV_quick", "Build_CommandCenter_screen")
+    return _player(interface, functions, plan)
 
 
 def mine_and_expand(interface: Interface) -> Player:
@@ -228,6 +235,38 @@ def mine_and_expand(interface: Interface) -> Player:
     return _player(interface, functions, plan)
 
 
+def barracks_first(interface: Interface) -> Player:
+    """Seven barracks, then marines; twenty workers; a depot each time that supply is used up (what the hand-written
+    agents do whose scores on StarCraft II are published)."""
+
+    def plan(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
+        blocked = now.numbers["food_used"] >= now.numbers["food_cap"]
+        if idle_to_work(now, hand):
+            return True
+        if blocked and build(now, hand, "SupplyDepot", "Build_SupplyDepot_screen", 100, DEPOTS):
+            return True
+        barracks = now.rows("Barracks")
+        if len(barracks) >= 7:
+            return train_marines(now, hand, 5) or train_worker(now, hand, 20)
+        ready = now.finished("SupplyDepot") and not builders_walking(now)
+        if ready and build(now, hand, "Barracks", "Build_Barracks_screen", 150, BARRACKS):
+            return True
+        return train_worker(now, hand, 20)
+
+    return _player(interface, ("Harvest_Gather_screen", "Build_Barracks_screen", "Train_Marine_quick"), plan)
+
+
+def train_marines(now: _Game, hand: _Hand, most: int) -> bool:
+    """Another marine, where fewer than ``most`` are in production."""
+    barracks = now.finished("Barracks")
+    if not any(now.units["queue"][i] < most for i in barracks) or now.numbers["minerals"] < 50:
+        return False
+    all_selected = now.selected("Barracks") and (now.units["selected"] > 0).sum() == len(now.rows("Barracks"))
+    if all_selected and now.can("Train_Marine_quick"):
+        return hand.call("Train_Marine_quick")
+    return hand.call("select_point", now.place(barracks[0]), select_point_act=2)
+
+
 def build_marines(interface: Interface) -> Player:
     """Sixteen workers, barracks as minerals allow, depots in time, marines without a pause."""
 
@@ -243,13 +282,7 @@ def build_marines(interface: Interface) -> Player:
             rich = now.numbers["minerals"] >= 150
             if rich and not builders_walking(now):
                 return build(now, hand, "Barracks", "Build_Barracks_screen", 150, BARRACKS)
-        free = [i for i in barracks if now.units["queue"][i] < 2]
-        if not free or now.numbers["minerals"] < 50:
-            return False
-        all_selected = now.selected("Barracks") and (now.units["selected"] > 0).sum() == len(now.rows("Barracks"))
-        if all_selected and now.can("Train_Marine_quick"):
-            return hand.call("Train_Marine_quick")
-        return hand.call("select_point", now.place(barracks[0]), select_point_act=2)
+        return train_marines(now, hand, 2)
 
     return _player(interface, ("Harvest_Gather_screen", "Build_Barracks_screen", "Train_Marine_quick"), plan)
 

@@ -127,7 +127,8 @@ def make_player(name: str, scenario: str, interface: Interface) -> Player:
         ("FindAndDefeatZerglings", "scripted"): fighters.search_and_attack,
         ("CollectMineralsAndGas", "scripted"): builders.mine,
         ("CollectMineralsAndGas", "strong"): builders.mine_and_expand,
-        ("BuildMarines", "scripted"): builders.build_marines,
+        ("BuildMarines", "scripted"): builders.barracks_first,
+        ("BuildMarines", "strong"): builders.build_marines,
         ("Melee", "scripted"): builders.attack,
     }
     if name == "random":

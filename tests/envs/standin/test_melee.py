@@ -98,10 +98,10 @@ def test_both_sides_begin_alike_and_where_is_drawn():
 
 
 def test_twelve_workers_bring_in_what_recorded_games_show():
-    # 29 recorded ladder games: about .039 minerals a loop a worker.
+    # 29 recorded ladder games: about .039 minerals a loop a worker, those that build or scout among them.
     env = melee()
     wait(env, 1600)
-    assert env.games["collected_minerals"][0] == pytest.approx(0.039 * 12 * 1600, rel=0.1)
+    assert env.games["collected_minerals"][0] == pytest.approx(0.039 * 12 * 1600, rel=0.12)
 
 
 def test_harder_opponents_have_more_marines_and_spend_no_more_than_workers_earn_but_the_cheats():

@@ -37,7 +37,7 @@ def test_greedy_and_ideal_play_of_move_to_beacon():
         ("MoveToBeacon", 0.4, 1.6),
         ("CollectMineralShards", 12, 20),
         ("DefeatRoaches", -4, 4),
-        ("DefeatZerglingsAndBanelings", 15, 27),
+        ("DefeatZerglingsAndBanelings", 15, 30),
         ("FindAndDefeatZerglings", 2, 8),
         ("CollectMineralsAndGas", 0, 80),
     ],
@@ -51,20 +51,19 @@ def test_random_play(scenario, low, high):
     [
         ("scripted", "CollectMineralShards", 100, 94, 108),
         ("strong", "CollectMineralShards", 8, 115, 190),
-        ("scripted", "DefeatRoaches", 100, 45, 105),
+        ("scripted", "DefeatRoaches", 200, 60, 105),
         ("scripted", "DefeatZerglingsAndBanelings", 100, 25, 220),
         ("strong", "DefeatZerglingsAndBanelings", 60, 130, 400),
-        ("scripted", "FindAndDefeatZerglings", 30, 30, 52),
-        ("scripted", "CollectMineralsAndGas", 2, 3500, 5010),
-        ("strong", "CollectMineralsAndGas", 2, 5000, 7566),
+        ("scripted", "FindAndDefeatZerglings", 30, 40, 52),
+        # Published hand-written players of the same plans on StarCraft II: 4802 and 4840, 127 and 133.
+        ("scripted", "CollectMineralsAndGas", 2, 4700, 5045),
+        ("strong", "CollectMineralsAndGas", 2, 6500, 7566),
+        ("scripted", "BuildMarines", 1, 122, 139),
+        ("strong", "BuildMarines", 1, 136, 150),
     ],
 )
 def test_scripted_play(name, scenario, games, low, high):
     assert low <= scores(name, scenario, games).mean() <= high
-
-
-def test_build_marines_reaches_a_hundred():
-    assert 95 <= scores("scripted", "BuildMarines", 1).mean() <= 142
 
 
 @pytest.mark.parametrize("scenario", MAPS)
