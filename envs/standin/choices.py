@@ -30,6 +30,7 @@ from envs.standin.selection import (
     control_group,
     count_selected,
     is_selected,
+    keep_own,
     select_army,
     select_from_panel,
     select_idle_worker,
@@ -87,7 +88,9 @@ def act(
     """Carry out a choice; what comes of it. ``chosen`` is scratch space, a number a slot."""
     what, mode = choice[0], choice[1]
     if mode == _UI and what != BUILD_QUEUE:
-        return act_on_selection(g, us, ts, choice, screen, minimap)
+        result = act_on_selection(g, us, ts, choice, screen, minimap)
+        keep_own(g, us)
+        return result
     for i in range(g.top):
         chosen[i] = 0 if raw else is_selected(us[i])
     if raw:

@@ -54,6 +54,15 @@ def count_selected(g: Any, us: Any) -> int:
 
 
 @rule
+def keep_own(g: Any, us: Any) -> None:
+    """Where own units are selected, nothing else is: a mineral field that was drops out when a worker is added."""
+    if count_selected(g, us) > 0:
+        for i in range(g.top):
+            if us[i].owner != OWN:
+                us[i].selected = 0
+
+
+@rule
 def select_point(g: Any, us: Any, ts: Any, slot: int, act: int) -> None:
     """A click on a unit: select it, toggle it, or take all of its type on the screen (``select_point_act``)."""
     if slot < 0:

@@ -290,3 +290,12 @@ def test_a_refinery_takes_the_geysers_place_and_its_builder_draws_gas():
     refinery = int(np.argmax(kinds == c.REFINERY))
     carried = int((arena.env.units["cargo"][0] == w.VESPENE).sum()) * 4
     assert arena.unit(refinery)["contents"] == 2250 - arena.game["collected_vespene"] - carried
+
+
+def test_own_units_are_not_selected_together_with_others():
+    hand = Hand("CollectMineralsAndGas")
+    hand.do("select_point", (23, 28.5))
+    kinds = hand.env.units["kind"][0]
+    assert kinds[hand.env.units["selected"][0] > 0].tolist() == [c.MINERAL_FIELD]
+    hand.do("select_idle_worker", select_worker=3)
+    assert kinds[hand.env.units["selected"][0] > 0].tolist() == [c.SCV] * 12
