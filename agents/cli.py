@@ -288,14 +288,23 @@ def continue_run(run_dir: Path, config: Config) -> None:
 
 def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
     console = Console()
-    from agents import local
     from agents.report import Report
+
+    if config.workers:
+        try:
+            from agents.cluster import train as place_and_train
+        except ImportError as error:
+            raise UserError(
+                f"workers: {config.workers} needs Ray ({error}): pip install 'perceiver-rl[cluster]'"
+            ) from error
+    else:
+        from agents.local import train as place_and_train
 
     with warnings.catch_warnings(), Report(run_dir, console) as report:
         # In one line, above the live display, without the place in the code.
         warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
         with notes_to(report.note):
-            local.train(config, run_dir, report, resume=resume)
+            place_and_train(config, run_dir, report, resume=resume)
     if report.stop_requested:
         print(f"stopped and saved; go on with: {_command('train', '--resume', run_dir)}")
         raise KeyboardInterrupt

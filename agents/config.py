@@ -1,9 +1,9 @@
 """What an experiment is: every option, its default and its range. Importing this does not import torch."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perceiver_policy.config import PolicyConfig
 
@@ -90,6 +90,31 @@ class ImpalaConfig(Learning):
     """Weight of the upgoing policy gradient (AlphaStar) beside V-trace's."""
 
 
+class ClusterConfig(BaseModel):
+    """How a run with workers is spread over processes and machines, and how far they may run ahead of each other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    learners: int = Field(1, ge=1)
+    """Learners, each with a part of every update's data; on a GPU each where there are GPUs."""
+    inference: int = Field(0, ge=0)
+    """Processes that run the policy for the workers, on GPUs where there are some; 0: each worker runs its own copy."""
+    inference_batch: int = Field(256, ge=1)
+    """Observations that such a process waits for at most."""
+    inference_wait: float = Field(2.0, ge=0)
+    """Milliseconds that it waits for them at most."""
+    queue: float = Field(2.0, ge=1)
+    """Updates' worth of data that may be on the way to the learner; workers wait when there is more."""
+    max_lag: int = Field(100, ge=0)
+    """Updates by which data may be older than the learner; what is older is discarded, and counted."""
+    call_timeout: float = Field(600.0, gt=0)
+    """Seconds after which a worker that has not answered is taken for hung and started anew."""
+    worker_cpus: float = Field(1.0, ge=0)
+    """Cores that a worker takes."""
+    worker_resources: dict[str, float] = Field(default_factory=dict)
+    """What else a worker takes, such as sc2: 1 where machines were started with ray start --resources '{"sc2": 8}'."""
+
+
 class Config(BaseModel):
     """One experiment."""
 
@@ -100,7 +125,7 @@ class Config(BaseModel):
     env_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment."""
     num_envs: int = Field(64, ge=1)
-    """Environments stepped side by side."""
+    """Environments stepped side by side, those of all workers together."""
     seed: int = Field(0, ge=0)
     """Seed of everything random in the run."""
     total_steps: int = Field(300_000, ge=1)
@@ -129,6 +154,22 @@ class Config(BaseModel):
     """Asynchronous PPO."""
     impala: ImpalaConfig = ImpalaConfig()
     """IMPALA."""
+
+    workers: int = Field(0, ge=0)
+    """Processes that step environments, placed by Ray; 0: everything in this process, without Ray."""
+    ray_address: str | None = None
+    """Ray cluster that the workers run on: auto, or host:port; none: Ray is started here for this run."""
+    cluster: ClusterConfig = ClusterConfig()
+    """Placement of a run with workers."""
+
+    @model_validator(mode="after")
+    def _divide_environments(self) -> Self:
+        if self.workers and self.num_envs % self.workers:
+            nearest = max(1, round(self.num_envs / self.workers)) * self.workers
+            raise ValueError(
+                f"num_envs is {self.num_envs}, which {self.workers} workers cannot share equally; use {nearest}"
+            )
+        return self
 
     @property
     def learning(self) -> PPOConfig | APPOConfig | ImpalaConfig:

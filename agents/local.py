@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,16 @@ from gymnasium.vector import VectorEnv
 
 from agents import checkpoint
 from agents.config import Config
+from agents.episodes import EpisodeLog
 from agents.errors import UserError
 from agents.learner import Learner
-from agents.rollout import Episode, Rollout
+from agents.rollout import Rollout
 from envs import registry
 from envs.spaces import describe
 from perceiver_policy.policy import PerceiverPolicy
 
 if TYPE_CHECKING:
     from agents.report import Report
-
-RECENT_EPISODES = 100
 
 
 def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> None:
@@ -51,8 +49,7 @@ class Training:
         self.policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
         self.learner = Learner(self.policy, config, device=device)
         self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
-        self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
-        self.episodes = 0
+        self.episodes = EpisodeLog()
 
     def run(self, resume: bool) -> None:
         """Update until the steps are done or a stop is asked for; the last state is always saved."""
@@ -81,14 +78,9 @@ class Training:
         collected = time.perf_counter()
         metrics = self.learner.update(trajectory)
         updated = time.perf_counter()
-        self.recent += ended
-        self.episodes += len(ended)
-        metrics["episode/count"] = float(self.episodes)
-        if self.rollout.aborted:
-            metrics["episode/aborted"] = float(self.rollout.aborted)
-        if self.recent:
-            metrics["episode/return"] = sum(e.total for e in self.recent) / len(self.recent)
-            metrics["episode/length"] = sum(e.length for e in self.recent) / len(self.recent)
+        self.episodes.add(ended)
+        self.episodes.aborted = self.rollout.aborted
+        metrics |= self.episodes.metrics()
         metrics["time/collect_seconds"] = collected - began
         metrics["time/update_seconds"] = updated - collected
         metrics["time/steps_per_second"] = trajectory.steps / (updated - began)
@@ -110,17 +102,16 @@ class Training:
             "learner": self.learner.state_dict(),
             "rollout": self.rollout.state_dict(),
             "torch": torch.get_rng_state(),
-            "recent": [(e.total, e.length) for e in self.recent],
-            "episodes": self.episodes,
+            "episodes": self.episodes.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The reverse of :meth:`state_dict`."""
         self.learner.load_state_dict(state["learner"])
-        self.rollout.load_state_dict(state["rollout"])
-        torch.set_rng_state(state["torch"])
-        self.recent = deque((Episode(*e) for e in state["recent"]), maxlen=RECENT_EPISODES)
-        self.episodes = state["episodes"]
+        self.episodes.load_state_dict(state["episodes"])
+        if "rollout" in state:  # a run with workers leaves none: its environments start anew
+            self.rollout.load_state_dict(state["rollout"])
+            torch.set_rng_state(state["torch"])
 
 
 def describe_spaces(env: VectorEnv) -> dict[str, str]:

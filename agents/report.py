@@ -6,11 +6,12 @@ import json
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
@@ -118,6 +119,11 @@ class Report:
             parts += [f"{left} left"] if left else []
             self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
         self._last = step
+
+    def histogram(self, step: int, name: str, values: Sequence[float]) -> None:
+        """Record how ``values`` up to ``step`` were distributed, in TensorBoard."""
+        assert self._writer is not None
+        self._writer.add_histogram(name, np.asarray(values), step)
 
     def note(self, text: str) -> None:
         """Say one line, above the live display if there is one."""

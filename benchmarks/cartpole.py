@@ -58,9 +58,10 @@ def ours(seed: int, config_name: str) -> None:
     training = Training(config, env, Path("unused"), Report, torch.device("cpu"))  # type: ignore[arg-type]
     watch, rates = Watch(), []
     while training.learner.steps < config.total_steps and not (watch.solved and config_name == "cartpole"):
-        before = training.episodes
+        before = training.episodes.count
         rates.append(training.step()["time/steps_per_second"])
-        for episode in list(training.recent)[before - training.episodes :] if training.episodes > before else []:
+        ended = training.episodes.count - before
+        for episode in list(training.episodes.recent)[-ended:] if ended else []:
             watch.episode(episode.total, training.learner.steps)
     print(json.dumps({**(watch.solved or {}), "rate": statistics.median(rates)}))
 
