@@ -182,7 +182,7 @@ def test_help_explains_every_option_and_imports_nothing_heavy():
         "heavy = {'torch', 'numba', 'tensorboard', 'matplotlib', 'gymnasium', 'scipy', 'ray'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     config = options.read_config(options.find_config(options.DEFAULT))
