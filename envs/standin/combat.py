@@ -134,7 +134,7 @@ def engage(g: Any, us: Any, ts: Any, u: Any) -> None:
         g.dying = 1
         return
     if u.cooldown <= 0.0 and facing:
-        u.cooldown = max(u.cooldown, -1.0) + t.period + uniform(g, -1.0, 2.0)
+        u.cooldown += t.period + uniform(g, -1.0, 2.0)
         u.windup = t.damage_point
 
 
@@ -250,7 +250,7 @@ def bury(g: Any, us: Any, ts: Any, dead: Any) -> None:
 @rule
 def is_at_rest(g: Any, ts: Any, u: Any) -> bool:
     """Is there nothing that an idle unit would do in this loop?"""
-    ready = u.target < 0 and u.windup <= 0.0 and u.cooldown <= -1.0 and g.loop < u.look
+    ready = u.target < 0 and u.windup <= 0.0 and u.cooldown == 0.0 and g.loop < u.look
     return ready and (ts[u.kind].regeneration <= 0.0 or u.hp >= ts[u.kind].hp)
 
 
@@ -261,7 +261,8 @@ def weapon_loop(g: Any, us: Any, ts: Any, me: int) -> bool:
     t = ts[u.kind]
     if t.regeneration > 0.0 and u.hp < t.hp:
         u.hp = min(u.hp + t.regeneration, t.hp)
-    u.cooldown = max(u.cooldown - 1.0, -1.0)
+    # What is left of the loop in which it ran out counts for a shot that begins in that loop, not for a later one.
+    u.cooldown = u.cooldown - 1.0 if u.cooldown > 0.0 else 0.0
     if u.windup > 0.0:
         if not can_hit(us, ts, u):
             call_off(u)
