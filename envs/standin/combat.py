@@ -249,9 +249,11 @@ def bury(g: Any, us: Any, ts: Any, dead: Any) -> None:
 
 @rule
 def is_at_rest(g: Any, ts: Any, u: Any) -> bool:
-    """Is there nothing that an idle unit would do in this loop?"""
-    ready = u.target < 0 and u.windup <= 0.0 and u.cooldown == 0.0 and g.loop < u.look
-    return ready and (ts[u.kind].regeneration <= 0.0 or u.hp >= ts[u.kind].hp)
+    """Is there nothing that the unit would do in this loop?"""
+    if u.order != IDLE or u.moving != 0 or u.target >= 0 or g.loop >= u.look or u.queued > 0:
+        return False
+    still = u.speed == 0.0 and u.windup <= 0.0 and u.cooldown == 0.0
+    return still and (ts[u.kind].regeneration <= 0.0 or u.hp >= ts[u.kind].hp)
 
 
 @rule

@@ -105,8 +105,6 @@ def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
     if u.moving == 0:
         u.speed = 0.0
     u.moving = 0
-    if u.order == IDLE and u.queued == 0 and is_at_rest(g, ts, u):
-        return
     if weapon_loop(g, us, ts, me):
         return
     if u.order == MOVE:
@@ -133,14 +131,15 @@ def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
 
 
 @rule
-def one_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
+def one_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any, who: Any, at: Any) -> None:
     """One game loop: units carry out their orders and get out of each other's way, then the map's triggers run."""
     for i in range(g.top):
         u = us[i]
         if u.kind == 0 or u.owner == NEUTRAL or u.hp <= 0.0:
             continue
         if is_mobile(u.kind):
-            unit_loop(g, us, ts, i)
+            if not is_at_rest(g, ts, u):
+                unit_loop(g, us, ts, i)
         elif u.producing > 0:
             came_out = produce(g, us, ts, i)
             if g.scenario == BUILD_MARINES:
@@ -151,7 +150,7 @@ def one_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
     if g.dying:
         bury(g, us, ts, dead)
     if g.crowded:
-        push_apart(g, us, ts)
+        push_apart(g, us, ts, who, at)
     g.loop += 1
     after_loop(g, us, ts, places, dead)
     if g.loop >= g.limit and g.status == PLAYING:
@@ -205,6 +204,7 @@ def step(
     """Carry out each game's choice and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
     chosen = np.zeros(units.shape[1], np.int64)
     dead = np.zeros(3, np.int64)
+    at = np.zeros((2, units.shape[1]), np.float32)
     for b in range(first, last):
         g = games[b]
         us = units[b]
@@ -213,7 +213,7 @@ def step(
         for _ in range(loops):
             if g.status != PLAYING:
                 break
-            one_loop(g, us, ts, places, dead)
+            one_loop(g, us, ts, places, dead, chosen, at)
         rewards[b] = g.score - before
 
 

@@ -28,6 +28,10 @@ WIDEST = 1.0
 """No two units that can move touch at this distance or more: twice the largest radius among them, the roach's."""
 
 
+TOUCH = 0.005
+"""Units that overlap by less only touch."""
+
+
 @rule
 def turn_to(u: Any, dx: float, dy: float, away: float) -> bool:
     """Turn one loop's way towards a direction; True if that brings it within the arc to shoot."""
@@ -230,23 +234,34 @@ def passes_through(u: Any) -> bool:
 
 
 @rule
-def push_apart(g: Any, us: Any, ts: Any) -> None:
-    """Move overlapping units apart, and out of obstacles. Runs only after something moved, and only for what did."""
-    for i in range(g.top):
-        a = us[i]
-        if a.stirred & 1 == 0 or not is_mobile(a.kind) or passes_through(a):
-            continue
-        radius_a = ts[a.kind].radius
-        for j in range(g.top):
-            b = us[j]
-            dx, dy = b.x - a.x, b.y - a.y
-            if abs(dx) >= WIDEST or abs(dy) >= WIDEST or i == j or not is_mobile(b.kind):
-                continue
-            apart = radius_a + ts[b.kind].radius
+def push_apart(g: Any, us: Any, ts: Any, who: Any, at: Any) -> None:
+    """Move overlapping units apart, and out of obstacles. Runs only after something moved, and only for what did.
+
+    ``who`` [U] and ``at`` [2, U] are scratch space: the units that take part, those that moved first, and their places,
+    packed, because looking at all pairs is most of a crowded game's work.
+    """
+    moved, n = 0, 0
+    for turn in range(2):
+        for i in range(g.top):
+            u = us[i]
+            if is_mobile(u.kind) and (u.stirred & 1) == 1 - turn and not passes_through(u):
+                who[n] = i
+                at[0, n], at[1, n] = u.x, u.y
+                n += 1
+        if turn == 0:
+            moved = n
+    for p in range(moved):
+        for q in range(p + 1, n):
+            dx, dy = at[0, q] - at[0, p], at[1, q] - at[1, p]
             d2 = dx * dx + dy * dy
-            # A pair of which both have moved has its turn once.
-            if d2 < apart * apart and (j > i or b.stirred & 1 == 0) and not passes_through(b):
-                push_pair(a, b, i, dx, dy, apart, d2)
+            if d2 >= WIDEST * WIDEST:
+                continue
+            a, b = us[who[p]], us[who[q]]
+            apart = ts[a.kind].radius + ts[b.kind].radius
+            if d2 < (apart - TOUCH) * (apart - TOUCH):
+                push_pair(a, b, who[p], dx, dy, apart, d2)
+                at[0, p], at[1, p] = a.x, a.y
+                at[0, q], at[1, q] = b.x, b.y
     g.crowded = 0
     for i in range(g.top):
         u = us[i]
