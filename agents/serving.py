@@ -74,6 +74,7 @@ def standin_install(argv: Sequence[str], prog: str) -> None:
     asked = tyro.cli(StandinInstall, args=argv, prog=prog, description=StandinInstall.__doc__)
     _need_starcraft()
     from envs.standin.protocol.install import NotOurs, install
+    from envs.standin.warm import load_kernels
 
     try:
         made = install(asked.folder)
@@ -86,4 +87,6 @@ def standin_install(argv: Sequence[str], prog: str) -> None:
     print(f"  maps          {', '.join(made.linked) or 'none'}")
     if made.placeholders:
         print(f"  placeholders  {', '.join(made.placeholders)}")
+    print("loading the game's kernels; compiling them takes about a minute, once")
+    load_kernels()
     print(f"PySC2 and python-sc2 find it with: export SC2PATH={made.folder}")

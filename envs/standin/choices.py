@@ -56,39 +56,40 @@ A_WORKER, A_QUEUE_ID = _FIRST + _NAMES.index("select_worker"), _FIRST + _NAMES.i
 CHOICE = _FIRST + len(_NAMES)
 """Integers in a choice."""
 
+SCREEN_W, SCREEN_H, MINIMAP_W, MINIMAP_H = range(4)
+"""What ``sizes`` says: cells that the screen and the minimap are wide and high. Cells are numbered row by row."""
+
 
 @rule
-def screen_x(g: Any, cell: int, size: int) -> float:
+def screen_x(g: Any, cell: int, sizes: Any) -> float:
     """World x of the center of a screen cell."""
-    return g.camera_x + CAMERA_WIDTH * ((cell % size + 0.5) / size - 0.5)
+    return g.camera_x + CAMERA_WIDTH * ((cell % sizes[SCREEN_W] + 0.5) / sizes[SCREEN_W] - 0.5)
 
 
 @rule
-def screen_y(g: Any, cell: int, size: int) -> float:
+def screen_y(g: Any, cell: int, sizes: Any) -> float:
     """World y of the center of a screen cell."""
-    return g.camera_y - CAMERA_WIDTH * ((cell // size + 0.5) / size - 0.5)
+    return g.camera_y - CAMERA_WIDTH * ((cell // sizes[SCREEN_W] + 0.5) / sizes[SCREEN_H] - 0.5)
 
 
 @rule
-def minimap_x(cell: int, size: int) -> float:
+def minimap_x(cell: int, sizes: Any) -> float:
     """World x of the center of a minimap cell."""
-    return MAP_SIZE * (cell % size + 0.5) / size
+    return MAP_SIZE * (cell % sizes[MINIMAP_W] + 0.5) / sizes[MINIMAP_W]
 
 
 @rule
-def minimap_y(cell: int, size: int) -> float:
+def minimap_y(cell: int, sizes: Any) -> float:
     """World y of the center of a minimap cell."""
-    return MAP_SIZE * (1.0 - (cell // size + 0.5) / size)
+    return MAP_SIZE * (1.0 - (cell // sizes[MINIMAP_W] + 0.5) / sizes[MINIMAP_H])
 
 
 @rule
-def act(
-    g: Any, us: Any, ts: Any, choice: Any, tags: Any, slots: Any, screen: int, minimap: int, raw: bool, chosen: Any
-) -> int:
+def act(g: Any, us: Any, ts: Any, choice: Any, tags: Any, slots: Any, sizes: Any, raw: bool, chosen: Any) -> int:
     """Carry out a choice; what comes of it. ``chosen`` is scratch space, a number a slot."""
     what, mode = choice[0], choice[1]
     if mode == _UI and what != BUILD_QUEUE:
-        result = act_on_selection(g, us, ts, choice, screen, minimap)
+        result = act_on_selection(g, us, ts, choice, sizes)
         keep_own(g, us)
         return result
     for i in range(g.top):
@@ -100,14 +101,14 @@ def act(
                 chosen[slot] = 1
     x, y, target = 0.0, 0.0, -1
     if mode == _SCREEN:
-        x, y = screen_x(g, choice[A_SCREEN], screen), screen_y(g, choice[A_SCREEN], screen)
+        x, y = screen_x(g, choice[A_SCREEN], sizes), screen_y(g, choice[A_SCREEN], sizes)
         # A move means a unit only if it points at it exactly: else coarse cells would turn moves into follows.
         exact = what in (C_MOVE, C_RALLY_UNITS)
-        target = unit_at(g, us, ts, x, y, 0.0 if exact else CAMERA_WIDTH / screen / 2)
+        target = unit_at(g, us, ts, x, y, 0.0 if exact else CAMERA_WIDTH / sizes[SCREEN_W] / 2)
     elif mode == _MINIMAP:
-        x, y = minimap_x(choice[A_MINIMAP], minimap), minimap_y(choice[A_MINIMAP], minimap)
+        x, y = minimap_x(choice[A_MINIMAP], sizes), minimap_y(choice[A_MINIMAP], sizes)
     elif mode == _PT:
-        x, y = minimap_x(choice[A_WORLD], minimap), minimap_y(choice[A_WORLD], minimap)
+        x, y = minimap_x(choice[A_WORLD], sizes), minimap_y(choice[A_WORLD], sizes)
     elif mode == _AT_UNIT:
         target = slots[choice[A_TARGET]]
         if target < 0 or us[target].kind in (0, BEACON):
@@ -118,17 +119,17 @@ def act(
 
 
 @rule
-def act_on_selection(g: Any, us: Any, ts: Any, choice: Any, screen: int, minimap: int) -> int:
+def act_on_selection(g: Any, us: Any, ts: Any, choice: Any, sizes: Any) -> int:
     """Carry out one of the functions that are not commands to units."""
     what = choice[0]
     cell = choice[A_SCREEN]
     if what == SELECT_POINT:
-        x, y = screen_x(g, cell, screen), screen_y(g, cell, screen)
-        select_point(g, us, ts, unit_at(g, us, ts, x, y, CAMERA_WIDTH / screen / 2), choice[A_POINT_ACT])
+        x, y = screen_x(g, cell, sizes), screen_y(g, cell, sizes)
+        select_point(g, us, ts, unit_at(g, us, ts, x, y, CAMERA_WIDTH / sizes[SCREEN_W] / 2), choice[A_POINT_ACT])
     elif what == SELECT_RECT:
         other = choice[A_SCREEN2]
-        x0, y0 = screen_x(g, cell, screen), screen_y(g, cell, screen)
-        select_rect(g, us, ts, x0, y0, screen_x(g, other, screen), screen_y(g, other, screen), choice[A_ADD])
+        x0, y0 = screen_x(g, cell, sizes), screen_y(g, cell, sizes)
+        select_rect(g, us, ts, x0, y0, screen_x(g, other, sizes), screen_y(g, other, sizes), choice[A_ADD])
     elif what == SELECT_CONTROL_GROUP:
         control_group(g, us, choice[A_GROUP_ACT], choice[A_GROUP])
     elif what == SELECT_UNIT:
@@ -141,6 +142,6 @@ def act_on_selection(g: Any, us: Any, ts: Any, choice: Any, screen: int, minimap
         return SUCCESS if select_idle_worker(g, us, choice[A_WORKER]) else NOT_SUPPORTED
     elif what == MOVE_CAMERA and g.camera_free:
         cell = choice[A_MINIMAP]
-        g.camera_x = min(max(minimap_x(cell, minimap), g.left), g.right)
-        g.camera_y = min(max(minimap_y(cell, minimap), g.bottom), g.top_y)
+        g.camera_x = min(max(minimap_x(cell, sizes), g.left), g.right)
+        g.camera_y = min(max(minimap_y(cell, sizes), g.bottom), g.top_y)
     return SUCCESS

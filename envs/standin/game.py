@@ -194,8 +194,7 @@ def step(
     choices: Any,
     tags: Any,
     slots: Any,
-    screen: int,
-    minimap: int,
+    sizes: Any,
     raw: bool,
     places: Any,
     rewards: Any,
@@ -209,7 +208,7 @@ def step(
         g = games[b]
         us = units[b]
         before = g.score
-        refused[b] = act(g, us, ts, choices[b], tags[b], slots[b], screen, minimap, raw, chosen) != SUCCESS
+        refused[b] = act(g, us, ts, choices[b], tags[b], slots[b], sizes, raw, chosen) != SUCCESS
         for _ in range(loops):
             if g.status != PLAYING:
                 break
@@ -218,10 +217,10 @@ def step(
 
 
 @kernel
-def choose(games: Any, units: Any, ts: Any, choice: Any, tags: Any, slots: Any, screen: int, minimap: int) -> int:
+def choose(games: Any, units: Any, ts: Any, choice: Any, tags: Any, slots: Any, sizes: Any) -> int:
     """Carry out a choice of the feature style in a batch of one, without letting time pass; what comes of it."""
     chosen = np.zeros(units.shape[1], np.int64)
-    return act(games[0], units[0], ts, choice, tags, slots, screen, minimap, False, chosen)
+    return act(games[0], units[0], ts, choice, tags, slots, sizes, False, chosen)
 
 
 @kernel

@@ -196,9 +196,9 @@ def fill_units(g: Any, us: Any, ts: Any, raw: bool, columns: Any, features: Any,
                 elif c == C_QUEUE:
                     value = u.producing
                 elif c == C_ASSIGNED:
-                    value = harvesters(g, us, i) if ts[u.kind].footprint_w else 0
+                    value = harvesters(g, us, i) if owner == OWN and ts[u.kind].footprint_w else 0
                 elif c == C_IDEAL:
-                    value = ideal_harvesters(g, us, i)
+                    value = ideal_harvesters(g, us, i) if owner == OWN else 0
                 features[row, k] = value
             row += 1
     for i in range(row, mask.shape[0]):
@@ -232,32 +232,33 @@ def unit_plane(u: Any, ts: Any, plane: int) -> int:
 
 
 @rule
-def fill_ground(g: Any, plane_map: Any, left: float, top: float, cell: float, value: int) -> None:
+def fill_ground(g: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float, value: int) -> None:
     """A constant inside the playable rectangle."""
-    size = plane_map.shape[0]
-    first_row = max(0, math.ceil((top - g.top_y) / cell - 0.5))
-    last_row = min(size, math.ceil((top - g.bottom) / cell - 0.5))
-    first_column = max(0, math.ceil((g.left - left) / cell - 0.5))
-    last_column = min(size, math.ceil((g.right - left) / cell - 0.5))
+    first_row = max(0, math.ceil((top - g.top_y) / cell_y - 0.5))
+    last_row = min(plane_map.shape[0], math.ceil((top - g.bottom) / cell_y - 0.5))
+    first_column = max(0, math.ceil((g.left - left) / cell_x - 0.5))
+    last_column = min(plane_map.shape[1], math.ceil((g.right - left) / cell_x - 0.5))
     for row in range(first_row, last_row):
         for column in range(first_column, last_column):
             plane_map[row, column] = value
 
 
 @rule
-def fill_open_ground(g: Any, us: Any, ts: Any, plane_map: Any, left: float, top: float, cell: float) -> None:
+def fill_open_ground(
+    g: Any, us: Any, ts: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float
+) -> None:
     """1 inside the playable rectangle, but where something stands."""
-    fill_ground(g, plane_map, left, top, cell, 1)
-    size = plane_map.shape[0]
+    fill_ground(g, plane_map, left, top, cell_x, cell_y, 1)
     for i in range(g.top):
         u = us[i]
         if u.kind == 0 or ts[u.kind].footprint_w == 0:
             continue
         half_w, half_h = 0.5 * ts[u.kind].footprint_w, 0.5 * ts[u.kind].footprint_h
-        first_row, last_row = math.ceil((top - u.y - half_h) / cell - 0.5), math.ceil((top - u.y + half_h) / cell - 0.5)
-        first, last = math.ceil((u.x - half_w - left) / cell - 0.5), math.ceil((u.x + half_w - left) / cell - 0.5)
-        for row in range(max(0, first_row), min(size, last_row)):
-            for column in range(max(0, first), min(size, last)):
+        first_row = math.ceil((top - u.y - half_h) / cell_y - 0.5)
+        last_row = math.ceil((top - u.y + half_h) / cell_y - 0.5)
+        first, last = math.ceil((u.x - half_w - left) / cell_x - 0.5), math.ceil((u.x + half_w - left) / cell_x - 0.5)
+        for row in range(max(0, first_row), min(plane_map.shape[0], last_row)):
+            for column in range(max(0, first), min(plane_map.shape[1], last)):
                 plane_map[row, column] = 0
 
 
@@ -281,31 +282,33 @@ def explore(g: Any, us: Any, ts: Any, explored: Any) -> None:
 
 
 @rule
-def fill_visibility(g: Any, plane_map: Any, left: float, top: float, cell: float, explored: Any) -> None:
+def fill_visibility(
+    g: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float, explored: Any
+) -> None:
     """All of the playable rectangle in sight where there is no fog; else what has been explored."""
     if g.fog == 0:
-        fill_ground(g, plane_map, left, top, cell, 2)
+        fill_ground(g, plane_map, left, top, cell_x, cell_y, 2)
         return
-    size = plane_map.shape[0]
-    for row in range(size):
-        for column in range(size):
-            x, y = math.floor(left + (column + 0.5) * cell), math.floor(top - (row + 0.5) * cell)
+    for row in range(plane_map.shape[0]):
+        for column in range(plane_map.shape[1]):
+            x, y = math.floor(left + (column + 0.5) * cell_x), math.floor(top - (row + 0.5) * cell_y)
             if 0 <= x < explored.shape[1] and 0 <= y < explored.shape[0]:
                 plane_map[row, column] = explored[y, x]
 
 
 @rule
-def draw(plane_map: Any, x: float, y: float, radius: float, value: int, how: int) -> None:
+def draw(plane_map: Any, x: float, y: float, radius: float, stretch: float, value: int, how: int) -> None:
     """A disc around (x, y), all in cells: set its cells (0), add 1 to them (1), or add their coverage of 255 (2).
 
-    The cell that holds the center is always part of the disc, so that the smallest unit shows on the coarsest map.
+    ``radius`` counts in cells' widths, and a cell is ``stretch`` times as high as it is wide. The cell that holds the
+    center is always part of the disc, so that the smallest unit shows on the coarsest map.
     """
-    size = plane_map.shape[0]
     reach = radius + (0.5 if how == 2 else 0.0)
+    high = reach / stretch
     home_row, home_column = math.floor(y), math.floor(x)
-    for row in range(max(0, math.floor(y - reach)), min(size, math.floor(y + reach) + 1)):
-        for column in range(max(0, math.floor(x - reach)), min(size, math.floor(x + reach) + 1)):
-            dx, dy = column + 0.5 - x, row + 0.5 - y
+    for row in range(max(0, math.floor(y - high)), min(plane_map.shape[0], math.floor(y + high) + 1)):
+        for column in range(max(0, math.floor(x - reach)), min(plane_map.shape[1], math.floor(x + reach) + 1)):
+            dx, dy = column + 0.5 - x, (row + 0.5 - y) * stretch
             inside = dx * dx + dy * dy <= radius * radius or (row == home_row and column == home_column)
             if how == 2:
                 edge = radius - math.sqrt(dx * dx + dy * dy) + 0.5
@@ -317,17 +320,21 @@ def draw(plane_map: Any, x: float, y: float, radius: float, value: int, how: int
 
 @rule
 def fill_screen(g: Any, us: Any, ts: Any, explored: Any, planes: Any, screen: Any) -> None:
-    """The planes of the screen, [height, width, planes]. Own units are drawn last, on top."""
+    """The planes of the screen, [height, width, planes]. Own units are drawn last, on top.
+
+    The camera sees a square; a screen that is not square shows it stretched, as PySC2 takes it to.
+    """
     screen[:] = 0
-    size = screen.shape[0]
-    cell = CAMERA_WIDTH / size
+    height, width = screen.shape[0], screen.shape[1]
+    cell_x, cell_y = CAMERA_WIDTH / width, CAMERA_WIDTH / height
+    stretch = cell_y / cell_x
     left, top = g.camera_x - CAMERA_WIDTH / 2, g.camera_y + CAMERA_WIDTH / 2
     for p in range(planes.shape[0]):
         plane = planes[p]
         if plane == S_VISIBILITY:
-            fill_visibility(g, screen[:, :, p], left, top, cell, explored)
+            fill_visibility(g, screen[:, :, p], left, top, cell_x, cell_y, explored)
         elif plane in (S_PATHABLE, S_BUILDABLE):
-            fill_open_ground(g, us, ts, screen[:, :, p], left, top, cell)
+            fill_open_ground(g, us, ts, screen[:, :, p], left, top, cell_x, cell_y)
         elif plane == S_HEIGHT:
             screen[:, :, p] = TERRAIN_HEIGHT
     for turn in range(3):
@@ -336,40 +343,41 @@ def fill_screen(g: Any, us: Any, ts: Any, explored: Any, planes: Any, screen: An
             u = us[i]
             if u.kind == 0 or u.owner != owner:
                 continue
-            x, y, radius = (u.x - left) / cell, (top - u.y) / cell, ts[u.kind].radius / cell
-            if not (-radius < x < size + radius and -radius < y < size + radius) or not is_visible(g, us, ts, i):
+            x, y, radius = (u.x - left) / cell_x, (top - u.y) / cell_y, ts[u.kind].radius / cell_x
+            high = radius / stretch
+            if not (-radius < x < width + radius and -high < y < height + high) or not is_visible(g, us, ts, i):
                 continue
             for p in range(planes.shape[0]):
                 plane = planes[p]
                 if plane == S_DENSITY:
-                    draw(screen[:, :, p], x, y, radius, 1, 1)
+                    draw(screen[:, :, p], x, y, radius, stretch, 1, 1)
                 elif plane == S_DENSITY_AA:
-                    draw(screen[:, :, p], x, y, radius, 1, 2)
+                    draw(screen[:, :, p], x, y, radius, stretch, 1, 2)
                 else:
                     value = unit_plane(u, ts, plane)
                     if value >= 0:
-                        draw(screen[:, :, p], x, y, radius, value, 0)
+                        draw(screen[:, :, p], x, y, radius, stretch, value, 0)
 
 
 @rule
 def fill_minimap(g: Any, us: Any, ts: Any, explored: Any, planes: Any, minimap: Any) -> None:
     """The planes of the minimap, [height, width, planes]: the whole map."""
     minimap[:] = 0
-    size = minimap.shape[0]
-    cell = MAP_SIZE / size
+    cell_x, cell_y = MAP_SIZE / minimap.shape[1], MAP_SIZE / minimap.shape[0]
+    stretch = cell_y / cell_x
     for p in range(planes.shape[0]):
         plane = planes[p]
         if plane == M_VISIBILITY:
-            fill_visibility(g, minimap[:, :, p], 0.0, MAP_SIZE, cell, explored)
+            fill_visibility(g, minimap[:, :, p], 0.0, MAP_SIZE, cell_x, cell_y, explored)
         elif plane in (M_PATHABLE, M_BUILDABLE):
-            fill_open_ground(g, us, ts, minimap[:, :, p], 0.0, MAP_SIZE, cell)
+            fill_open_ground(g, us, ts, minimap[:, :, p], 0.0, MAP_SIZE, cell_x, cell_y)
         elif plane == M_HEIGHT:
             minimap[:, :, p] = TERRAIN_HEIGHT
         elif plane == M_CAMERA:
-            for row in range(size):
-                for column in range(size):
-                    dx = (column + 0.5) * cell - g.camera_x
-                    dy = MAP_SIZE - (row + 0.5) * cell - g.camera_y
+            for row in range(minimap.shape[0]):
+                for column in range(minimap.shape[1]):
+                    dx = (column + 0.5) * cell_x - g.camera_x
+                    dy = MAP_SIZE - (row + 0.5) * cell_y - g.camera_y
                     if max(abs(dx), abs(dy)) <= CAMERA_WIDTH / 2:
                         minimap[row, column, p] = 1
     for turn in range(3):
@@ -378,7 +386,7 @@ def fill_minimap(g: Any, us: Any, ts: Any, explored: Any, planes: Any, minimap: 
             u = us[i]
             if u.kind == 0 or u.owner != owner or not is_visible(g, us, ts, i):
                 continue
-            x, y, radius = u.x / cell, (MAP_SIZE - u.y) / cell, ts[u.kind].radius / cell
+            x, y, radius = u.x / cell_x, (MAP_SIZE - u.y) / cell_y, ts[u.kind].radius / cell_x
             for p in range(planes.shape[0]):
                 plane = planes[p]
                 value = -1
@@ -391,7 +399,7 @@ def fill_minimap(g: Any, us: Any, ts: Any, explored: Any, planes: Any, minimap: 
                 elif plane == M_TYPE:
                     value = u.kind
                 if value >= 0:
-                    draw(minimap[:, :, p], x, y, radius, value, 0)
+                    draw(minimap[:, :, p], x, y, radius, stretch, value, 0)
 
 
 @rule

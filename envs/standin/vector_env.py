@@ -101,6 +101,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
         self._no_tags = np.zeros((n, face.max_units), np.int8)
+        self._sizes = np.array([face.screen, face.screen, face.minimap, face.minimap])
         functions = [face.function_table[name] for name in face.functions]
         self._commands = np.array([COMMANDS.index(f.command) for f in functions])
         self._modes = np.array([MODES.index(f.mode) for f in functions])
@@ -219,7 +220,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             game.step,
             lambda lo, hi: (
                 self.games, self.units, self._types, lo, hi, self.step_mul, choices, tags, self.slots,
-                face.screen, face.minimap, raw, self._places, self._rewards, self._refused,
+                self._sizes, raw, self._places, self._rewards, self._refused,
             ),
         )(self.num_envs)  # fmt: skip
         status = self.games["status"]

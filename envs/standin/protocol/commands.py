@@ -24,14 +24,14 @@ def carry_out(match: Match, action: sc_pb.Action) -> int:
     return SUCCESS
 
 
-def _cell(point: Any, size: int) -> int:
+def _cell(point: Any, size: tuple[int, int]) -> int:
     """The number of a cell; a click beyond the edge counts as one on it."""
-    x, y = (min(max(value, 0), size - 1) for value in (point.x, point.y))
-    return int(y * size + x)
+    x, y = (min(max(value, 0), most - 1) for value, most in zip((point.x, point.y), size, strict=True))
+    return int(y * size[0] + x)
 
 
 def _spatial(match: Match, action: Any) -> int:
-    screen, minimap = match.screen, match.minimap
+    screen, minimap = match.sizes[:2], match.sizes[2:]
     match action.WhichOneof("action"):
         case "unit_command":
             told = action.unit_command

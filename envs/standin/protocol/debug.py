@@ -45,6 +45,7 @@ NOTHING_TO_DO = (debug_pb2.upgrade, debug_pb2.cooldown)
 def debug(session: Session, asked: Any, told: Any) -> None:
     """Carry out each command in turn. What was done before one that is not served stays done."""
     for command in asked.debug:
+        session.record("debug", command)
         carry_out(session.match, command)
 
 

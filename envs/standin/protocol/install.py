@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import envs
-from envs.standin.protocol.session import BUILD
+from envs.standin.protocol.version import BUILD
 from envs.starcraft.maps import MAPS, MELEE, archive
 
 MARK = "PERCEIVER_RL_STANDIN"

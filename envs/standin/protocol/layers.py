@@ -64,13 +64,13 @@ def _number(message: Any, name: str) -> int:
 
 
 class Layers:
-    """The layers of one surface, screen or minimap, ``size`` pixels wide and high.
+    """The layers of one surface, screen or minimap; ``size``: pixels that it is wide and high.
 
     ``planes``: the planes of the interface that this surface has, in the order in which kernels number them.
     """
 
     def __init__(
-        self, surface: str, size: int, planes: list[str], api_ids: npt.NDArray[np.int32], cheats: bool
+        self, surface: str, size: tuple[int, int], planes: list[str], api_ids: npt.NDArray[np.int32], cheats: bool
     ) -> None:
         message = spatial_pb2.FeatureLayers if surface == "renders" else spatial_pb2.FeatureLayersMinimap
         self.size = size
@@ -96,12 +96,12 @@ class Layers:
         self._pack = {name: self._packer(name) for name in shown}
 
     def _bytes(self, name: str) -> int:
-        return (self.size * self.size * bits(name) + 7) // 8
+        return (self.size[0] * self.size[1] * bits(name) + 7) // 8
 
     def _head(self, name: str) -> bytes:
         image = b"\x08" + _varint(bits(name))
-        side = _varint(self.size)
-        image += b"\x12" + _varint(2 * (1 + len(side))) + b"\x08" + side + b"\x10" + side
+        sides = b"\x08" + _varint(self.size[0]) + b"\x10" + _varint(self.size[1])
+        image += b"\x12" + _varint(len(sides)) + sides
         size = self._bytes(name)
         image += b"\x1a" + _varint(size)
         return nest((*self._path, self._numbers[name]), len(image) + size) + image

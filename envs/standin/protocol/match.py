@@ -27,6 +27,9 @@ LONGEST = 2**19
 COLUMNS = {name: 2 + i for i, name in enumerate(sc.ARGUMENTS)}
 """Argument -> its place in a choice."""
 
+Sizes = tuple[int, int, int, int]
+"""The screen's width and height, and the minimap's, in cells."""
+
 _TAG_SHIFT = 18
 
 
@@ -42,20 +45,20 @@ class Refused(Exception):
 class Match:
     """A game of one map, from its first loop to its end.
 
-    ``screen`` and ``minimap``: cells that they are wide and high; clicks are counted in them. ``opponent``: who plays
-    against the player where the map is a melee.
+    ``sizes``: cells that the screen and the minimap are wide and high; clicks are counted in them. ``opponent``: who
+    plays against the player where the map is a melee.
     """
 
     def __init__(
         self,
         map: MiniGame,
         seed: int,
-        screen: int,
-        minimap: int,
+        sizes: Sizes,
         fog: bool = True,
         opponent: Opponent | None = None,
     ) -> None:
-        self.map, self.seed, self.screen, self.minimap, self.fog = map, seed, screen, minimap, fog
+        self.map, self.seed, self.sizes, self.fog = map, seed, sizes, fog
+        self._sizes = np.array(sizes)
         layout = map.layout()
         self.types = type_table()
         self.games = np.zeros(1, GAME)
@@ -84,14 +87,34 @@ class Match:
 
     def restart(self) -> None:
         """Begin the next episode."""
-        self.games["episode"] += 1
+        self.begin_episode(int(self.games["episode"][0]) + 1)
+
+    def begin_episode(self, number: int) -> None:
+        """Begin an episode of the seed, counted from 0."""
+        self.games["episode"] = number
         self.start()
+
+    def save(self) -> tuple[Any, Any]:
+        """Everything that the further course depends on."""
+        return self.games.copy(), self.units.copy()
+
+    def load(self, state: tuple[Any, Any]) -> None:
+        """Put back what :meth:`save` gave."""
+        self.games[:], self.units[:] = state
 
     @property
     def playable(self) -> tuple[int, int, int, int]:
         """The cells of the playable rectangle: left, bottom, right, top."""
         left, bottom, right, top = self._places[0].tolist()
         return round(left), round(bottom), round(right), round(top)
+
+    @property
+    def enemy_starts(self) -> list[tuple[float, float]]:
+        """Where the computer player has begun, if there is one."""
+        if not self.map.melee:
+            return []
+        x, y = self._places[3 - int(self.games["base"][0]), :2].tolist()
+        return [(x, y)]
 
     @property
     def loop(self) -> int:
@@ -111,8 +134,7 @@ class Match:
             self._choice[0, COLUMNS[name]] = value
         return int(
             game.choose(
-                self.games, self.units, self.types, self._choice[0], self._nobody[0], self._slots[0],
-                self.screen, self.minimap,
+                self.games, self.units, self.types, self._choice[0], self._nobody[0], self._slots[0], self._sizes
             )
         )  # fmt: skip
 
@@ -157,5 +179,5 @@ class Match:
         """Run so many game loops, or to the end of the game."""
         game.step(
             self.games, self.units, self.types, 0, 1, loops, self._nothing, self._nobody, self._slots,
-            self.screen, self.minimap, False, self._places, self._rewards, self._refused,
+            self._sizes, False, self._places, self._rewards, self._refused,
         )  # fmt: skip

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from s2clientprotocol import raw_pb2, score_pb2, ui_pb2
+from s2clientprotocol import raw_pb2, score_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin import game
 from envs.standin.cards import COMMANDS
-from envs.standin.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, REFINERY
-from envs.standin.protocol.abilities import BY_COMMAND, order_ability, training_ability
-from envs.standin.protocol.layers import BUFFS, MINIMAP, SCREEN, Layers
-from envs.standin.protocol.match import Match, shown_tag
-from envs.standin.world import ENEMY, IDLE, LOST, NEUTRAL, OWN, TIME_UP, WON
+from envs.standin.protocol import alerts, panels
+from envs.standin.protocol.abilities import BY_COMMAND
+from envs.standin.protocol.layers import MINIMAP, SCREEN, Layers
+from envs.standin.protocol.match import Match, Sizes, shown_tag
+from envs.standin.protocol.units import Units, records
+from envs.standin.world import LOST, TIME_UP, WON
 from envs.starcraft import interface as sc
 
 PLAYER = 1
 """The player's number."""
 COMPUTER = 2
 """The number of the computer player."""
-NEUTRAL_OWNER = 16
-HEIGHT = 12.0
-"""Where the ground is, in world units: what the z of every position says."""
 
-ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
 _VICTORY, _DEFEAT = (sc_pb.Victory, sc_pb.Defeat), (sc_pb.Defeat, sc_pb.Victory)
 RESULTS = (
     # The mini-games' scripts tell no winner: who is alive when the time is up has won.
@@ -45,12 +41,17 @@ _COMMON = (
 
 
 class Observer:
-    """Looks at a match through the interface that the client has asked for."""
+    """Looks at a match through the interface that the client has asked for.
 
-    def __init__(self, match: Match, options: sc_pb.InterfaceOptions) -> None:
-        self.match, self.options = match, options
+    ``sizes``: the pixels of the layers, which need not be those that clicks are counted in. ``disable_fog``: see all,
+    whatever the player sees.
+    """
+
+    def __init__(self, match: Match, options: sc_pb.InterfaceOptions, sizes: Sizes, disable_fog: bool = False) -> None:
+        self.match, self.options, self.sizes, self.disable_fog = match, options, sizes, disable_fog
+        self.units = Units(match)
+        self.alerts = alerts.Alerts(match)
         capacity = match.units.shape[1]
-        self._ids = match.types["api_id"].astype(np.int32)
         self._numbers = np.zeros((1, len(_NUMBERS)), np.float32)
         self._available = np.zeros((1, len(_FUNCTIONS)), np.int8)
         self._features = np.zeros((1, capacity, len(_COLUMNS)), np.float32)
@@ -58,13 +59,15 @@ class Observer:
         self._slots = np.full((1, capacity), -1, np.int32)
         explored = int(sc.MAP_SIZE) if match.map.fog else 0
         self._explored = np.zeros((1, explored, explored), np.uint8)
+        self._seen: set[int] = set()
         self._ground_key: Any = None
         self._ground = b""
         self.shows_layers = options.HasField("feature_layer")
         if self.shows_layers:
+            ids = match.types["api_id"].astype(np.int32)
             cheats = options.feature_layer.allow_cheating_layers
-            self._screen = Layers("renders", match.screen, SCREEN, self._ids, cheats)
-            self._minimap = Layers("minimap_renders", match.minimap, MINIMAP, self._ids, cheats)
+            self._screen = Layers("renders", sizes[:2], SCREEN, ids, cheats)
+            self._minimap = Layers("minimap_renders", sizes[2:], MINIMAP, ids, cheats)
             self._blank = self._screen.blank + self._minimap.blank
 
     def _run(
@@ -73,8 +76,8 @@ class Observer:
         """Run the kernel for the named columns and planes."""
         match = self.match
         planes = [
-            np.zeros((1, size, size, len(names)), np.int16)
-            for size, names in ((match.screen, screen), (match.minimap, minimap))
+            np.zeros((1, height, width, len(names)), np.int16)
+            for width, height, names in ((*self.sizes[:2], screen), (*self.sizes[2:], minimap))
         ]
         game.observe(
             match.games, match.units, match.types, np.arange(1), raw, self._explored,
@@ -86,8 +89,22 @@ class Observer:
         )  # fmt: skip
         return [surface[0] for surface in planes]
 
-    def observe(self, told: sc_pb.ResponseObservation) -> bytes:
+    def look(self) -> None:
+        """Take notice of what is in sight now: where there is fog, the map remembers it."""
+        if self._explored.size:
+            self._run(False, (), [], [])
+
+    def observe(self, told: sc_pb.ResponseObservation, disable_fog: bool = False) -> bytes:
         """Fill ``told``; what is returned belongs behind the serialised response."""
+        fog = self.match.games["fog"][0]
+        if disable_fog or self.disable_fog:
+            self.match.games["fog"] = 0
+        try:
+            return self._observe(told)
+        finally:
+            self.match.games["fog"] = fog
+
+    def _observe(self, told: sc_pb.ResponseObservation) -> bytes:
         match = self.match
         seen = told.observation
         seen.game_loop = match.loop
@@ -95,25 +112,23 @@ class Observer:
         if not self.shows_layers:
             self._run(False, (), [], [])
         self._player(seen)
+        seen.alerts.extend(self.alerts.since_last_time())
         if self.options.score:
             seen.score.score_type = score_pb2.Score.Melee if match.map.melee else score_pb2.Score.Curriculum
             seen.score.score = int(match.games["score"][0])
             details = seen.score.score_details
             details.collected_minerals = match.games["collected_minerals"][0]
             details.collected_vespene = match.games["collected_vespene"][0]
-        self._panels(seen.ui_data)
+        panels.fill(match, seen.ui_data)
         if self.options.raw:
             self._raw(seen.raw_data)
-        if not match.playing:
-            result, theirs = RESULTS[match.map.melee][int(match.games["status"][0])]
-            told.player_result.add(player_id=PLAYER, result=result)
-            if match.map.melee:
-                told.player_result.add(player_id=COMPUTER, result=theirs)
+        for player, result in results(match):
+            told.player_result.add(player_id=player, result=sc_pb.Result.ValueType(result))
         return images
 
     def _layers(self) -> bytes:
         g = self.match.games[0]
-        key = (self.match.games["episode"][0], g["camera_x"], g["camera_y"], g["obstacles"])
+        key = (self.match.games["episode"][0], g["camera_x"], g["camera_y"], g["obstacles"], g["fog"])
         pieces = [self._blank]
         if g["fog"] or key != self._ground_key:
             names = self._screen.of_ground, self._minimap.of_ground
@@ -143,99 +158,35 @@ class Observer:
         self._run(True, _COLUMNS, [], [])
         g = match.games[0]
         raw.player.camera.x, raw.player.camera.y, raw.player.camera.z = float(g["camera_x"]), float(g["camera_y"]), 0.0
-        slots = self._slots[0]
         count = int(self._mask[0].sum())
-        rows = np.argsort(slots[:count], kind="stable")
-        for row in rows:
-            self._unit(raw.units.add(), match.units[0, slots[row]], self._features[0, row].tolist())
+        # The kernel puts own units first; the API tells of units in the order of their slots.
+        rows = np.argsort(self._slots[0, :count], kind="stable")
+        shown = records(match.units[0, self._slots[0, rows]])
+        for u, features in zip(shown, self._features[0, rows].tolist(), strict=True):
+            self.units.fill(raw.units.add(), u, features)
+        size = int(sc.MAP_SIZE)
+        state = raw.map_state
+        for image, bits in ((state.visibility, 8), (state.creep, 1)):
+            image.bits_per_pixel, image.size.x, image.size.y = bits, size, size
+        state.visibility.data = self._explored.tobytes() if g["fog"] else bytes(playable(match, 2))
+        state.creep.data = bytes(size * size // 8)
+        there = match.units["tag"][0][match.units["kind"][0] != 0].tolist()
+        raw.event.dead_units.extend(shown_tag(tag) for tag in sorted(self._seen.difference(there)))
+        self._seen = self._seen.intersection(there).union(u.tag for u in shown)
 
-    def _unit(self, shown: raw_pb2.Unit, u: Any, features: list[float]) -> None:
-        g, t = self.match.games[0], self.match.types[u["kind"]]
-        kind, owner, order = int(u["kind"]), int(u["owner"]), int(u["order"])
-        x, y = float(u["x"]), float(u["y"])
-        progress, assigned, ideal = features
-        shown.display_type = raw_pb2.Visible
-        shown.alliance = ALLIANCE[owner]
-        shown.tag = shown_tag(u["tag"])
-        shown.unit_type = int(self._ids[kind])
-        shown.owner = owner or NEUTRAL_OWNER
-        shown.pos.x, shown.pos.y, shown.pos.z = x, y, HEIGHT
-        shown.facing = math.atan2(u["face_y"], u["face_x"]) % math.tau
-        shown.radius = float(t["radius"])
-        shown.build_progress = progress
-        shown.cloak = raw_pb2.NotCloaked
-        half = sc.CAMERA_WIDTH / 2
-        shown.is_on_screen = abs(x - float(g["camera_x"])) <= half and abs(y - float(g["camera_y"])) <= half
-        shown.is_selected = bool(u["selected"])
-        shown.is_blip = shown.is_flying = shown.is_burrowed = shown.is_hallucination = False
-        shown.health, shown.health_max = float(u["hp"]), float(t["hp"])
-        if kind == int(MINERAL_FIELD):
-            shown.mineral_contents = int(u["contents"])
-        elif kind in (GEYSER, REFINERY):
-            shown.vespene_contents = int(u["contents"])
-        if owner != OWN:
-            return
-        shown.is_active = order != IDLE or u["producing"] > 0
-        if kind in (COMMAND_CENTER, REFINERY):
-            shown.assigned_harvesters, shown.ideal_harvesters = int(assigned), int(ideal)
-        if u["cargo"]:
-            shown.buff_ids.append(BUFFS[u["cargo"]])
-        if t["damage"] > 0:
-            shown.weapon_cooldown = max(float(u["cooldown"]), 0.0)
-        self._orders(shown, u)
 
-    def _orders(self, shown: raw_pb2.Unit, u: Any) -> None:
-        if u["producing"]:
-            first = int(u["product"][0])
-            left, whole = float(u["product_left"]), float(self.match.types[first]["build_loops"])
-            for i in range(int(u["producing"])):
-                order = shown.orders.add(ability_id=training_ability(int(u["product"][i])))
-                order.progress = 1.0 - left / whole if i == 0 and left >= 0.0 else 0.0
-            return
-        if u["order"] != IDLE:
-            self._order(shown.orders.add(), *(u[f"order{end}"] for end in ("", "_x", "_y", "_slot", "_tag")))
-        for i in range(int(u["queued"])):
-            self._order(shown.orders.add(), *(u[f"queue{end}"][i] for end in ("", "_x", "_y", "_slot", "_tag")))
+def results(match: Match) -> list[tuple[int, int]]:
+    """(player, result) for each player of a game that has ended."""
+    if match.playing:
+        return []
+    own, theirs = RESULTS[match.map.melee][int(match.games["status"][0])]
+    return [(PLAYER, int(own)), (COMPUTER, int(theirs))][: 2 if match.map.melee else 1]
 
-    def _order(self, told: raw_pb2.UnitOrder, order: Any, x: Any, y: Any, slot: Any, tag: Any) -> None:
-        told.ability_id = order_ability(int(order))
-        target = self.match.units[0, slot] if slot >= 0 else None
-        if target is not None and target["kind"] and target["tag"] == tag:
-            told.target_unit_tag = shown_tag(tag)
-        elif x >= 0:
-            told.target_world_space_pos.x, told.target_world_space_pos.y = float(x), float(y)
-            told.target_world_space_pos.z = HEIGHT
 
-    def _panels(self, ui: ui_pb2.ObservationUI) -> None:
-        units = self.match.units[0]
-        selected = np.flatnonzero((units["kind"] != 0) & (units["selected"] != 0))
-        if len(selected) == 1:
-            u = units[selected[0]]
-            if u["producing"]:
-                self._info(ui.production.unit, u)
-                for i in range(int(u["producing"])):
-                    what = int(u["product"][i])
-                    left, whole = float(u["product_left"]), float(self.match.types[what]["build_loops"])
-                    progress = 1.0 - left / whole if i == 0 and left >= 0 else 0.0
-                    ui.production.build_queue.add(
-                        unit_type=int(self._ids[what]), player_relative=raw_pb2.Self, build_progress=progress
-                    )
-                    ui.production.production_queue.add(ability_id=training_ability(what), build_progress=progress)
-            else:
-                self._info(ui.single.unit, u)
-        for slot in selected if len(selected) > 1 else ():
-            self._info(ui.multi.units.add(), units[slot])
-        groups = units["groups"] * (units["kind"] != 0)
-        for index in range(10) if groups.any() else ():
-            members = np.flatnonzero(groups & (1 << index))
-            if len(members):
-                leader = int(self._ids[units[members[0]]["kind"]])
-                ui.groups.add(control_group_index=index, leader_unit_type=leader, count=len(members))
-
-    def _info(self, told: ui_pb2.UnitInfo, u: Any) -> None:
-        t = self.match.types[u["kind"]]
-        told.unit_type = int(self._ids[u["kind"]])
-        told.player_relative = ALLIANCE[int(u["owner"])]
-        told.health, told.max_health = int(u["hp"]), int(t["hp"])
-        if u["build_left"] > 0:
-            told.build_progress = 1.0 - float(u["build_left"]) / float(t["build_loops"])
+def playable(match: Match, value: int) -> npt.NDArray[np.uint8]:
+    """A value in the cells of the playable rectangle, 0 elsewhere; the map's rows from the bottom."""
+    size = int(sc.MAP_SIZE)
+    cells = np.zeros((size, size), np.uint8)
+    left, bottom, right, top = match.playable
+    cells[bottom:top, left:right] = value
+    return cells

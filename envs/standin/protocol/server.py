@@ -22,6 +22,7 @@ from websockets.server import ServerProtocol
 
 from envs.standin.protocol.faults import Faults
 from envs.standin.protocol.session import QUIT, Session
+from envs.standin.warm import load_kernels
 
 PATH = "/sc2api"
 LARGEST = 256 * 2**20
@@ -85,6 +86,7 @@ def serve(host: str, port: int, faults: Faults | None = None, announce: bool = F
     """Play games with whoever connects, until a client asks to quit."""
     faults = faults or Faults()
     faults.launch(host, port)
+    load_kernels()  # before anybody connects: clients set deadlines for their requests
     session = Session()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:

@@ -156,9 +156,8 @@ def unit(native: dict[str, float], told: Any, camera: Any, pixels: Any, env: Any
         assert native["queue"] == sum(order.ability_id in training for order in told.orders)
         first = told.orders[0].ability_id if told.orders else 0
         assert sc.ORDERS[int(native["order"])] == ORDERS[first]
-        if native["ideal_harvesters"]:
-            assert native["ideal_harvesters"] == told.ideal_harvesters
-            assert native["assigned_harvesters"] == told.assigned_harvesters
+    assert native["ideal_harvesters"] == told.ideal_harvesters
+    assert native["assigned_harvesters"] == told.assigned_harvesters
 
 
 ORDERS = {
