@@ -5,16 +5,14 @@ The kernels look at the one game of a batch.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from envs.standin.building import fits, geyser_at, snap
 from envs.standin.cards import BAD_PLACE, C_MOVE, COMMANDS, SUCCESS, built_by, can, means
 from envs.standin.catalog import REFINERY
-from envs.standin.compiled import kernel
-from envs.standin.motion import block_cells, is_clear, search
+from envs.standin.compiled import kernel, rule
+from envs.standin.motion import is_clear, search
 from envs.standin.world import distance
-from envs.starcraft.interface import MAP_SIZE
 
 WALKER = 0.375
 """The radius of the unit that a way must have room for: a marine's."""
@@ -47,15 +45,23 @@ def placement(games: Any, units: Any, ts: Any, what: int, x: float, y: float, fr
     return SUCCESS if free else means(g, us, ts, what)
 
 
+@rule
+def is_inside(g: Any, x: float, y: float) -> bool:
+    """Is the point in the playable rectangle?"""
+    return g.left <= x <= g.right and g.bottom <= y <= g.top_y
+
+
 @kernel
 def path_length(games: Any, units: Any, ts: Any, x0: float, y0: float, x1: float, y1: float) -> float:
     """How far a small unit walks from one point to the other; 0 if there is no way."""
     g, us = games[0], units[0]
-    size = int(MAP_SIZE)
-    if not (0.0 <= x0 < size and 0.0 <= y0 < size and 0.0 <= x1 < size and 0.0 <= y1 < size):
+    if not (is_inside(g, x0, y0) and is_inside(g, x1, y1)):
         return 0.0
-    if block_cells(g, us, ts)[math.floor(y1) * size + math.floor(x1)]:
-        return 0.0
+    for i in range(g.top):
+        o = us[i]
+        t = ts[o.kind]
+        if o.kind != 0 and abs(o.x - x1) < 0.5 * t.footprint_w and abs(o.y - y1) < 0.5 * t.footprint_h:
+            return 0.0
     length = 0.0
     while not is_clear(g, us, ts, x0, y0, x1, y1, WALKER):
         path = search(g, us, ts, x0, y0, x1, y1)
