@@ -28,6 +28,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
@@ -74,8 +75,9 @@ class Faults:
     def __init__(self, faults: tuple[Fault, ...] = (), once: Path | None = None) -> None:
         self.faults, self.once = faults, once
         self._counts: dict[str, int] = {}
-        self._pending: list[Fault] = []
-        self._kept: list[bytearray] = []
+        self.fired: list[Fault] = []
+        """Those that have happened at this request."""
+        self._kept: list[Any] = []
 
     @staticmethod
     def parse(text: str) -> Faults:
@@ -118,19 +120,17 @@ class Faults:
         """What goes wrong before the game listens."""
         for fault in self._fires("launch"):
             if fault.kind == "port-taken":
-                other = socket.create_server((host, port))
-                other.listen(0)
-                print(f"fault: port {port} is taken", file=sys.stderr)
-                sys.exit(1)
-            self._do(fault)
+                self._kept.append(socket.create_server((host, port)))
+            else:
+                self._do(fault)
 
     def before(self, message: bytes) -> None:
         """What goes wrong instead of an answer. Those faults that spoil the answer are kept for :meth:`after`."""
         if not self.faults:
             return
         name = sc_pb.Request.FromString(message).WhichOneof("request")
-        self._pending = self._fires(name or "")
-        for fault in self._pending:
+        self.fired = self._fires(name or "")
+        for fault in self.fired:
             self._do(fault)
 
     def _do(self, fault: Fault) -> None:
@@ -149,7 +149,7 @@ class Faults:
 
     def after(self, answer: bytes, sock: socket.socket) -> bytes:
         """The answer as it goes out."""
-        for fault in self._pending:
+        for fault in self.fired:
             if fault.kind == "garbage":
                 answer = random.randbytes(max(len(answer), 64))
             elif fault.kind == "truncate":

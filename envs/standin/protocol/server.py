@@ -112,7 +112,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("-listen", default="127.0.0.1")
     parser.add_argument("-port", type=int, default=5000)
     told, _ = parser.parse_known_args(argv)
-    serve(told.listen, told.port, Faults.from_environment())
+    try:
+        serve(told.listen, told.port, Faults.from_environment())
+    except OSError as error:
+        sys.exit(f"cannot listen at {told.listen}:{told.port}: {error.strerror}")
 
 
 def _leave(number: int, frame: Any) -> None:

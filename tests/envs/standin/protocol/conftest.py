@@ -43,7 +43,7 @@ class Process:
         deadline = time.monotonic() + 60
         while True:
             try:
-                return connect(f"ws://127.0.0.1:{self.port}/sc2api", max_size=None, compression=None)
+                return connect(f"ws://127.0.0.1:{self.port}/sc2api", max_size=None, compression=None, close_timeout=1)
             except ConnectionRefusedError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     raise
