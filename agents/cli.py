@@ -396,7 +396,7 @@ def _evaluate(asked: Evaluate, console: Console) -> None:
 
     config = read_run_config(asked.run) if asked.run else None
     results = []
-    for env_id in asked.env or (config.env,) if config else asked.env:
+    for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ()):
         for opponent in asked.opponent or (None,):
             results.append(_evaluate_one(asked, config, env_id, opponent, console))
     console.print(evaluation.table(results))
@@ -441,7 +441,9 @@ def _evaluate_one(
 
 
 def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
-    own = config.env_options if config and config.env == env_id else {}
+    own = {}
+    if config and env_id in (config.env, *registry.parts(config.env)):
+        own = registry.part_options(config.env, config.env_options)
     given = {**own, **options.parse_env_options(asked.env_option)}
     return registry.player_options(env_id, asked.policy, given) if asked.policy else given
 

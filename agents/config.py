@@ -121,7 +121,8 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     env: str = "sim/MoveToBeacon"
-    """Environment: sim/<MiniGame>, the id of a registered Gymnasium environment, or package.module:Class."""
+    """Environment: sim/<MiniGame>, sc2/<map>, the id of a registered Gymnasium environment, or package.module:Class.
+    Several mini-games for one policy, with weights: sim/MoveToBeacon*2 + sim/DefeatRoaches."""
     env_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment."""
     num_envs: int = Field(64, ge=1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.jsonl"
 PLAIN_SECONDS = 10.0
+SCENARIO = "episode/return/"  # and the name of one environment of several
 # What the live table shows, in this order, where a run has it, and what it is called there.
 SHOWN = {
     "episode/return": "return",
@@ -116,6 +117,11 @@ class Report:
             score = finite.get("episode/return")
             parts = [f"step {step:,} of {self._total:,}", f"{rate:,.0f} steps/s"]
             parts += [f"return {score:.2f}"] if score is not None else []
+            parts += [
+                f"{name.removeprefix(SCENARIO)} {value:.2f}"
+                for name, value in finite.items()
+                if name.startswith(SCENARIO) and value is not None
+            ]
             parts += [f"{left} left"] if left else []
             self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
         self._last = step
@@ -163,7 +169,8 @@ def keep_metrics(path: Path, step: int) -> None:
 
 def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
     table = Table.grid(padding=(0, 3))
-    shown = {SHOWN[name]: value for name in SHOWN if (value := metrics.get(name)) is not None}
+    labels = SHOWN | {name: name.removeprefix(SCENARIO) for name in metrics if name.startswith(SCENARIO)}
+    shown = {label: value for name, label in labels.items() if (value := metrics.get(name)) is not None}
     for _ in shown:
         table.add_column(justify="right")
     table.add_row(*(f"[dim]{label}" for label in shown))

@@ -87,10 +87,11 @@ def _map(change: Callable[..., Tensor], *trajectories: Trajectory) -> Trajectory
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: undiscounted return and number of steps."""
+    """A finished episode: undiscounted return, number of steps, and its environment where there are several."""
 
     total: float
     length: int
+    scenario: str = ""
 
 
 class Rollout:
@@ -120,6 +121,7 @@ class Rollout:
         self.memory = policy.initial_memory(batch)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
         self.aborted = 0
+        self.scenarios: Sequence[str] = getattr(env, "scenarios", [""] * batch)
 
     def collect(self) -> tuple[Trajectory, list[Episode]]:
         """One unroll, and the episodes that ended in it."""
@@ -175,7 +177,7 @@ class Rollout:
             aborted = info.get("aborted", np.zeros_like(ended))
             self.aborted += int(aborted.sum())
             for i in np.flatnonzero(ended & ~aborted):
-                episodes.append(Episode(float(self.totals[i]), int(self.lengths[i])))
+                episodes.append(Episode(float(self.totals[i]), int(self.lengths[i]), self.scenarios[int(i)]))
             self.totals[ended], self.lengths[ended] = 0.0, 0
         self.current = optree.tree_map(as_tensor, observation)
 

@@ -1,5 +1,8 @@
 """Environments by name: ``sim/MoveToBeacon``, ``sc2/MoveToBeacon``, ``CartPole-v1``, ``my_package.module:MyEnv``.
 
+Several mini-games at once, for one policy, are ``sim/MoveToBeacon*2 + sim/DefeatRoaches``: of three games two are the
+first. All of them are seen and played through one interface, which offers what any of them needs.
+
 Every one is a Gymnasium VectorEnv with games first in its observations, actions and rewards. An episode that ends is
 reset in the same step (``AutoresetMode.SAME_STEP``); its last observation is in ``info["final_obs"]``, an object array,
 where ``info["_final_obs"]`` is true. Besides there are ``save_state()`` and ``load_state()``.
@@ -36,7 +39,13 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
     Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do.
     """
     check(env_id)
+    weights = parts(env_id)
     try:
+        if len(weights) > 1:
+            from envs.mixed import MixedVectorEnv, share
+
+            given = part_options(env_id, options)
+            return MixedVectorEnv({name: make(name, n, **given) for name, n in share(num_envs, weights).items()})
         if env_id.startswith(SIM):
             from envs.standin import vector_env
 
@@ -56,6 +65,14 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
 
 def check(env_id: str) -> None:
     """Raise EnvError, with the nearest right spelling, if there is no such environment. Makes none."""
+    weights = parts(env_id)
+    if len(weights) > 1:
+        for name in weights:
+            if _mini_game(name) is None:
+                near = did_you_mean(name, [SIM + known for known in standin_maps()])
+                raise EnvError(f"{env_id}: {name} is no mini-game, only those mix{near}")
+            check(name)
+        return
     if env_id.startswith(SC2):
         from envs.starcraft import installation
         from envs.starcraft.client import find_map
@@ -72,6 +89,45 @@ def check(env_id: str) -> None:
             raise EnvError(f"{env_id}: no such map in the stand-in game{near} There are: {', '.join(known)}")
         return
     _entry(env_id)
+
+
+def parts(env_id: str) -> dict[str, float]:
+    """The environments that ``env_id`` mixes, with their weights; most ids are one environment alone.
+
+    Raises EnvError for a weight that is no number above 0, and for a name given twice.
+    """
+    if not env_id.startswith((SIM, SC2)):
+        return {env_id: 1.0}
+    weights: dict[str, float] = {}
+    for part in env_id.split("+"):
+        name, star, weight = (piece.strip() for piece in part.partition("*"))
+        try:
+            number = float(weight) if star else 1.0
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            raise EnvError(f"{env_id}: {weight!r} is no weight; expected a number above 0, as in {name}*2")
+        if name in weights:
+            raise EnvError(f"{env_id}: {name} is named twice; give it a weight instead, as in {name}*2")
+        weights[name] = number
+    return weights
+
+
+def part_options(env_id: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of each environment that ``env_id`` mixes: ``options`` with the interface that serves all of them."""
+    names = [name for part in parts(env_id) if (name := _mini_game(part)) is not None]
+    if len(names) < 2 or "interface" in options:
+        return options
+    from dataclasses import fields
+
+    from envs.starcraft.interface import Interface
+    from envs.starcraft.maps import common_interface
+
+    of_interface = {field.name for field in fields(Interface)}
+    return {
+        "interface": common_interface(names, **{k: v for k, v in options.items() if k in of_interface}),
+        **{k: v for k, v in options.items() if k not in of_interface},
+    }
 
 
 def standin_maps() -> tuple[str, ...]:

@@ -11,13 +11,22 @@ import difflib
 import importlib.util
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from envs.starcraft.interface import RAW_FUNCTIONS, Interface, InterfaceError
+from envs.starcraft.interface import (
+    ARGUMENTS,
+    MINIMAP_PLANES,
+    NUMBERS,
+    RAW_FUNCTIONS,
+    SCREEN_PLANES,
+    UNIT_FEATURES,
+    Interface,
+    InterfaceError,
+)
 
 Rect = tuple[float, float, float, float]
 
@@ -280,6 +289,31 @@ def interface_for(name: str, **options: Any) -> Interface:
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
     raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64} if options.get("style") == "raw" else {}
     return Interface(**{**mini_game(name).interface, **raw, **options})
+
+
+def common_interface(names: Sequence[str], **options: Any) -> Interface:
+    """One interface for all the maps ``names``: whatever suits any of them, and the finest screen and minimap.
+
+    ``options`` replace single options, as in :func:`interface_for`.
+    """
+    each = [interface_for(name, **{k: v for k, v in options.items() if k == "style"}) for name in names]
+    table = each[0].function_table
+    order = {
+        "unit_features": UNIT_FEATURES,
+        "screen_planes": SCREEN_PLANES,
+        "minimap_planes": MINIMAP_PLANES,
+        "numbers": NUMBERS,
+        "functions": table,
+        "arguments": ARGUMENTS,
+    }
+    joined: dict[str, Any] = {
+        option: tuple(name for name in known if any(name in getattr(face, option) for face in each))
+        for option, known in order.items()
+    }
+    for size in ("max_units", "screen", "minimap"):
+        joined[size] = max(getattr(face, size) for face in each)
+    interface_for(names[0], **options)  # refuses an option that there is not
+    return Interface(**{**joined, **options})
 
 
 def archive(name: str) -> Path | None:
