@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from envs.standin.players import Choice, Floats, Observation, Player, Sight, pick
-from envs.starcraft.interface import MAP_SIZE, Interface
+from envs.standin.world import QUEUE
+from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface
 
 _BASICS = ("unit_type", "alliance", "x", "y", "selected")
 
@@ -68,17 +71,27 @@ def shards_apart(interface: Interface) -> Player:
     return play
 
 
-SHARDS_A_TURN = 4
-"""Places that a marine is sent to before the other one has its turn."""
+SWITCH, ENOUGH = 16.0, 40.0
+"""A marine that will be done in fewer loops than this is given more to do, once the other has so much to do."""
+
+ON_THE_WAY = 1.2 / CAMERA_WIDTH
+"""A shard this near to a marine's way is picked up as it passes."""
+REACH = 1.05 / CAMERA_WIDTH
+"""How far from a shard a marine is sent: clicks are as coarse as the screen's cells."""
+
+_LOOPS = CAMERA_WIDTH / (2.25 / 16)
+"""Loops that a marine takes to walk as far as the screen is wide."""
+
+Spot = tuple[float, float]
 
 
 class _Tours:
     """What one game's two marines have been sent to."""
 
     def __init__(self) -> None:
-        self.sent: list[list[tuple[float, float]]] = [[], []]
+        self.sent: list[list[tuple[Spot, Spot]]] = [[], []]
+        """For each marine, shards and the places near them that it walks to."""
         self.turn = 0
-        self.given = 0
         self.tries = 0
 
     def choose(self, see: Sight, observation: Observation, game: int, choice: Choice) -> None:
@@ -86,17 +99,22 @@ class _Tours:
         marines = np.flatnonzero(see.are(observation, "Marine")[game])
         shards = [(float(x[k]), float(y[k])) for k in np.flatnonzero(see.are(observation, "NaturalMinerals")[game])]
         selected = see.units(observation, "selected")[game][marines] > 0
-        left = set(shards)
+        at = [(float(x[k]), float(y[k])) for k in marines]
         for m in range(2):
             at_work = see.units(observation, "order")[game][marines[m]] > 0
-            self.sent[m] = [s for s in self.sent[m] if s in left and at_work]
-        tours = _split(shards, [(float(x[k]), float(y[k])) for k in marines], self.sent)
-        idle = [not self.sent[m] for m in range(2)]
-        if (self.given >= SHARDS_A_TURN or not tours[self.turn]) and (tours[1 - self.turn] or idle[1 - self.turn]):
-            self.turn, self.given, self.tries = 1 - self.turn, 0, 0
+            self.sent[m] = [(s, aim) for s, aim in self.sent[m] if s in shards and at_work]
+        ways = [[at[m], *(aim for _, aim in self.sent[m])] for m in range(2)]
+        busy = [_LOOPS * _length(way) for way in ways]
+        tours = _split(shards, ways)
+        other = 1 - self.turn
+        starved = busy[other] < SWITCH and busy[self.turn] >= ENOUGH
+        if tours[other] and (starved or not tours[self.turn] or len(self.sent[self.turn]) > QUEUE - 2):
+            self.turn, self.tries = other, 0
         if self.tries >= 2:
             # Two marines in one cell: the click takes the other one, again and again.
-            self.turn, self.tries, self.given = 1 - self.turn, 0, 0
+            self.turn, self.tries = 1 - self.turn, 0
+        if not tours[self.turn]:
+            return
         me = marines[self.turn]
         if not selected[self.turn] or selected[1 - self.turn]:
             choice["function"][game] = see.function["select_point"]
@@ -104,34 +122,79 @@ class _Tours:
             self.tries += 1
             return
         self.tries = 0
-        if tours[self.turn]:
-            target = tours[self.turn][0]
-            choice["function"][game] = see.function["Move_screen"]
-            choice["screen"][game] = see.cell(*target)
-            choice["queued"][game] = int(bool(self.sent[self.turn]))
-            self.sent[self.turn].append(target)
-            self.given += 1
+        target, *rest = tours[self.turn]
+        aim = _near(target, ways[self.turn][-1], rest[0] if rest else ways[self.turn][-1])
+        choice["function"][game] = see.function["Move_screen"]
+        choice["screen"][game] = see.cell(*aim)
+        choice["queued"][game] = int(bool(self.sent[self.turn]))
+        self.sent[self.turn].append((target, aim))
 
 
-def _split(
-    shards: list[tuple[float, float]], starts: list[tuple[float, float]], sent: list[list[tuple[float, float]]]
-) -> list[list[tuple[float, float]]]:
-    """Greedy tours of the shards nobody has been sent to: always the nearest one to whoever has walked least."""
-    left = [s for s in shards if s not in sent[0] and s not in sent[1]]
-    walked, at = [0.0, 0.0], list(starts)
-    for m in range(2):
-        for place in sent[m]:
-            walked[m] += float(np.hypot(place[0] - at[m][0], place[1] - at[m][1]))
-            at[m] = place
-    tours: list[list[tuple[float, float]]] = [[], []]
+def _length(way: list[Spot]) -> float:
+    return sum(math.dist(a, b) for a, b in itertools.pairwise(way))
+
+
+def _on_way(spot: Spot, a: Spot, b: Spot) -> Spot:
+    """The place on the straight way from a to b that is nearest to a spot."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    along = ((spot[0] - a[0]) * dx + (spot[1] - a[1]) * dy) / max(dx * dx + dy * dy, 1e-12)
+    along = min(max(along, 0.0), 1.0)
+    return a[0] + along * dx, a[1] + along * dy
+
+
+def _from_way(spot: Spot, a: Spot, b: Spot) -> float:
+    return math.dist(spot, _on_way(spot, a, b))
+
+
+def _near(spot: Spot, before: Spot, after: Spot) -> Spot:
+    """The place that a spot can be reached from with the least detour from the way from before it to after it."""
+    x, y = _on_way(spot, before, after)
+    part = min(1.0, REACH / max(math.dist(spot, (x, y)), 1e-9))
+    return spot[0] + part * (x - spot[0]), spot[1] + part * (y - spot[1])
+
+
+def _passed(spot: Spot, way: list[Spot]) -> bool:
+    return any(_from_way(spot, a, b) < ON_THE_WAY for a, b in itertools.pairwise(way))
+
+
+def _split(shards: list[Spot], ways: list[list[Spot]]) -> list[list[Spot]]:
+    """Tours of the shards that nobody walks past yet: greedy ones, the nearest shard always to whoever has walked
+    least, then shortened by turning parts around (2-opt), less what lies on the way."""
+    left = [s for s in shards if not any(_passed(s, way) for way in ways)]
+    walked = [_length(way) for way in ways]
+    at = [way[-1] for way in ways]
+    tours: list[list[Spot]] = [[], []]
     while left:
         m = int(walked[1] < walked[0])
-        nearest = min(left, key=lambda s: (s[0] - at[m][0]) ** 2 + (s[1] - at[m][1]) ** 2)
-        walked[m] += float(np.hypot(nearest[0] - at[m][0], nearest[1] - at[m][1]))
+        nearest = min(left, key=lambda s: math.dist(s, at[m]))
+        walked[m] += math.dist(nearest, at[m])
         at[m] = nearest
         tours[m].append(nearest)
         left.remove(nearest)
-    return tours
+    return [_skip(ways[m][-1], _untangle(ways[m][-1], tours[m])) for m in range(2)]
+
+
+def _untangle(start: Spot, tour: list[Spot]) -> list[Spot]:
+    """2-opt of an open way: turn a part around as long as that shortens it."""
+    way = [start, *tour]
+    better = True
+    while better:
+        better = False
+        for i, j in itertools.combinations(range(1, len(way)), 2):
+            turned = way[:i] + way[i : j + 1][::-1] + way[j + 1 :]
+            if _length(turned) < _length(way) - 1e-9:
+                way, better = turned, True
+    return way[1:]
+
+
+def _skip(start: Spot, tour: list[Spot]) -> list[Spot]:
+    """The tour without the shards that lie on the way from one before them to one after them."""
+    kept: list[Spot] = []
+    for k, spot in enumerate(tour):
+        before = kept[-1] if kept else start
+        if k + 1 == len(tour) or _from_way(spot, before, tour[k + 1]) >= ON_THE_WAY:
+            kept.append(spot)
+    return kept
 
 
 def focus_fire(interface: Interface, first: str | None = None) -> Player:

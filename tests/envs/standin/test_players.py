@@ -50,7 +50,7 @@ def test_random_play(scenario, low, high):
     ("name", "scenario", "games", "low", "high"),
     [
         ("scripted", "CollectMineralShards", 100, 94, 108),
-        ("strong", "CollectMineralShards", 8, 115, 190),
+        ("strong", "CollectMineralShards", 8, 145, 190),
         ("scripted", "DefeatRoaches", 200, 60, 105),
         ("scripted", "DefeatZerglingsAndBanelings", 100, 25, 220),
         ("strong", "DefeatZerglingsAndBanelings", 60, 130, 400),
