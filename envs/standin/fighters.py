@@ -53,10 +53,7 @@ def shards_together(interface: Interface) -> Player:
 
 
 def shards_apart(interface: Interface) -> Player:
-    """The marines walk separate tours: while one follows the places queued up for it, the other is given its own.
-
-    Each shard belongs to the marine that reaches it first on a greedy tour from where it stands.
-    """
+    """The marines walk separate tours: while one follows the places queued up for it, the other is given its own."""
     see = Sight(interface, ("select_point", "Move_screen"), (*_BASICS, "order"))
     if "queued" not in interface.arguments:
         raise ValueError("this player needs an interface with the argument queued")
@@ -111,8 +108,9 @@ class _Tours:
         if tours[other] and (starved or not tours[self.turn] or len(self.sent[self.turn]) > QUEUE - 2):
             self.turn, self.tries = other, 0
         if self.tries >= 2:
-            # Two marines in one cell: the click takes the other one, again and again.
+            # Two marines in one cell: the click takes the other one, again and again. It may as well go.
             self.turn, self.tries = 1 - self.turn, 0
+            tours.reverse()
         if not tours[self.turn]:
             return
         me = marines[self.turn]
@@ -124,6 +122,8 @@ class _Tours:
         self.tries = 0
         target, *rest = tours[self.turn]
         aim = _near(target, ways[self.turn][-1], rest[0] if rest else ways[self.turn][-1])
+        if math.dist(aim, ways[self.turn][-1]) < 0.7 / CAMERA_WIDTH:
+            aim = target  # a click on the marine itself would not move it
         choice["function"][game] = see.function["Move_screen"]
         choice["screen"][game] = see.cell(*aim)
         choice["queued"][game] = int(bool(self.sent[self.turn]))
