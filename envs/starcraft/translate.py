@@ -29,7 +29,7 @@ MINERAL_BUFFS, GAS_BUFFS = (271, 272), (273, 274, 275)
 """Buffs of a worker that carries minerals or vespene (``stableid.json``)."""
 
 VARIANTS: Mapping[int, tuple[int, ...]] = {
-    341: (146, 147, 483, 665, 666, 796, 797, 884, 885, 886, 887, 1961),
+    341: (146, 147, 483, 665, 666, 796, 797, 884, 885, 886, 887, 1961, 1996, 1997, 1998),
     342: (343, 344, 608, 880, 881),
 }
 """Unit types that look different and are the same: mineral fields and geysers of the other tilesets and sizes."""

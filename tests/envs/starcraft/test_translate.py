@@ -1,0 +1,228 @@
+"""Choices as PySC2's calls: what PySC2 makes of each is held against the action that the protocol asks for."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pysc2_evolved")
+
+from s2clientprotocol import sc2api_pb2 as messages
+
+from envs.starcraft import interface as sc
+from envs.starcraft.client import GameFailure, Moment, interface_format, load
+from envs.starcraft.translate import Translator
+
+EVERYTHING = tuple(name for name, values in sc.ARGUMENTS.items() if values)
+
+
+def observation(units=(), abilities=(), **common):
+    """A message as a game sends it, without layers."""
+    message = messages.ResponseObservation()
+    message.observation.player_common.player_id = 1
+    for name, value in common.items():
+        setattr(message.observation.player_common, name, value)
+    message.observation.raw_data.player.camera.x = 33
+    message.observation.raw_data.player.camera.y = 25
+    for unit in units:
+        new = message.observation.raw_data.units.add(display_type=1, is_on_screen=True, alliance=1, **unit)
+        new.pos.x = new.pos.x or 30
+    for ability, point in abilities:
+        message.observation.abilities.add(ability_id=ability, requires_point=point)
+    return message
+
+
+class Played:
+    """A translator, and PySC2's own features beside it."""
+
+    def __init__(self, interface, message):
+        from s2clientprotocol import common_pb2
+
+        self.interface = interface
+        self.features = load().features.Features(
+            interface_format(interface), map_size=common_pb2.Size2DI(x=64, y=64), requested_races={1: 1}
+        )
+        self.translator = Translator(interface, load(), 64, 64)
+        moment = Moment(self.features.transform_obs(message), message, 0.0, False)
+        self.message = message
+        self.observation = self.translator.observe(moment, lambda tags: [set(range(4000)) for _ in tags])
+
+    def action(self, **choice):
+        """What PySC2 sends for a choice; None if it is refused."""
+        names = self.interface.functions
+        choice["function"] = names.index(choice["function"])
+        call = self.translator.function_call(choice, np.ones(len(names), np.int8))
+        if call is None:
+            return None
+        function_call = load().actions.FunctionCall(*call)
+        return self.features.transform_action(self.message.observation, function_call, skip_available=True)
+
+
+def feature(**options):
+    face = sc.Interface(
+        max_units=8, screen=16, minimap=16, screen_planes=(), functions=tuple(sc.FUNCTIONS), arguments=EVERYTHING
+    )
+    return Played(face, options.pop("message", observation()))
+
+
+@pytest.mark.parametrize("name", sc.FUNCTIONS)
+def test_every_function_reaches_the_protocol_with_its_arguments(name):
+    drawn = dict.fromkeys(sc.ARGUMENTS, 0)
+    drawn |= {"screen": 16 * 3 + 5, "screen2": 16 * 7 + 9, "minimap": 16 * 2 + 11, "queued": 1, "select_add": 1}
+    action = feature().action(function=name, **drawn)
+    layer, text = action.action_feature_layer, str(action)
+    arguments = sc.FUNCTIONS[name].arguments
+    if name == "no_op":
+        assert text == ""
+    elif name.endswith("_screen"):
+        command = layer.unit_command
+        assert (command.target_screen_coord.x, command.target_screen_coord.y) == (5, 3)
+        assert command.queue_command
+    elif name.endswith("_minimap"):
+        command = layer.unit_command
+        assert (command.target_minimap_coord.x, command.target_minimap_coord.y) == (11, 2)
+    elif name.endswith("_quick"):
+        assert layer.unit_command.queue_command
+        assert not layer.unit_command.HasField("target_screen_coord")
+    elif name == "move_camera":
+        assert (layer.camera_move.center_minimap.x, layer.camera_move.center_minimap.y) == (11, 2)
+    elif name == "select_point":
+        assert (
+            layer.unit_selection_point.selection_screen_coord.x,
+            layer.unit_selection_point.selection_screen_coord.y,
+        ) == (5, 3)
+    elif name == "select_rect":
+        box = layer.unit_selection_rect.selection_screen_coord[0]
+        assert sorted([(box.p0.x, box.p0.y), (box.p1.x, box.p1.y)]) == [(5, 3), (9, 7)]
+        assert layer.unit_selection_rect.selection_add
+    else:
+        assert action.HasField("action_ui"), arguments
+    if arguments[:1] == ("queued",):
+        general = {f.name: f for f in load().actions.FUNCTIONS}[name]
+        assert layer.unit_command.ability_id == general.ability_id
+
+
+@pytest.mark.parametrize(
+    ("choice", "field", "wanted"),
+    [
+        ({"function": "select_army", "select_add": 1}, "select_army", {"selection_add": True}),
+        ({"function": "select_control_group", "control_group_act": 1, "control_group_id": 3}, "control_group",
+         {"action": 2, "control_group_index": 3}),
+        ({"function": "select_unit", "select_unit_act": 2, "select_unit_id": 4}, "multi_panel",
+         {"type": 3, "unit_index": 4}),
+        ({"function": "select_idle_worker", "select_worker": 2}, "select_idle_worker", {"type": 3}),
+        ({"function": "build_queue", "build_queue_id": 2}, "production_panel", {"unit_index": 2}),
+    ],
+)  # fmt: skip
+def test_what_is_done_in_the_panels(choice, field, wanted):
+    # the enumerations of ui.proto count from 1
+    action = feature().action(**choice)
+    part = getattr(action.action_ui, field)
+    assert {name: getattr(part, name) for name in wanted} == wanted
+
+
+def test_arguments_that_are_not_chosen_are_held_at_zero():
+    face = sc.Interface(screen_planes=())
+    action = Played(face, observation()).action(function="Move_screen", screen=17)
+    command = action.action_feature_layer.unit_command
+    assert not command.queue_command
+    assert (command.target_screen_coord.x, command.target_screen_coord.y) == (1, 1)
+
+
+UNITS = (
+    {"unit_type": 341, "tag": 2**33 + 1, "alliance": 3},
+    {"unit_type": 48, "tag": 2**33 + 2, "alliance": 1},
+    {"unit_type": 110, "tag": 2**33 + 3, "alliance": 4},
+    {"unit_type": 48, "tag": 2**33 + 4, "alliance": 1},
+)
+
+
+def with_alliances():
+    message = observation([{k: v for k, v in u.items() if k != "alliance"} for u in UNITS])
+    for unit, given in zip(message.observation.raw_data.units, UNITS, strict=True):
+        unit.alliance = given["alliance"]
+    face = sc.Interface(
+        style="raw", max_units=4, screen_planes=(), minimap=16, functions=tuple(sc.RAW_FUNCTIONS),
+        arguments=("queued",),
+    )  # fmt: skip
+    return Played(face, message)
+
+
+def test_pointers_are_the_tags_of_the_rows():
+    played = with_alliances()
+    kinds = played.observation["units"]["features"][:, 0].tolist()
+    names = ["", *sc.UNIT_TYPES.values()]
+    assert [names[int(k)] for k in kinds] == ["Marine", "Marine", "Roach", "MineralField"]  # own, enemy, neutral
+    action = played.action(function="Attack_unit", queued=1, unit_tags=np.array([1, 1, 0, 0]), target_unit_tag=2)
+    command = action.action_raw.unit_command
+    assert list(command.unit_tags) == [2**33 + 2, 2**33 + 4]
+    assert command.target_unit_tag == 2**33 + 3
+    assert command.queue_command
+    assert command.ability_id == 3674  # the general Attack
+
+
+def test_only_own_units_are_commanded_and_nobody_is_a_refusal():
+    played = with_alliances()
+    action = played.action(function="Stop_quick", queued=0, unit_tags=np.array([0, 1, 1, 1]))
+    assert list(action.action_raw.unit_command.unit_tags) == [2**33 + 4]
+    assert played.action(function="Stop_quick", queued=0, unit_tags=np.array([0, 0, 1, 1])) is None
+
+
+def test_places_are_the_centers_of_cells():
+    played = with_alliances()
+    action = played.action(function="Move_pt", queued=0, unit_tags=np.array([1, 0, 0, 0]), world=16 * 2 + 5)
+    place = action.action_raw.unit_command.target_world_space_pos
+    # 16 cells on a map 64 wide: four units a cell, rows from the top
+    assert (place.x, place.y) == (4 * 5 + 2, 64 - (4 * 2 + 2))
+
+
+def test_what_is_not_available_is_refused():
+    face = sc.Interface(screen_planes=())
+    played = Played(face, observation(abilities=[(16, True)], army_count=2))
+    mask = dict(zip(face.functions, played.observation["action_mask"]["function"].tolist(), strict=True))
+    assert mask == {"no_op": 1, "select_army": 1, "select_point": 1, "Move_screen": 1}
+    played = Played(face, observation())
+    assert played.observation["action_mask"]["function"].tolist() == [1, 0, 1, 0]
+    refused = played.translator.function_call({"function": 3, "screen": 0}, np.array([1, 0, 1, 0], np.int8))
+    assert refused is None
+
+
+def test_every_column_number_and_plane_of_the_interface_is_known():
+    face = sc.Interface(
+        unit_features=tuple(sc.UNIT_FEATURES), numbers=tuple(sc.NUMBERS), screen_planes=tuple(sc.SCREEN_PLANES),
+        minimap_planes=tuple(sc.MINIMAP_PLANES),
+    )  # fmt: skip
+    Translator(face, load(), 64, 64)
+
+
+def test_what_a_worker_carries_does_and_a_building_trains():
+    face = sc.Interface(
+        max_units=4, unit_features=("carrying", "order", "queue", "contents", "build_progress"), screen_planes=()
+    )
+    message = observation(
+        [
+            {"unit_type": 45, "tag": 1, "buff_ids": [271], "build_progress": 1.0},
+            {"unit_type": 45, "tag": 2, "buff_ids": [273], "build_progress": 1.0},
+            {"unit_type": 18, "tag": 3, "build_progress": 0.25},
+            {"unit_type": 342, "tag": 4, "vespene_contents": 1800},
+        ]
+    )
+    units = message.observation.raw_data.units
+    units[0].orders.add(ability_id=296)  # Harvest_Return of the SCV
+    units[1].orders.add(ability_id=319)  # Build_SupplyDepot
+    for _ in range(3):
+        units[2].orders.add(ability_id=524)  # Train_SCV
+    rows = Played(face, message).observation["units"]["features"]
+    order = sc.ORDERS.index
+    np.testing.assert_allclose(
+        rows,
+        [[1, order("return"), 0, 0, 1], [2, order("build"), 0, 0, 1], [0, order("train"), 3, 0, 0.25],
+         [0, 0, 0, 1800, 0]],
+    )  # fmt: skip
+
+
+def test_layers_of_another_size_are_a_failure():
+    face = sc.Interface(screen=16)
+    translator = Translator(face, load(), 64, 64)
+    layers = {"feature_screen": np.zeros((27, 15, 16), np.int32), "available_actions": np.zeros(0, int)}
+    with pytest.raises(GameFailure, match="garbled") as failure:
+        translator.observe(Moment(layers, observation(), 0.0, False))
+    assert failure.value.kind == "garbled"
