@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The newest run of the default experiment, for `make picture`.
 RUN ?= $(lastword $(sort $(wildcard runs/move_to_beacon-*)))
 
-.PHONY: install train test lint picture
+.PHONY: install train test conformance lint picture
 
 install: .venv/.installed
 
@@ -22,6 +22,10 @@ train: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# PySC2's own tests of the game, against the stand-in game: docs/conformance.md
+conformance: install
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .
