@@ -60,7 +60,8 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
     except (ValueError, TypeError) as error:
         if isinstance(error, EnvError):
             raise
-        raise EnvError(f"{env_id}: {error}" + (f" (options: {options})" if options else "")) from error
+        typed = {key: value for key, value in options.items() if isinstance(value, str | float | int)}
+        raise EnvError(f"{env_id}: {error}" + (f" (options: {typed})" if typed else "")) from error
 
 
 def check(env_id: str) -> None:

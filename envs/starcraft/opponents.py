@@ -54,8 +54,9 @@ class Opponent:
             ("build", self.build, BUILDS),
         ):
             if name not in known:
-                near = did_you_mean(name, [*known]) or "."
-                raise ValueError(f"opponent: no {part} {name!r}{near} There are: {', '.join(known)}")
+                names = [*known, *(MENU_NAMES if part == "difficulty" else ())]
+                near = did_you_mean(name, names) or "."
+                raise ValueError(f"opponent: no {part} {name!r}{near} There are: {', '.join(names)}")
 
     def __str__(self) -> str:
         return f"{self.race}:{self.difficulty}:{self.build}"

@@ -298,6 +298,17 @@ def test_evaluating_a_run_and_others(trained, tmp_path, capsys):
     assert "stand-in game" in capsys.readouterr().out
 
 
+def test_random_play_loses_a_melee_to_strong_computers(tmp_path):
+    target = tmp_path / "results.json"
+    opponents = ["--opponent", "terran:elite", "--opponent", "cheat_insane:rush"]
+    asked = ["evaluate", "--policy", "random", "--env", "sim/Simple64", *opponents, "--episodes", "3"]
+    assert run([*asked, "--json", str(target)]) == 0
+    rows = json.loads(target.read_text())
+    assert [row["opponent"] for row in rows] == ["terran:very_hard:random", "random:cheat_insane:rush"]
+    for row in rows:
+        assert [row[name] for name in ("win", "draw", "loss", "aborted")] == [0, 0, 3, 0]
+
+
 def test_evaluation_is_the_same_for_a_seed(trained, tmp_path):
     results = []
     for seed in (1, 1, 2):

@@ -69,6 +69,7 @@ def test_the_time_limit_is_a_draw():
     assert truncated.all()
     assert not terminated.any()
     assert info["final_info"]["loop"].tolist() == [64, 64]
+    assert info["final_info"]["outcome"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("loser", "reward"), [(w.OWN, -1), (w.ENEMY, 1)])
@@ -78,8 +79,9 @@ def test_who_has_no_building_left_has_lost_whatever_else_lives(loser, reward):
     assert buildings.sum() == 1
     env.units["hp"][buildings] = 0
     env.games["dying"] = 1
-    _, rewards, terminated, truncated, _ = wait(env, 8)
+    _, rewards, terminated, truncated, info = wait(env, 8)
     assert rewards.tolist() == [reward]
+    assert info["final_info"]["outcome"].tolist() == [reward]
     assert terminated.all()
     assert not truncated.any()
 

@@ -34,6 +34,7 @@ def test_parts_may_be_left_out(text, race, difficulty, build):
     [
         ("zerk:hard:rush", "'zerg'"),
         ("zerg:hart:rush", "'hard'"),
+        ("zerg:elit", "'elite'"),
         ("zerg:hard:rash", "'rush'"),
         ("", "difficulty"),
         ("zerg:hard:rush:now", "race:difficulty:build"),
