@@ -109,17 +109,17 @@ class Layers:
     def _packer(self, name: str) -> Callable[[npt.NDArray[np.int16]], bytes]:
         if name in self._tables:
             table = self._tables[name]
-            return lambda plane: table[plane].tobytes()
+            return lambda plane: table.take(plane).tobytes()
         if bits(name) == 1:
-            return lambda plane: np.packbits(plane).tobytes()
+            return lambda plane: np.packbits(plane.astype(bool)).tobytes()
         kind = np.uint8 if bits(name) == 8 else np.int32
-        return lambda plane: plane.astype(kind).tobytes()
+        return lambda plane: plane.astype(kind, order="C").tobytes()
 
     def encode(self, names: list[str], planes: npt.NDArray[np.int16]) -> list[bytes]:
         """Layers with the pixels of ``planes`` [height, width, len(names)]."""
         out = []
         for i, name in enumerate(names):
-            out += [self._heads[name], self._pack[name](np.ascontiguousarray(planes[:, :, i]))]
+            out += [self._heads[name], self._pack[name](planes[:, :, i])]
         return out
 
 
