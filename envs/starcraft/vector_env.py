@@ -25,7 +25,7 @@ from envs.starcraft import installation
 from envs.starcraft.client import GameFailure, GameOptions, check_version, find_map
 from envs.starcraft.game import Game, Step, Supervision
 from envs.starcraft.interface import Interface
-from envs.starcraft.maps import MAPS, interface_for
+from envs.starcraft.maps import MAPS, MELEE, interface_for
 from envs.starcraft.opponents import RACES, Opponent, parse_opponent
 from envs.starcraft.process import Stagger
 from envs.starcraft.supervise import Watchdog
@@ -221,7 +221,8 @@ def make(
         map_name, face, step_mul, max_loops, opponent, RACES[race], disable_fog, realtime, version,
         save_replay_episodes, None if replay_dir is None else Path(replay_dir), visualize,
     )  # fmt: skip
-    limit = max_loops or (MAPS[map_name].loops if map_name in MAPS and opponent is None else None)
+    known = {**MAPS, **MELEE}.get(map_name)
+    limit = max_loops or (known.loops if known else None)
     return StarcraftVectorEnv(what, game_map, num_envs, limit, Supervision(**rules), random_seed)
 
 
@@ -230,7 +231,7 @@ def _interface(map_name: str, interface: Interface | None, options: dict[str, An
         if options:
             raise ValueError(f"give either an interface or its options, not both: {', '.join(options)}")
         return interface
-    if map_name in MAPS:
+    if map_name in MAPS or map_name in MELEE:
         return interface_for(map_name, **options)
     known = [field.name for field in fields(Interface)]
     for name in options:
