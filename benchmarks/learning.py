@@ -53,7 +53,7 @@ def random_returns(experiment: str) -> tuple[list[float], list[float]]:
     for env_options in (config.env_options, registry.player_options(config.env, "random", {})):
         env = registry.make(config.env, RANDOM_EPISODES, **env_options)
         player = RandomPlayer(env.single_action_space, 0)
-        results.append(play(player, env, RANDOM_EPISODES, FRESH_SEED)[0])
+        results.append(play(player, env, RANDOM_EPISODES, FRESH_SEED).returns)
         env.close()
     return results[0], results[1]
 
