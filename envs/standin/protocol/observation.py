@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ class Observer:
         self._slots = np.full((1, capacity), -1, np.int32)
         explored = int(sc.MAP_SIZE) if match.map.fog else 0
         self._explored = np.zeros((1, explored, explored), np.uint8)
+        self._in_sight = playable(match, 2).tobytes()
+        """What is visible where there is no fog."""
         self._seen: set[int] = set()
         self._ground_key: Any = None
         self._ground = b""
@@ -81,10 +84,10 @@ class Observer:
         ]
         game.observe(
             match.games, match.units, match.types, np.arange(1), raw, self._explored,
-            np.array([list(sc.UNIT_FEATURES).index(c) for c in columns], np.int64),
+            _places(tuple(sc.UNIT_FEATURES), columns),
             self._features, self._mask, self._slots,
-            np.array([SCREEN.index(n) for n in screen], np.int64), planes[0],
-            np.array([MINIMAP.index(n) for n in minimap], np.int64), planes[1],
+            _places(tuple(SCREEN), tuple(screen)), planes[0],
+            _places(tuple(MINIMAP), tuple(minimap)), planes[1],
             _NUMBERS, self._numbers, _FUNCTIONS, self._available, self._own, self._targets,
         )  # fmt: skip
         return [surface[0] for surface in planes]
@@ -168,11 +171,17 @@ class Observer:
         state = raw.map_state
         for image, bits in ((state.visibility, 8), (state.creep, 1)):
             image.bits_per_pixel, image.size.x, image.size.y = bits, size, size
-        state.visibility.data = self._explored.tobytes() if g["fog"] else bytes(playable(match, 2))
+        state.visibility.data = self._explored.tobytes() if g["fog"] else self._in_sight
         state.creep.data = bytes(size * size // 8)
         there = match.units["tag"][0][match.units["kind"][0] != 0].tolist()
         raw.event.dead_units.extend(shown_tag(tag) for tag in sorted(self._seen.difference(there)))
         self._seen = self._seen.intersection(there).union(u.tag for u in shown)
+
+
+@lru_cache(maxsize=32)
+def _places(table: tuple[str, ...], names: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Where in ``table`` the names are."""
+    return np.array([table.index(name) for name in names], np.int64)
 
 
 def results(match: Match) -> list[tuple[int, int]]:

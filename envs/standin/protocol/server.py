@@ -8,6 +8,7 @@ they are bytes; they are taken as bytes whatever the frame says, and answered wi
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import socket
@@ -87,6 +88,7 @@ def serve(host: str, port: int, faults: Faults | None = None, announce: bool = F
     faults = faults or Faults()
     faults.launch(host, port)
     load_kernels()  # before anybody connects: clients set deadlines for their requests
+    gc.freeze()  # what has been loaded stays: no use in looking through it again and again
     session = Session()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
