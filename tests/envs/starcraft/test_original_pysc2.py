@@ -8,7 +8,28 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 # What pysc2 4.0.0 needs, but for the s2clientprotocol that no current protobuf reads; and what envs needs.
-PACKAGES = ["pys2clientprotocol", "absl-py", "deepdiff", "dm-env", "mock", "mpyq", "numpy", "portpicker", "protobuf", "pygame", "requests", "s2protocol", "sk-video", "websocket-client", "gymnasium", "numba", "optree", "psutil", "scipy", "websockets"]
+PACKAGES = [
+    "pys2clientprotocol",
+    "absl-py",
+    "deepdiff",
+    "dm-env",
+    "mock",
+    "mpyq",
+    "numpy",
+    "portpicker",
+    "protobuf",
+    "pygame",
+    "requests",
+    "s2protocol",
+    "sk-video",
+    "websocket-client",
+    "gymnasium",
+    "numba",
+    "optree",
+    "psutil",
+    "scipy",
+    "websockets",
+]
 PLAY = """
 from envs import registry
 from envs.starcraft import installation
