@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
-from pathlib import Path
 from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
+
+from envs.starcraft import installation
 
 OUR_PACKAGES = ("agents", "envs", "perceiver_policy")
 OUR_DISTRIBUTION = "perceiver-rl"
@@ -109,16 +110,17 @@ def _names() -> Finding:
 
 
 def _pysc2() -> Finding:
-    for name, remark in (("pysc2_evolved", ""), ("pysc2", ", the original")):
-        if importlib.util.find_spec(name) is None:
-            continue
-        try:
-            importlib.import_module(f"{name}.lib.actions")
-        except Exception as error:
-            what = f"{name}{remark} does not import: {type(error).__name__}: {error}"
-            return Finding("PySC2", "problem", what, "pip install 'perceiver-rl[starcraft]'")
-        return Finding("PySC2", "ok", f"{_version(name)}{remark}")
-    return Finding("PySC2", "missing", "needed for StarCraft II only", "pip install 'perceiver-rl[starcraft]'")
+    from envs.starcraft.client import load
+
+    try:
+        name = installation.pysc2_package()
+    except installation.InstallationError as error:
+        return Finding("PySC2", "missing", f"{error}; needed for StarCraft II only")
+    try:
+        load()
+    except installation.InstallationError as error:
+        return Finding("PySC2", "problem", str(error))
+    return Finding("PySC2", "ok", _version(name) + (", the original" if name == "pysc2" else ""))
 
 
 def _version(package: str) -> str:
@@ -128,48 +130,32 @@ def _version(package: str) -> str:
     return f"{names[0]} {version(names[0])}" if names else package
 
 
-def starcraft_folder() -> Path:
-    """Where StarCraft II is or should be: ``SC2PATH``, or PySC2's default for this system."""
-    default = {
-        "Darwin": "/Applications/StarCraft II",
-        "Windows": "C:/Program Files (x86)/StarCraft II",
-    }.get(platform.system(), "~/StarCraftII")
-    return Path(os.environ.get("SC2PATH", default)).expanduser()
-
-
 def _starcraft() -> Finding:
-    folder = starcraft_folder()
-    told = "SC2PATH" if "SC2PATH" in os.environ else "the usual place; SC2PATH is not set"
-    builds = sorted(folder.glob("Versions/Base*"))
-    if builds:
-        return Finding("StarCraft II", "ok", f"{folder}, {', '.join(b.name for b in builds)}")
-    what = f"not at {folder} ({told}); the stand-in game needs none of it"
-    state: State = "problem" if "SC2PATH" in os.environ else "missing"
-    return Finding(
-        "StarCraft II",
-        state,
-        what,
-        "unpack Blizzard's Linux package there (4.10 is the newest; about 4 GB, their license), or set SC2PATH. "
-        "This version trains on the stand-in game alone",
-    )
+    try:
+        here = installation.find()
+    except installation.InstallationError as error:
+        state: State = "problem" if os.environ.get("SC2PATH") else "missing"
+        return Finding("StarCraft II", state, f"{error}. Training on sim/ environments needs none of it")
+    builds = ", ".join(f"Base{build}" for build in here.builds)
+    what = "the stand-in game, for PySC2 to play" if here.is_standin else "StarCraft II"
+    return Finding("StarCraft II", "ok", f"{what}, at {here.folder}: {builds}")
 
 
 def _maps() -> Finding:
-    folders = [starcraft_folder() / "Maps"]
-    for package in ("pysc2_evolved", "pysc2"):
-        spec = importlib.util.find_spec(package)
-        if spec and spec.submodule_search_locations:
-            folders += [Path(place) for place in spec.submodule_search_locations]
-    for folder in folders:
-        maps = sorted(folder.rglob("*.SC2Map"))
-        if maps:
-            mini = sorted({p.stem for p in maps if "mini" in str(p.parent).lower()})
-            return Finding("maps", "ok", f"{len(maps)} in {folder}" + (f" ({', '.join(mini)})" if mini else ""))
+    from envs.starcraft.maps import MAPS, archive
+
+    folder = installation.folder() / "Maps"
+    there = {file.stem for file in folder.rglob("*.SC2Map")}
+    packed = {name for name in MAPS if archive(name) is not None} - there
+    found = [f"{len(names)} in {place}" for names, place in ((there, folder), (packed, "PySC2")) if names]
+    missing = [name for name in MAPS if name not in there | packed]
+    if not missing:
+        return Finding("maps", "ok", f"{' and '.join(found)}, all {len(MAPS)} mini-games among them")
     return Finding(
         "maps",
         "missing",
-        f"no .SC2Map file in {folders[0]} nor in PySC2",
-        "pip install 'perceiver-rl[starcraft]' brings the mini-games; the stand-in game needs none",
+        f"{' and '.join(found) or f'none in {folder} nor in PySC2'}; not there: {', '.join(missing)}",
+        f"{installation.HOW_TO_GET_PYSC2} brings the mini-games; sim/ environments need none",
     )
 
 

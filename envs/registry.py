@@ -79,7 +79,7 @@ def check(env_id: str) -> None:
         from envs.starcraft.client import find_map
 
         try:
-            find_map(env_id.removeprefix(SC2), installation.find(), versus=False)
+            find_map(env_id.removeprefix(SC2), installation.find())
         except installation.InstallationError as error:
             raise EnvError(f"{env_id}: {error}") from error
         return

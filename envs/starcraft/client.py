@@ -177,10 +177,11 @@ def _log_to(logger: logging.Logger, package: str) -> None:
 # ---- maps
 
 
-def find_map(name: str, here: Installation, versus: bool) -> Any:
+def find_map(name: str, here: Installation, versus: bool = False) -> Any:
     """PySC2's map of that name, or one made of the file of that name in the installation's ``Maps`` folder.
 
-    A mini-game that is missing there is read from PySC2's package. Raises InstallationError if there is no such map.
+    ``versus``: a map that PySC2 does not know is one for two. A mini-game that is missing there is read from PySC2's
+    package. Raises InstallationError if there is no such map.
     """
     pysc2 = load()
     known, files = pysc2.maps.get_maps(), here.maps()

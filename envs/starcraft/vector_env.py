@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import fields
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class StarcraftVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt
         stagger = Stagger(supervision.launch_interval)
         self.games = [Game(i, options, game_map, limit, supervision, self._watchdog, stagger) for i in range(num_envs)]
         self._pool = ThreadPoolExecutor(num_envs, "starcraft")
+        self._jobs: list[Future[Any]] = []
         self._begun = False
 
     @property
@@ -122,10 +124,20 @@ class StarcraftVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt
         return self._observation, reward, _column(steps, "terminated", bool), _column(steps, "truncated", bool), info
 
     def _each(self, do: Callable[[Game, Any], Any], with_what: Sequence[Any]) -> list[Any]:
-        """Do it with all games at once; the first error, if there is one, is raised when all are done."""
-        jobs = [self._pool.submit(do, game, what) for game, what in zip(self.games, with_what, strict=True)]
-        wait(jobs)
-        return [job.result() for job in jobs]
+        """Do it with all games at once; the first error, if there is one, is raised when all are done.
+
+        An interrupt ends the games: they are in the middle of something, and the program that is to end would wait for
+        their threads.
+        """
+        self._jobs = []
+        try:
+            for game, what in zip(self.games, with_what, strict=True):
+                self._jobs.append(self._pool.submit(do, game, what))
+            wait(self._jobs)
+        except BaseException:
+            self.close()
+            raise
+        return [job.result() for job in self._jobs]
 
     def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
         """Nothing: a game's process cannot be saved, so that a resumed run starts its episodes anew."""
@@ -139,12 +151,10 @@ class StarcraftVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt
         """End all processes; what is being asked of them fails."""
         for game in self.games:
             game.stop.set()
-        jobs = [self._pool.submit(game.close) for game in self.games]
-        if wait(jobs, timeout=0.5 if self._pool._work_queue.qsize() else 10).not_done:
-            for game in self.games:
-                if game.session is not None:
-                    game.session.kill(GameFailure("crash", "the environment was closed"))
-            wait(jobs)
+        for game, job in zip(self.games, self._jobs, strict=False):  # fewer jobs if the interrupt came that soon
+            if not job.done() and game.session is not None:
+                game.session.kill(GameFailure("crash", "the environment was closed"))
+        wait([self._pool.submit(game.close) for game in self.games])
         self._pool.shutdown()
         self._watchdog.stop()
 
@@ -198,6 +208,7 @@ def make(
     for name, value in (("num_envs", num_envs), ("step_mul", step_mul), ("max_loops", max_loops)):
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
+    _check_names(options)
     here = installation.find()
     rules = {f.name: options.pop(f.name) for f in fields(Supervision) if f.name in options}
     if map_name == "BuildMarines" and not here.is_standin:
@@ -233,8 +244,12 @@ def _interface(map_name: str, interface: Interface | None, options: dict[str, An
         return interface
     if map_name in MAPS or map_name in MELEE:
         return interface_for(map_name, **options)
-    known = [field.name for field in fields(Interface)]
+    return Interface(**options)
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    own = [name for name, p in signature(make).parameters.items() if p.kind is Parameter.KEYWORD_ONLY]
+    known = [*own, *(field.name for kind in (Supervision, Interface) for field in fields(kind))]
     for name in options:
         if name not in known:
             raise ValueError(f"unknown option {name!r}{did_you_mean(name, known) or '.'} There are: {', '.join(known)}")
-    return Interface(**options)

@@ -1,4 +1,4 @@
-"""A folder with the stand-in game installed, and a process of it to talk to."""
+"""A process of the stand-in game, and how to talk to it."""
 
 import os
 import socket
@@ -13,15 +13,6 @@ pytest.importorskip("websockets")
 sc_pb = pytest.importorskip("s2clientprotocol.sc2api_pb2")
 
 from websockets.sync.client import ClientConnection, connect  # noqa: E402
-
-from envs.standin.protocol.install import install  # noqa: E402
-from envs.standin.warm import load_kernels  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    load_kernels()  # or the first processes compile them, each for itself
-    return install(tmp_path_factory.mktemp("game") / "StarCraftII").folder
 
 
 def free_port() -> int:
