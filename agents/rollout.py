@@ -137,15 +137,14 @@ class Rollout:
                 self.choice = optree.tree_map(lambda x: x.new_zeros((steps, *x.shape), device="cpu"), decision.choice)
             self._store(t, self.choice, decision.choice)
             self.log_prob[t], self.value[t] = decision.log_prob, decision.value
-            if t:
-                # where an episode ended, _step has put what really followed
-                self.next_value[t - 1] = torch.where(self.end[t - 1], self.next_value[t - 1], self.value[t])
             self.first[t], self.memory = self.is_first, memory
             self._step(t, episodes)
         self._store(steps, self.observation, self.current)
         self.first[steps] = self.is_first
         last = self.policy.value(self._to_device(self.current), self.memory, self._on(self.is_first)).cpu()
-        self.next_value[-1] = torch.where(self.end[-1], self.next_value[-1], last)
+        # where an episode ended, _step has put what really followed
+        following = torch.cat((self.value[1:], last[None]))
+        self.next_value = torch.where(self.end, self.next_value, following)
         trajectory = Trajectory(
             observation=self.observation,
             first=self.first,
@@ -166,8 +165,10 @@ class Rollout:
         )
         observation, reward, terminated, truncated, info = self.env.step(action)
         ended = terminated | truncated
-        self.reward[t] = torch.as_tensor(reward)
-        self.end[t] = self.is_first = torch.as_tensor(ended)
+        # numpy's assignments, of the same memory, take a fraction of torch's
+        self.reward.numpy()[t] = reward
+        self.end.numpy()[t] = ended
+        self.is_first = torch.from_numpy(ended)
         self.totals += reward
         self.lengths += 1
         if ended.any():

@@ -127,7 +127,7 @@ class ClusterTraining:
         self.inferences = Inferences(self.config, described, self.ledger, inference_gpus)
         self.workers.use_inference(self.inferences.handles)
         found = self.workers.spaces(described, lambda: self.report.stop_requested)
-        learners.described = ray.put(found)
+        learners.described = self.inferences.described = ray.put(found)
         self.spaces = {"observation_space": describe(found[0]), "action_space": describe(found[1])}
         if resume:
             checkpoint.check_spaces(checkpoint.latest(self.run_dir), self.spaces)

@@ -26,22 +26,28 @@ class InferenceLost(ConnectionError):
 class Inference:
     """Answers workers' observations, those of several workers in one forward pass. Its methods run one at a time."""
 
-    def __init__(self, config: Config, described: tuple[spaces.Space[Any], spaces.Space[Any]], index: int) -> None:
-        """``described`` are the spaces of what is observed and done."""
+    def __init__(self, config: Config, index: int) -> None:
         prepare_process(config.threads)
         self.config, self.options, self.index = config, config.cluster, index
         self.device = choose_device(config.device)
-        self.policy = PerceiverPolicy(*described, config.policy).to(self.device).requires_grad_(False)
+        self.policy: PerceiverPolicy | None = None
         self.generator = torch.Generator(self.device)
-        self.version = -1
+        self.version = 0
         self.loaded = asyncio.Event()
         self.waiting: list[tuple[Any, str, asyncio.Future[Packed]]] = []
         self.timer: asyncio.TimerHandle | None = None
         self.requests = self.batches = 0
 
-    async def set_weights(self, life: int, version: int, weights: Packed) -> int:
-        """Act by these from now on. ``life`` counts the times that this process has been started anew."""
-        if self.version < 0:
+    async def set_weights(
+        self, described: tuple[spaces.Space[Any], spaces.Space[Any]], life: int, version: int, weights: Packed
+    ) -> int:
+        """Act by these from now on.
+
+        ``described`` are the spaces of what is observed and done; ``life`` counts the times that this process has been
+        started anew.
+        """
+        if self.policy is None:
+            self.policy = PerceiverPolicy(*described, self.config.policy).to(self.device).requires_grad_(False)
             self.generator.manual_seed(seed_of(self.config, self.config.workers + self.index, life, version))
         self.policy.load_state_dict(unpack(weights))
         self.version = version
@@ -87,6 +93,7 @@ class Inference:
         sizes = [len(first) for _, _, first in requests]
         together: Any = optree.tree_map(lambda *x: torch.cat(x).to(self.device), *requests)
         observation, memory, first = together
+        assert self.policy is not None
         if kind == "value":
             return [pack(part) for part in self.policy.value(observation, memory, first).split(sizes)]
         decision, memory = self.policy.act(observation, memory, first, generator=self.generator)
@@ -97,11 +104,12 @@ class Inference:
 
 
 class RemotePolicy:
-    """What a rollout needs of a policy, answered by an :class:`Inference`; ``version`` is of the last answer."""
+    """What a rollout needs of a policy, answered by an :class:`Inference`."""
 
     def __init__(self, inference: Any, config: Config) -> None:
         self.inference, self.config = inference, config
-        self.version = 0
+        self.version: int | None = None
+        """Of the first answer since this was set to None."""
 
     def initial_memory(self, batch: int) -> Tensor:
         """As `PerceiverPolicy.initial_memory`."""
@@ -111,7 +119,8 @@ class RemotePolicy:
 
     def act(self, observation: Any, memory: Tensor, first: Tensor, *, generator: Any = None) -> tuple[Decision, Tensor]:
         """As `PerceiverPolicy.act`; the choice is drawn there, not by ``generator``."""
-        (choice, log_prob, value, memory), self.version = self._ask("act", (observation, memory, first))
+        (choice, log_prob, value, memory), version = self._ask("act", (observation, memory, first))
+        self.version = version if self.version is None else self.version
         return Decision(choice, log_prob, value), memory
 
     def value(self, observation: Any, memory: Tensor, first: Tensor) -> Tensor:

@@ -28,10 +28,10 @@ class Inferences:
     """All inference processes of a run; none, where workers run the policy themselves. Nothing here waits."""
 
     def __init__(self, config: Config, described: Any, ledger: Ledger, gpus: float) -> None:
-        self.ledger = ledger
+        self.described, self.ledger = described, ledger
         remote = RemoteInference.options(num_cpus=1, num_gpus=gpus, scheduling_strategy="SPREAD")
         count = config.cluster.inference
-        self.slots = [Slot(i, remote.remote(config, described, i)) for i in range(count)]
+        self.slots = [Slot(i, remote.remote(config, i)) for i in range(count)]
 
     @property
     def handles(self) -> list[Any]:
@@ -46,7 +46,7 @@ class Inferences:
         """Give the newest weights to all that have older ones, one at a time."""
         for slot in self.slots:
             if slot.push is None and slot.version != version and slot.health.due:
-                slot.push = slot.handle.set_weights.remote(slot.life, version, weights)
+                slot.push = slot.handle.set_weights.remote(self.described, slot.life, version, weights)
                 slot.version = version
 
     def suspect(self, index: int) -> None:

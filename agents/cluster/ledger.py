@@ -89,15 +89,18 @@ def reason(error: BaseException | None) -> BaseException | None:
 def cause_of(error: BaseException) -> str:
     """An error in one line."""
     cause = reason(error)
-    if isinstance(cause, ray.exceptions.RayActorError):
-        return f"its process died ({_last_line(str(cause))})"
-    return f"{type(cause).__name__}: {_first_line(str(cause))}"
+    if not isinstance(cause, ray.exceptions.RayActorError):
+        return f"{type(cause).__name__}: {_line(str(cause), 0)}"
+    text = str(cause)
+    if "creation task" in text:
+        return f"its process cannot start: {_line(text, -1)}"
+    if "node has died" in text or "node was terminated" in text:
+        return "its machine was lost"
+    if "memory" in text and "OutOfMemory" in text:
+        return "its process was killed for want of memory"
+    return "its process died"
 
 
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")[:200]
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else "no message")[:200]
+def _line(text: str, which: int) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
+    return lines[which][:200]

@@ -31,7 +31,8 @@ class Window:
     def collected(self, told: Collected) -> None:
         """A worker has answered."""
         self.busy += told.seconds
-        self.useful += told.useful
+        # of processor time, which is not told apart (asking for it takes longer than a step of a small environment)
+        self.useful += told.processor * min(1.0, told.useful / told.seconds)
         self.processor += told.processor
 
     def updated(self, updated: list[Updated]) -> None:

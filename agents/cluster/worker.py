@@ -42,7 +42,7 @@ class Collected:
     seconds: float
     """Wall-clock time of the call."""
     useful: float
-    """Processor seconds in environments and policy since the last call."""
+    """Of which in environments and policy."""
     processor: float
     """Processor seconds of the whole process since the last call."""
 
@@ -56,7 +56,7 @@ class Worker:
         self.env: Any = None
         self.rollout: Rollout | None = None
         self.aborted = 0
-        self.processor = self.useful = 0.0
+        self.processor, self.useful = 0.0, 0.0
 
     def where(self) -> tuple[str, int]:
         """Machine and process."""
@@ -80,14 +80,17 @@ class Worker:
         began = time.perf_counter()
         try:
             rollout = self._rollout(life, version, inference)
-            if isinstance(rollout.policy, RemotePolicy):
-                version = rollout.policy.version
-            elif weights is not None:
+            remote = rollout.policy if isinstance(rollout.policy, RemotePolicy) else None
+            if weights is not None and not remote:
                 rollout.policy.load_state_dict(unpack(weights))
             rollout.version = version
             unrolls, episodes = [], []
             while True:
+                if remote:
+                    remote.version = None
                 trajectory, ended = rollout.collect()
+                if remote and remote.version is not None:
+                    trajectory.version.fill_(remote.version)
                 episodes += ended
                 elapsed = time.perf_counter() - began
                 unrolls.append(trajectory)
@@ -100,14 +103,15 @@ class Worker:
             self._close()
             raise
         packed = pack(vars(concatenate(unrolls) if len(unrolls) > 1 else unrolls[0]))
-        return self._collected(version, unrolls, episodes, began), packed
+        return self._collected(unrolls, episodes, began), packed
 
-    def _collected(self, version: int, unrolls: list[Trajectory], episodes: list[Episode], began: float) -> Collected:
+    def _collected(self, unrolls: list[Trajectory], episodes: list[Episode], began: float) -> Collected:
         assert self.rollout is not None
         aborted, self.aborted = self.rollout.aborted - self.aborted, self.rollout.aborted
         now = time.process_time()
         processor, self.processor = now - self.processor, now
         useful, self.useful = self.useful, 0.0
+        version = min(int(trajectory.version.min()) for trajectory in unrolls)
         steps = sum(trajectory.steps for trajectory in unrolls)
         columns = sum(trajectory.reward.shape[1] for trajectory in unrolls)
         seconds = time.perf_counter() - began
@@ -139,9 +143,9 @@ class Worker:
 
     def _clocked(self, function: Callable[..., T]) -> Callable[..., T]:
         def timed(*args: Any, **options: Any) -> T:
-            began = time.process_time()
+            began = time.perf_counter()
             result = function(*args, **options)
-            self.useful += time.process_time() - began
+            self.useful += time.perf_counter() - began
             return result
 
         return timed
