@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
+import tyro
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -22,6 +23,7 @@ from envs.spelling import did_you_mean
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 DEFAULT = "move_to_beacon"
 COMMAND_LINE = "command line"
+T = TypeVar("T")
 # What may change when a run goes on; everything else would make it another run.
 RESUMABLE = (
     "total_steps",
@@ -77,6 +79,16 @@ def read_config(path: Path) -> Config:
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected options as 'key: value' lines, got {type(data).__name__}")
     return check(data, str(path))
+
+
+def read_run_config(run_dir: Path) -> Config:
+    """The complete config of a run. Raises UserError for a folder that holds none."""
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        near = did_you_mean(str(run_dir), [str(p.parent) for p in run_dir.parent.glob("*/config.yaml")])
+        what = "has no config.yaml" if run_dir.is_dir() else "is no folder"
+        raise UserError(f"{run_dir}: not a run folder: it {what}{near}")
+    return read_config(path)
 
 
 def check(data: Mapping[Any, Any], source: str) -> Config:
@@ -207,3 +219,17 @@ def _help(field: FieldInfo) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     limits = [f"{word} {getattr(m, a):g}" for m in field.metadata for a, word in words.items() if hasattr(m, a)]
     return (field.description or "") + (f" Range: {', '.join(limits)}." if limits else "")
+
+
+def parse(kind: type[T], default: T, argv: Sequence[str], prog: str) -> T:
+    """What ``argv`` asks of a command, ``kind``; leaves the program for --help and for what cannot be read."""
+    rules = tyro.constructors.ConstructorRegistry()
+    rules.struct_rule(command_line_rule)
+    return tyro.cli(kind, default=default, args=argv, prog=prog, description=kind.__doc__, registry=rules)
+
+
+def check_device(name: str) -> None:
+    """Refuse what is no device's name; whether the device is there is known when torch is."""
+    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", name):
+        near = did_you_mean(name, ("auto", "cpu", "cuda"))
+        raise UserError(f"--device {name}: expected auto, cpu, cuda or one GPU such as cuda:0{near}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -144,6 +146,24 @@ class Report:
         if self._metrics:
             self._metrics.close()
         self._live = self._writer = self._metrics = None
+
+
+@contextlib.contextmanager
+def notes_to(show: Callable[[str], None]) -> Iterator[None]:
+    """Show what the environments log, such as why a game was started anew: a line each."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            show(f"note: {record.getMessage()}")
+
+    lines, logger = Lines(logging.WARNING), logging.getLogger("envs")
+    logger.addHandler(lines)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.propagate = True
 
 
 def keep_metrics(path: Path, step: int) -> None:

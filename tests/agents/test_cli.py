@@ -13,7 +13,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import pytest
 
-from agents import cli, options
+from agents import options, training
 from agents.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,25 +199,25 @@ def test_help_explains_every_option_and_imports_nothing_heavy():
 
 
 def test_options_come_from_the_file_and_those_typed_win():
-    config, resume = cli.parse_train(["--config", "cartpole", "--seed", "7", "--ppo.target-kl", "0.1"], "it")
+    config, resume = training.parse_train(["--config", "cartpole", "--seed", "7", "--ppo.target-kl", "0.1"], "it")
     file = options.read_config(options.CONFIGS / "cartpole.yaml")
     assert options.changes(file, config) == {"seed": (0, 7), "ppo.target_kl": (None, 0.1)}
     assert resume is None
 
 
 def test_without_a_file_it_is_the_default_experiment_or_plain_defaults_of_an_environment():
-    assert cli.parse_train([], "it")[0] == options.read_config(options.CONFIGS / "move_to_beacon.yaml")
-    config, _ = cli.parse_train(["--env=CartPole-v1", "--env-option", "a-b=3"], "it")
+    assert training.parse_train([], "it")[0] == options.read_config(options.CONFIGS / "move_to_beacon.yaml")
+    config, _ = training.parse_train(["--env=CartPole-v1", "--env-option", "a-b=3"], "it")
     assert config == options.Config(env="CartPole-v1", env_options={"a_b": 3})
 
 
 def test_a_run_is_named_after_what_it_is():
     stamp = r"-\d{8}-\d{6}-seed"
     config = options.Config(seed=4)
-    assert re.fullmatch(f"move_to_beacon{stamp}4", cli.run_name([], config))
-    assert re.fullmatch(f"cartpole{stamp}4", cli.run_name(["--config", "configs/cartpole.yaml"], config))
+    assert re.fullmatch(f"move_to_beacon{stamp}4", training.run_name([], config))
+    assert re.fullmatch(f"cartpole{stamp}4", training.run_name(["--config", "configs/cartpole.yaml"], config))
     own = options.Config(env="my.package:Env")
-    assert re.fullmatch(f"my.package-Env{stamp}0", cli.run_name(["--env", "my.package:Env"], own))
+    assert re.fullmatch(f"my.package-Env{stamp}0", training.run_name(["--env", "my.package:Env"], own))
 
 
 # ---- a run
