@@ -1,4 +1,4 @@
-"""The command line: ``perceiver-rl train | evaluate | watch | doctor | serve | standin-install``.
+"""The command line: ``perceiver-rl train | status | evaluate | watch | doctor | serve | standin-install``.
 
 Options are parsed and checked before anything heavy is imported. Exit codes: 0 done, 2 for what the user can mend,
 130 for interrupted.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents import options, playing, serving, training
+from agents import options, playing, serving, status, training
 from agents.errors import UserError
 from agents.training import NAME
 from envs import registry
@@ -39,6 +39,7 @@ def run(argv: Sequence[str], prog: str | None = None) -> int:
     """Do what the command line says and return the exit code; errors that a user can mend are shown without a trace."""
     commands: dict[str, Callable[[Sequence[str], str], None]] = {
         "train": training.train,
+        "status": status.status,
         "evaluate": playing.evaluate,
         "watch": playing.watch,
         "doctor": doctor,

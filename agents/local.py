@@ -84,6 +84,7 @@ class Training:
         metrics["time/collect_seconds"] = collected - began
         metrics["time/update_seconds"] = updated - collected
         metrics["time/steps_per_second"] = trajectory.steps / (updated - began)
+        metrics["time/updates_per_second"] = 1 / (updated - began)
         return metrics
 
     def save(self) -> None:

@@ -8,7 +8,8 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from agents.errors import UserError
 
@@ -27,15 +29,39 @@ if TYPE_CHECKING:
 METRICS = "metrics.jsonl"
 PLAIN_SECONDS = 10.0
 SCENARIO = "episode/return/"  # and the name of one environment of several
-# What the live table shows, in this order, where a run has it, and what it is called there.
-SHOWN = {
-    "episode/return": "return",
-    "episode/length": "length",
-    "loss/policy": "policy loss",
-    "loss/value": "value loss",
-    "loss/entropy": "entropy",
-    "learner/kl": "KL",
-    "learner/clip_fraction": "clipped",
+RECENT = 20  # records: those that SMOOTHED figures are means of
+SMOOTHED = ("time/", "learner/lag", "cluster/queue", "cluster/worker_idle", "cluster/learner_idle", "cluster/overhead")
+# What the live table and `perceiver-rl status` show, a row each: in this order, where a run has a row's first figure.
+FIGURES = {
+    "return": {"episode/return": "{:.4g}", "episode/length": "{:.4g} steps an episode"},
+    "episodes": {"episode/count": "{:,.0f}", "episode/aborted": "{:,.0f} aborted"},
+    "losses": {"loss/policy": "policy {:.3g}", "loss/value": "value {:.3g}", "loss/entropy": "entropy {:.3g}"},
+    "change": {"learner/kl": "KL {:.2g}", "learner/clip_fraction": "{:.0%} clipped"},
+    "updates": {"time/updates_per_second": "{:.3g} a second"},
+    "data": {
+        "cluster/queue": "queue {:.2g} updates",
+        "learner/lag": "lag {:.2g} updates",
+        "learner/lag_max": "at most {:.0f}",
+    },
+    "idle": {
+        "cluster/worker_idle": "workers {:.0%}",
+        "cluster/learner_idle": "learners {:.0%}",
+        "cluster/overhead": "overhead {:.0%} of processor time",
+    },
+    "workers": {"cluster/workers": "{:.0f} up"},
+    "restarts": {
+        "cluster/restarts": "{:,.0f} in all",
+        "cluster/worker_restarts": "workers {:,.0f}",
+        "cluster/environment_restarts": "environments {:,.0f}",
+        "cluster/inference_restarts": "inference {:,.0f}",
+        "cluster/learner_restarts": "learners {:,.0f}",
+    },
+    "trajectories": {
+        "cluster/trajectories": "{:,.0f} asked for",
+        "cluster/learned": "{:,.0f} learned from",
+        "cluster/lost": "{:,.0f} lost",
+        "cluster/too_old": "{:,.0f} too old",
+    },
 }
 
 
@@ -52,6 +78,7 @@ class Report:
         self._live: Live | None = None
         self._writer: SummaryWriter | None = None
         self._metrics: Any = None
+        self._recent: deque[Mapping[str, float | None]] = deque(maxlen=RECENT)
         self._handler: Any = None
 
     def __enter__(self) -> Report:
@@ -106,14 +133,16 @@ class Report:
             if value is not None:
                 self._writer.add_scalar(name, value, step)
         now = time.monotonic()
-        rate = metrics.get("time/steps_per_second") or (step - self._first) / max(now - self._began, 1e-9)
-        left = _duration((self._total - step) / rate) if rate and step < self._total else ""
+        self._recent.append(finite)
+        known = summary(self._recent)
+        rate = known.get("time/steps_per_second") or (step - self._first) / max(now - self._began, 1e-9)
+        left = duration((self._total - step) / rate) if rate and step < self._total else ""
         if self._live:
             steps = f"{step:,} / {self._total:,}"
             self._progress.update(
                 self._task, completed=step, steps=steps, rate=f"{rate:,.0f} steps/s", left=left and f"{left} left"
             )
-            self._live.update(Group(self._progress, _metrics_table(finite)))
+            self._live.update(Group(self._progress, table(figures(known))))
         elif now - self._told >= PLAIN_SECONDS or self._last == self._first or step >= self._total:
             self._told = now
             score = finite.get("episode/return")
@@ -187,18 +216,46 @@ def keep_metrics(path: Path, step: int) -> None:
     temporary.replace(path)
 
 
-def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
-    table = Table.grid(padding=(0, 3))
-    labels = SHOWN | {name: name.removeprefix(SCENARIO) for name in metrics if name.startswith(SCENARIO)}
-    shown = {label: value for name, label in labels.items() if (value := metrics.get(name)) is not None}
-    for _ in shown:
-        table.add_column(justify="right")
-    table.add_row(*(f"[dim]{label}" for label in shown))
-    table.add_row(*(f"{value:.4g}" for value in shown.values()))
-    return table
+def summary(records: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
+    """What the latest records, oldest first, come to: the last known value of each figure, of some the mean."""
+    known: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        for name, value in record.items():
+            if value is not None:
+                known[name].append(value)
+    return {name: _digest(name, values) for name, values in known.items()}
 
 
-def _duration(seconds: float) -> str:
+def _digest(name: str, values: list[float]) -> float:
+    if name.endswith("_max"):
+        return max(values)
+    return sum(values) / len(values) if name.startswith(SMOOTHED) else values[-1]
+
+
+def figures(known: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The rows of FIGURES for a :func:`summary`, a label and a text each; of several scenarios each has a row more."""
+    rows = []
+    for label, parts in FIGURES.items():
+        if next(iter(parts)) in known:
+            rows.append((label, ", ".join(text.format(known[name]) for name, text in parts.items() if name in known)))
+        if label == "return":
+            scenarios = [(name.removeprefix(SCENARIO), known[name]) for name in known if name.startswith(SCENARIO)]
+            rows += [("", f"{score:.4g} in {scenario}") for scenario, score in scenarios]
+    return rows
+
+
+def table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Labels and texts side by side."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(label, Text(text))
+    return grid
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

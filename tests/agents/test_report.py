@@ -104,3 +104,37 @@ def test_a_terminal_gets_a_live_display(tmp_path):
     shown = screen.getvalue()
     for part in ("50 / 100", "50%", "5 steps/s", "0:10 left", "12.25", "a note"):
         assert part in shown
+
+
+def test_the_live_display_tells_of_workers_and_scenarios_in_80_columns(tmp_path):
+    screen = io.StringIO()
+    record = {
+        "episode/return": 2.5,
+        "episode/return/sim/DefeatRoaches": 31.25,
+        "episode/count": 77.0,
+        "episode/aborted": 4.0,
+        "time/steps_per_second": 5.0,
+        "time/updates_per_second": 6.25,
+        "learner/lag": 1.5,
+        "cluster/queue": 0.75,
+        "cluster/worker_idle": 0.11,
+        "cluster/learner_idle": 0.22,
+        "cluster/restarts": 3.0,
+        "cluster/worker_restarts": 3.0,
+    }
+    with Report(tmp_path, Console(file=screen, force_terminal=True, width=80, color_system=None)) as report:
+        report.start(0, 100, 1)
+        report.update(50, record)
+        report.update(60, {"episode/count": 78.0})  # without what is measured by time: it stays
+    shown = screen.getvalue()[screen.getvalue().rindex("60 / 100") :]
+    for part in (
+        "5 steps/s",
+        "2.5",
+        "31.25 in sim/DefeatRoaches",
+        "78, 4 aborted",
+        "6.25 a second",
+        "queue 0.75 updates, lag 1.5 updates",
+        "workers 11%, learners 22%",
+        "3 in all, workers 3",
+    ):
+        assert part in shown
