@@ -110,7 +110,7 @@ def _names() -> Finding:
 
 
 def _pysc2() -> Finding:
-    from envs.starcraft.client import load
+    from envs.starcraft.pysc2 import load
 
     try:
         name = installation.pysc2_package()

@@ -76,7 +76,7 @@ def check(env_id: str) -> None:
         return
     if env_id.startswith(SC2):
         from envs.starcraft import installation
-        from envs.starcraft.client import find_map
+        from envs.starcraft.pysc2 import find_map
 
         try:
             find_map(env_id.removeprefix(SC2), installation.find())

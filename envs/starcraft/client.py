@@ -1,34 +1,28 @@
-"""PySC2, reached through this module alone: ``pysc2_evolved``, or the original ``pysc2`` where a user has it working.
+"""A :class:`Session` is one game process and PySC2's own ``SC2Env`` playing in it.
 
-A :class:`Session` is one game process and PySC2's own ``SC2Env`` playing in it. What PySC2 leaves open is closed here:
-its processes are ours (:mod:`envs.starcraft.process`), so that they can be ended; ports are returned; a game that has
-exited is noticed at once; its log goes to the logger ``pysc2``. Whatever goes wrong is a :class:`GameFailure` with a
-class and a cause in one line.
+What PySC2 leaves open is closed here: its processes are ours (:mod:`envs.starcraft.process`), so that they can be
+ended; so is its connection, for another program may be at the other end of it; ports are returned; a game that has
+exited is noticed at once. Whatever goes wrong is a :class:`GameFailure` with a class and a cause in one line.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import logging
-import os
 import shutil
+import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from envs.registry import EnvError
-from envs.spelling import did_you_mean
-from envs.starcraft import installation
-from envs.starcraft.installation import HOW_TO_GET_PYSC2, Installation, InstallationError
-from envs.starcraft.interface import CAMERA_WIDTH, ORDERS, Function, Interface
-from envs.starcraft.maps import archive
+from envs.starcraft.interface import Interface
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent
 from envs.starcraft.process import GameProcess
+from envs.starcraft.pysc2 import Pysc2, interface_format, load
 
 SOCKET_SECONDS = 600
 """PySC2's own timeout: ours come first."""
@@ -56,172 +50,6 @@ FAILURES: Mapping[str, str] = {
     "memory": "the game held more memory than it may",
 }
 """The classes of failures."""
-
-
-@dataclass(frozen=True)
-class Pysc2:
-    """PySC2's modules, and what is read from its tables."""
-
-    name: str
-    sc2_env: ModuleType
-    features: ModuleType
-    actions: ModuleType
-    maps: ModuleType
-    run_configs: ModuleType
-    sc_process: ModuleType
-    remote_controller: ModuleType
-    protocol: ModuleType
-    messages: ModuleType
-    """``s2clientprotocol.sc2api_pb2``."""
-
-    @cached_property
-    def orders(self) -> Mapping[int, int]:
-        """Ability -> its place in ``interface.ORDERS``, by the names that PySC2 gives abilities."""
-        starts = (
-            ("Move_", "move"), ("Attack_", "attack"), ("Patrol_", "patrol"), ("HoldPosition_", "hold"),
-            ("Harvest_Gather_", "gather"), ("Harvest_Return_", "return"), ("Build_", "build"), ("Train_", "train"),
-        )  # fmt: skip
-        found = {}
-        for function in self.actions.RAW_FUNCTIONS:
-            for start, order in starts:
-                if function.ability_id and function.name.startswith(start):
-                    found[int(function.ability_id)] = ORDERS.index(order)
-        return found
-
-    def abilities(self, function: Function) -> frozenset[int]:
-        """The abilities, general and specific, that a raw function stands for."""
-        general = int(self.actions.RAW_FUNCTIONS[function.id].ability_id)
-        if general == 0:
-            return frozenset()
-        special = (int(f.ability_id) for f in self.actions.RAW_FUNCTIONS if int(f.general_id) == general)
-        return frozenset((general, *special))
-
-    def planes(self, names: Iterable[str], minimap: bool) -> list[int]:
-        """Where PySC2 keeps the planes of these names."""
-        table = self.features.MinimapFeatures if minimap else self.features.ScreenFeatures
-        return [table._fields.index(name) for name in names]
-
-
-@lru_cache(maxsize=1)
-def load() -> Pysc2:
-    """Import PySC2. Raises InstallationError with what to do if it is missing or broken."""
-    name = installation.pysc2_package()
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    try:
-        with _quiet():
-            if name == "pysc2":
-                _mend_original()
-            parts = {
-                "sc2_env": "env.sc2_env", "features": "lib.features", "actions": "lib.actions", "maps": "maps",
-                "run_configs": "run_configs", "sc_process": "lib.sc_process",
-                "remote_controller": "lib.remote_controller", "protocol": "lib.protocol",
-            }  # fmt: skip
-            modules = {key: importlib.import_module(f"{name}.{path}") for key, path in parts.items()}
-            messages = importlib.import_module("s2clientprotocol.sc2api_pb2")
-    except Exception as error:
-        raise InstallationError(_explain(name, error)) from error
-    _log_to(logging.getLogger("pysc2"), name)
-    return Pysc2(name, messages=messages, **modules)
-
-
-def _mend_original() -> None:
-    """``pysc2`` 4.0.0 shuffles its colors in a way that Python 3.11 refuses, and wants its flags parsed."""
-    import random
-    from types import SimpleNamespace
-
-    colors = importlib.import_module("pysc2.lib.colors")
-    colors.random = SimpleNamespace(shuffle=lambda values, *_: random.Random(21).shuffle(values))  # type: ignore[attr-defined]
-    flags = importlib.import_module("absl.flags").FLAGS
-    if not flags.is_parsed():
-        flags(["perceiver-rl"])
-
-
-def _explain(name: str, error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
-    if isinstance(error, TypeError) and "Descriptors cannot be created directly" in str(error):
-        return (
-            f"{name} does not import: s2clientprotocol was generated for an older protobuf; "
-            "pip uninstall -y s2clientprotocol && pip install --force-reinstall pys2clientprotocol"
-        )
-    if name == "pysc2":
-        return (
-            f"the original pysc2 does not import ({text}); {HOW_TO_GET_PYSC2} brings pysc2_evolved, which is taken "
-            "first, or: pip install --no-deps 'pysc2==4.0.0' && pip install pys2clientprotocol"
-        )
-    return f"{name} does not import ({text}); {HOW_TO_GET_PYSC2}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what is logged while importing PySC2 from setting up a handler for the whole program."""
-    root, silent = logging.getLogger(), logging.NullHandler()
-    root.addHandler(silent)
-    level, root.level = root.level, logging.CRITICAL + 1
-    try:
-        yield
-    finally:
-        root.level = level
-        root.removeHandler(silent)
-
-
-def _log_to(logger: logging.Logger, package: str) -> None:
-    """Let PySC2's modules log to a logger of their own: its causes are told in our one line already."""
-    import sys
-
-    logger.setLevel(logging.CRITICAL)
-    for name, module in list(sys.modules.items()):
-        if name.startswith(f"{package}.") and getattr(module, "logging", None) is not None:
-            module.logging = logger  # type: ignore[attr-defined]
-
-
-# ---- maps
-
-
-def find_map(name: str, here: Installation, versus: bool = False) -> Any:
-    """PySC2's map of that name, or one made of the file of that name in the installation's ``Maps`` folder.
-
-    ``versus``: a map that PySC2 does not know is one for two. A mini-game that is missing there is read from PySC2's
-    package. Raises InstallationError if there is no such map.
-    """
-    pysc2 = load()
-    known, files = pysc2.maps.get_maps(), here.maps()
-    base = pysc2.maps.lib.Map
-    if name in known:
-        found = known[name]()
-    elif name in files:
-        path = files[name].relative_to(here.folder / "Maps")
-        players = {"players": 2} if versus else {"players": 1, "score_index": 0}
-        found = type(name, (base,), {"directory": str(path.parent), "filename": path.name, **players})()
-    else:
-        near = did_you_mean(name, [*known, *files]) or "."
-        raise InstallationError(
-            f"neither PySC2 nor {here.folder / 'Maps'} has a map {name!r}{near} "
-            f"There are: {', '.join(sorted({*files}))}"
-        )
-    if here.map_file(found.path, found.players) is None:
-        packed = archive(name)
-        if packed is None:
-            raise InstallationError(
-                f"the map is not there: {here.folder / 'Maps' / found.path}; download the map packs from "
-                "https://github.com/Blizzard/s2client-proto#map-packs and unpack them into that Maps folder"
-            )
-        found.data = lambda run_config: packed.read_bytes()
-    return found
-
-
-def check_version(version: str | None, here: Installation) -> None:
-    """Raise InstallationError, with those that there are, if the game's version is not installed."""
-    if version is None:
-        return
-    known = load().run_configs.get().get_versions()
-    if version not in known and f"{version}.0" not in known:
-        raise InstallationError(
-            f"version: {here.folder} does not hold {version}{did_you_mean(version, known) or '.'} "
-            f"It holds: {', '.join(known)}"
-        )
-
-
-# ---- playing
 
 
 @dataclass(frozen=True)
@@ -266,26 +94,6 @@ class Moment:
         return None
 
 
-def interface_format(interface: Interface) -> Any:
-    """PySC2's ``AgentInterfaceFormat`` in which everything that ``interface`` needs is there, and as little else."""
-    pysc2 = load()
-    raw = interface.style == "raw"
-    layers = not raw or interface.screen_planes or interface.minimap_planes
-    dimensions = pysc2.features.Dimensions(screen=interface.screen, minimap=interface.minimap) if layers else None
-    space = pysc2.actions.ActionSpace
-    return pysc2.features.AgentInterfaceFormat(
-        feature_dimensions=dimensions,
-        action_space=space.RAW if raw else space.FEATURES,
-        use_raw_units=raw,
-        use_raw_actions=raw,
-        raw_resolution=interface.minimap if raw else None,
-        use_unit_counts=not raw,  # the cheapest way to have PySC2 ask for the raw data
-        camera_width_world_units=int(CAMERA_WIDTH),
-        allow_cheating_layers="unit_type" in interface.minimap_planes,
-        send_observation_proto=True,
-    )
-
-
 class Session:
     """One game process with PySC2 playing in it: launch it, reset it for each episode, step it, end it.
 
@@ -296,6 +104,7 @@ class Session:
     def __init__(self, options: GameOptions, game_map: Any, index: int) -> None:
         self.options, self.map, self.index = options, game_map, index
         self.process: GameProcess | None = None
+        self.connection: Any = None
         self.env: Any = None
         self.killed: GameFailure | None = None
         self.new_seed: int | None = None
@@ -365,6 +174,14 @@ class Session:
         self.killed = self.killed or failure or GameFailure("crash", "ended by us")
         if self.process is not None:
             self.process.end()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Shut the connection: the process may be gone and somebody else answer in its place, or never answer."""
+        line = self.connection and self.connection.sock
+        if line is not None:
+            with contextlib.suppress(OSError):  # it is shut already
+                line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Ask the game to quit, end what is left of it, and give back its port and its folder."""
@@ -377,6 +194,8 @@ class Session:
                 env._controllers[0].quit()
         for process in env._sc2_procs or ():
             process.close(patience=0.0 if self.killed else 2.0)
+        if self.connection is not None:
+            self.connection.shutdown()
         env._controllers, env._sc2_procs, env._ports = None, None, None
         with contextlib.suppress(Exception):
             env.close()
@@ -396,11 +215,10 @@ class Session:
             raise self._failure(what, error) from error
 
     def _failure(self, what: str, error: Exception) -> GameFailure:
-        if isinstance(error, GameFailure):
-            return error
-        if self.killed:
-            return self.killed
-        text = f"{type(error).__name__} during {what}: {_first_line(error)}"
+        if self.killed is not None:
+            late = self.killed.kind == "hang" and not self._connected
+            return GameFailure("launch", self.killed.cause) if late else self.killed
+        text = f"{type(error).__name__} during {what}: {_first_line(error)}".removesuffix(": ")
         if self.process is not None:
             with contextlib.suppress(Exception):  # a game that crashes closes its connection a moment before it ends
                 self.process.wait(0.5)
@@ -453,11 +271,15 @@ def _supervised(pysc2: Pysc2) -> tuple[type, type, type]:
     """PySC2's environment, process and controller, with the process in our hands."""
 
     class Process(pysc2.sc_process.StarcraftProcess):  # type: ignore[name-defined]
-        def _launch(self, run_config: Any, args: list[str], session: Session) -> GameProcess:
-            if session.killed:
-                raise session.killed
-            session.process = GameProcess(args, run_config.cwd, run_config.env)
-            return session.process
+        def __init__(self, *args: Any, session: Session, **options: Any) -> None:
+            self.session = session
+            super().__init__(*args, **options)
+
+        def _launch(self, run_config: Any, args: list[str]) -> GameProcess:
+            if self.session.killed:
+                raise self.session.killed
+            self.session.process = GameProcess(args, run_config.cwd, run_config.env)
+            return self.session.process
 
         @property
         def running(self) -> bool:
@@ -475,17 +297,20 @@ def _supervised(pysc2: Pysc2) -> tuple[type, type, type]:
 
     class Controller(pysc2.remote_controller.RemoteController):  # type: ignore[name-defined]
         def _connect(self, host: str, port: int, proc: Any, timeout_seconds: int) -> Any:
-            websocket = importlib.import_module("websocket")
+            websocket, session = importlib.import_module("websocket"), proc.session
             while True:
                 try:
-                    return websocket.create_connection(f"ws://{host}:{port}/sc2api", timeout=timeout_seconds)
+                    session.connection = websocket.WebSocket()
+                    session.connection.settimeout(timeout_seconds)
+                    session.connection.connect(f"ws://{host}:{port}/sc2api")
+                    return session.connection
                 except ConnectionRefusedError:
                     pass  # it does not listen yet
                 except websocket.WebSocketBadStatusException as error:
                     if error.status_code != 404:  # 404: it listens, but has not set up the API yet
                         raise
                 if not proc.running:
-                    raise GameFailure("launch", "the game ended before it listened")
+                    raise ConnectionError("the game ended before it listened")
                 time.sleep(CONNECT_EVERY)
 
     class Env(pysc2.sc2_env.SC2Env):  # type: ignore[name-defined]

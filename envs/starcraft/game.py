@@ -13,8 +13,9 @@ import numpy as np
 
 from envs.registry import EnvError
 from envs.spaces import ACTION_MASK
-from envs.starcraft.client import GameFailure, GameOptions, Moment, Session, load
+from envs.starcraft.client import GameFailure, GameOptions, Moment, Session
 from envs.starcraft.process import Stagger
+from envs.starcraft.pysc2 import load
 from envs.starcraft.supervise import Watchdog
 from envs.starcraft.translate import Nest, Translator
 
@@ -172,11 +173,19 @@ class Game:
             self.close()
 
     def _observe(self, moment: Moment) -> Nest:
+        """What is seen. Whatever makes that impossible is the game's failure: it must not end the other games' run."""
         session = self.session
         assert session is not None
-        if self.options.interface.style != "raw" or not session.in_game:
-            return self.translator.observe(moment)
-        return self.translator.observe(moment, lambda tags: self._ask("query", lambda s: s.abilities(tags)))
+        asks = self.options.interface.style == "raw" and session.in_game
+        try:
+            return self.translator.observe(
+                moment, (lambda tags: self._ask("query", lambda s: s.abilities(tags))) if asks else None
+            )
+        except (GameFailure, Closing):
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__} in what was observed: {error}"
+            raise GameFailure("garbled", cause) from error
 
     def _ask(self, what: str, call: Callable[[Session], T]) -> T:
         session = self.session
@@ -190,6 +199,8 @@ class Game:
 
     def _mourn(self, failure: GameFailure, effect: str) -> None:
         """Tell what happened, end the process, and wait before the next one: twice as long each time in a row."""
+        if self.session is not None:
+            self.session.kill(failure)  # nothing more is asked of a game that has failed, not even to quit
         self.close()
         if self.stop.is_set():
             raise Closing

@@ -49,7 +49,9 @@ class GameProcess(subprocess.Popen[bytes]):
         _running.add(self)
 
     def end(self, patience: float = 0.0) -> None:
-        """Leave the game ``patience`` seconds to end by itself, then kill it and everything in its group."""
+        """Leave the game ``patience`` seconds to end by itself, then kill it and everything in its group, once."""
+        if self not in _running:
+            return
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(patience)
         if os.name == "posix":

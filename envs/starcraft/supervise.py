@@ -17,7 +17,8 @@ WEIGH_EVERY = 2.0
 class Watchdog:
     """A thread that ends every game that keeps its caller waiting too long, or holds twice ``memory_limit`` megabytes.
 
-    What the game was being asked then fails at once, whatever PySC2 was waiting for.
+    What the game was being asked then fails at once, whatever PySC2 was waiting for; so it does where the process has
+    ended and PySC2 waits all the same, because another program is at its port.
     """
 
     def __init__(self, memory_limit: float) -> None:
@@ -48,8 +49,10 @@ class Watchdog:
             weighing = now >= weigh
             weigh = now + WEIGH_EVERY if weighing else weigh
             for session, (due, failure) in list(self._due.items()):
-                if now > due and not session.killed:
-                    session.kill(failure)
+                if now > due:
+                    session.kill(failure)  # at every look: PySC2 may not have started or connected at the first
+                elif session.process is not None and session.process.poll() is not None:
+                    session.hang_up()
                 elif weighing and session.process is not None:
                     held = session.process.memory()
                     if held > 2 * self.memory_limit:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from envs.spaces import ACTION_MASK
 from envs.starcraft import interface as sc
-from envs.starcraft.client import GameFailure, Moment, Pysc2
+from envs.starcraft.client import GameFailure, Moment
+from envs.starcraft.pysc2 import Pysc2
 
 Nest = dict[str, Any]
 Call = tuple[int, list[list[int]]]
@@ -79,7 +80,8 @@ class Translator:
         """The interface's observation, in arrays of its own.
 
         ``abilities`` asks the game what each of some units can do, by their tags; the raw style needs it to know which
-        functions are available, and without it takes none to be. Raises GameFailure if the planes have another size.
+        functions are available, and without it takes none to be. Raises GameFailure if the planes have another size
+        or a number is not finite.
         """
         face, message = self.interface, moment.response.observation
         observation: Nest = {}
@@ -93,6 +95,9 @@ class Translator:
             observation["minimap"] = self._planes(moment.observation["feature_minimap"], self._minimap, face.minimap)
         if self._numbers:
             observation["player"] = np.array([number(message) for number in self._numbers], np.float32)
+        numbers = (observation.get("player"), observation.get("units", {}).get("features"))
+        if not all(np.isfinite(values).all() for values in numbers if values is not None):
+            raise GameFailure("garbled", "a number that is not finite")
         if self.raw:
             observation[ACTION_MASK] = self._raw_masks(shown, units, abilities)
         else:

@@ -23,12 +23,13 @@ from gymnasium.vector.utils import batch_space, create_empty_array
 
 from envs.spelling import did_you_mean
 from envs.starcraft import installation
-from envs.starcraft.client import GameFailure, GameOptions, check_version, find_map
+from envs.starcraft.client import GameFailure, GameOptions
 from envs.starcraft.game import Game, Step, Supervision
 from envs.starcraft.interface import Interface
 from envs.starcraft.maps import MAPS, MELEE, interface_for
 from envs.starcraft.opponents import RACES, Opponent, parse_opponent
 from envs.starcraft.process import Stagger
+from envs.starcraft.pysc2 import check_version, find_map
 from envs.starcraft.supervise import Watchdog
 from envs.starcraft.translate import Nest
 

@@ -145,7 +145,7 @@ class Faults:
             time.sleep(2.0 if fault.value is None else fault.value)
         elif fault.kind == "leak":
             # Written to, or the system would not hand the memory out.
-            self._kept.append(bytearray(b"\x01" * int((fault.value or 100) * 2**20)))
+            self._kept.append(b"\x01" * int((fault.value or 100) * 2**20))
 
     def after(self, answer: bytes, sock: socket.socket) -> bytes:
         """The answer as it goes out."""

@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("pysc2_evolved")
 
 from envs.starcraft import interface as sc
-from envs.starcraft.client import Moment, interface_format, load
+from envs.starcraft.client import Moment
+from envs.starcraft.pysc2 import interface_format, load
 from envs.starcraft.translate import VARIANTS, Translator
 from tests.envs.starcraft import recordings
 

@@ -8,7 +8,8 @@ pytest.importorskip("pysc2_evolved")
 from s2clientprotocol import sc2api_pb2 as messages
 
 from envs.starcraft import interface as sc
-from envs.starcraft.client import GameFailure, Moment, interface_format, load
+from envs.starcraft.client import GameFailure, Moment
+from envs.starcraft.pysc2 import interface_format, load
 from envs.starcraft.translate import Translator
 
 EVERYTHING = tuple(name for name, values in sc.ARGUMENTS.items() if values)
