@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
-from rich.table import Table
+from rich.text import Text
 
 from envs.spaces import ACTION_MASK
 
@@ -236,29 +236,33 @@ def play(
     )
 
 
-def table(evaluations: list[Evaluation]) -> Table:
-    """The evaluations of one player as a person reads them, one row an environment and opponent."""
+def table(evaluations: list[Evaluation]) -> Text:
+    """The evaluations of one player as a person reads them: each a line that names it, and below it its numbers.
+
+    Names are long; on lines of their own they leave the numbers the 80 columns of a narrow terminal.
+    """
     versus = any(one.played.outcomes for one in evaluations)
-    what = "Games" if versus else "Returns"
-    result = Table(title=f"{what} of {evaluations[0].player}", box=None, padding=(0, 2, 0, 0), title_justify="left")
-    result.add_column("environment", overflow="fold")
     some = any(one.played.aborted for one in evaluations)
     headings = ["win", "draw", "loss"] if versus else ["mean", "sd", "min", "max", f"{CONFIDENCE:.0%} CI"]
     headings = ["episodes", *headings, *(["aborted"] if versus or some else []), *(["win rate"] if versus else [])]
-    for heading in (*headings, "length"):
-        result.add_column(heading, justify="right", no_wrap=True)
+    rows = [[*headings, "length"]]
     for one in evaluations:
-        label = one.label.replace(" (", "\n(") + (f"\nagainst {one.opponent}" if one.opponent else "")
         aborted = [str(one.played.aborted)] if versus or some else []
         numbers = [*_outcome_columns(one, aborted)] if versus else [*_return_columns(one), *aborted]
-        result.add_row(label, str(len(one.returns)), *numbers, _short(float(np.mean(one.lengths))))
-    result.caption = (
+        rows.append([str(len(one.returns)), *numbers, _short(float(np.mean(one.lengths)))])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *lines = ("  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows)
+    text = Text.assemble(
+        (f"{'Games' if versus else 'Returns'} of {evaluations[0].player}\n", "italic"), (f"{head}\n", "bold")
+    )
+    for one, line in zip(evaluations, lines, strict=True):
+        text.append(one.label + (f" against {one.opponent}" if one.opponent else "") + f"\n{line}\n")
+    caption = (
         f"win rate: with its {CONFIDENCE:.0%} confidence interval, by Wilson; aborted games are in no other column"
         if versus
         else f"CI: {CONFIDENCE:.0%} confidence interval of the mean, {INTERVAL}"
     )
-    result.caption_justify = "left"
-    return result
+    return text.append(caption, "dim italic")
 
 
 def _outcome_columns(one: Evaluation, aborted: list[str]) -> list[str]:
@@ -275,7 +279,9 @@ def _return_columns(one: Evaluation) -> list[str]:
 
 
 def _short(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0}f}"
 
 
 def write_json(evaluations: list[Evaluation], path: Path) -> None:

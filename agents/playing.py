@@ -91,8 +91,6 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
             parse_opponent(opponent)
         except ValueError as error:
             raise UserError(f"--opponent {opponent}: {error}") from error
-    for env_id in asked.env:
-        registry.check(env_id)
     if asked.json and not asked.json.parent.is_dir():
         raise UserError(f"--json {asked.json}: there is no folder {asked.json.parent}")
     play_and_tell(asked, Console())
@@ -117,10 +115,15 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     from agents import evaluate as evaluation
 
     config = options.read_run_config(asked.run) if asked.run else None
-    results = []
-    for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ()):
-        for opponent in asked.opponent or (None,):
-            results.append(_evaluate_one(asked, config, env_id, opponent, console))
+    versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in asked.opponent] or [{}]
+    games = [
+        (env_id, {**_env_options(asked, config, env_id), **opponent})
+        for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ())
+        for opponent in versus
+    ]
+    for env_id, env_options in games:
+        registry.check(env_id, env_options)
+    results = [_evaluate_one(asked, config, env_id, env_options, console) for env_id, env_options in games]
     console.print(evaluation.table(results))
     target = asked.json or (asked.run / "evaluation.json" if asked.run else None)
     if target:
@@ -132,15 +135,12 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
 
 
 def _evaluate_one(
-    asked: Evaluate, config: Config | None, env_id: str, opponent: str | None, console: Console
+    asked: Evaluate, config: Config | None, env_id: str, env_options: dict[str, Any], console: Console
 ) -> Evaluation:
     from agents.evaluate import FRESH_SEED, LARGEST_VECTOR, Evaluation, games_for, play
     from agents.report import notes_to
 
     most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
-    env_options = _env_options(asked, config, env_id)
-    if opponent is not None:
-        env_options["opponent"] = opponent
     env = registry.make(env_id, games_for(asked.episodes, most), **env_options)
     try:
         player, name = make_player(asked, config, env_id, env)
@@ -192,7 +192,7 @@ def watch(argv: Sequence[str], prog: str) -> None:
     asked = options.parse(Watch, Watch(), argv, prog)
     check_player(asked)
     if asked.env:
-        registry.check(asked.env)
+        registry.check(asked.env, options.parse_env_options(asked.env_option))
     for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps)):
         if value is not None and value <= 0:
             raise UserError(f"{name} should be above 0, got {value}")

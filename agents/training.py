@@ -49,7 +49,7 @@ class Train:
 def train(argv: Sequence[str], prog: str) -> None:
     """Train a policy and evaluate it."""
     config, resume = parse_train(argv, prog)
-    registry.check(config.env)
+    registry.check(config.env, config.env_options)
     run_dir = config.run_dir or resume or Path("runs") / run_name(argv, config)
     if resume:
         continue_run(run_dir, config)

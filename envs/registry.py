@@ -17,7 +17,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from envs.spelling import did_you_mean
@@ -38,7 +39,7 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
 
     Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do.
     """
-    check(env_id)
+    check(env_id, options)
     weights = parts(env_id)
     try:
         if len(weights) > 1:
@@ -64,23 +65,26 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
         raise EnvError(f"{env_id}: {error}" + (f" (options: {typed})" if typed else "")) from error
 
 
-def check(env_id: str) -> None:
-    """Raise EnvError, with the nearest right spelling, if there is no such environment. Makes none."""
+def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Raise EnvError, with the nearest right spelling, if there is no such environment. Makes none.
+
+    Of its ``options`` those count without which there is none: a melee in StarCraft II needs an ``opponent``.
+    """
     weights = parts(env_id)
     if len(weights) > 1:
         for name in weights:
             if _mini_game(name) is None:
                 near = did_you_mean(name, [SIM + known for known in standin_maps()])
                 raise EnvError(f"{env_id}: {name} is no mini-game, only those mix{near}")
-            check(name)
+            check(name, options)
         return
     if env_id.startswith(SC2):
         from envs.starcraft import installation
         from envs.starcraft.pysc2 import find_map
 
         try:
-            find_map(env_id.removeprefix(SC2), installation.find())
-        except installation.InstallationError as error:
+            find_map(env_id.removeprefix(SC2), installation.find(), options.get("opponent") is not None)
+        except ValueError as error:
             raise EnvError(f"{env_id}: {error}") from error
         return
     if env_id.startswith(SIM):

@@ -67,7 +67,7 @@ def parse_opponent(text: str) -> Opponent:
     parts = text.strip().lower().replace("-", "_").split(":")
     if len(parts) == 1:
         return Opponent(difficulty=parts[0])
-    if len(parts) == 2 and parts[0] not in RACES:
+    if len(parts) == 2 and parts[0] not in RACES and parts[1] not in (*DIFFICULTIES, *MENU_NAMES):
         return Opponent(difficulty=parts[0], build=parts[1])
     if len(parts) <= 3:
         return Opponent(*parts)

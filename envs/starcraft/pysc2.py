@@ -141,11 +141,12 @@ def _log_to(logger: logging.Logger, package: str) -> None:
 # ---- maps
 
 
-def find_map(name: str, here: Installation, versus: bool = False) -> Any:
+def find_map(name: str, here: Installation, versus: bool) -> Any:
     """PySC2's map of that name, or one made of the file of that name in the installation's ``Maps`` folder.
 
-    ``versus``: a map that PySC2 does not know is one for two. A mini-game that is missing there is read from PySC2's
-    package. Raises InstallationError if there is no such map.
+    ``versus``: whether there is an opponent; a map that PySC2 does not know is taken to be one for that. A mini-game
+    that is missing there is read from PySC2's package. Raises InstallationError if there is no such map, and ValueError
+    if it is one for more players, or for fewer.
     """
     pysc2 = load()
     known, files = pysc2.maps.get_maps(), here.maps()
@@ -162,6 +163,10 @@ def find_map(name: str, here: Installation, versus: bool = False) -> Any:
             f"neither PySC2 nor {here.folder / 'Maps'} has a map {name!r}{near} "
             f"There are: {', '.join(sorted({*files}))}"
         )
+    if versus and (found.players or 1) < 2:
+        raise ValueError(f"opponent: {name} is played alone")
+    if not versus and (found.players or 1) > 1:
+        raise ValueError(f"opponent: {name} is played against one; name the built-in AI, such as zerg:easy")
     if here.map_file(found.path, found.players) is None:
         packed = archive(name)
         if packed is None:

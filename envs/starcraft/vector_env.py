@@ -219,10 +219,6 @@ def make(
     if isinstance(opponent, str):
         opponent = parse_opponent(opponent)
     game_map = find_map(map_name, here, opponent is not None)
-    if (game_map.players or 1) > 1 and opponent is None:
-        raise ValueError(f"opponent: {map_name} is played against one; name the built-in AI, such as zerg:easy")
-    if (game_map.players or 1) < 2 and opponent is not None:
-        raise ValueError(f"opponent: {map_name} is played alone")
     check_version(version, here)
     if save_replay_episodes and replay_dir is None:
         raise ValueError("save_replay_episodes: name the folder for the replays too, replay_dir")

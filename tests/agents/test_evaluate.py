@@ -1,3 +1,4 @@
+import io
 import json
 import math
 
@@ -9,6 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from agents.evaluate import Evaluation, Played, RandomPlayer, Share, Spread, games_for, play, table, write_json
 from envs.gym import GymVectorEnv
@@ -88,7 +90,7 @@ def test_one_episode_says_nothing_of_the_spread(tmp_path):
     (read,) = json.loads((tmp_path / "it.json").read_text())
     assert read["return"] == {"mean": 3.0, "sd": None, "min": 3.0, "max": 3.0, "low": None, "high": None}
     assert read["returns"] == [3.0]
-    assert table([one]).row_count == 1
+    assert shown([one])[2:4] == ["CartPole-v1", "       1  3.00   -  3.00  3.00  - to -    3.00"]
 
 
 def test_random_play_keeps_to_each_games_mask():
@@ -163,7 +165,30 @@ def test_wins_draws_losses_and_aborted_games_are_counted_apart(tmp_path):
         "opponent": "zerg:hard:rush", "win": 2, "draw": 1, "loss": 2, "aborted": 1, "episodes": 5,
     }  # fmt: skip
     assert read["win_rate"]["rate"] == 0.4
-    assert table([one, one]).row_count == 2
+    assert shown([one])[1:4] == [
+        "episodes  win  draw  loss  aborted          win rate  length",
+        "sc2/Simple64 (stand-in game through PySC2) against zerg:hard:rush",
+        "       5    2     1     2        1  40% (12% to 77%)    5.00",
+    ]
+
+
+def shown(evaluations):
+    """The lines of the table on a narrow terminal."""
+    console = Console(width=80, file=io.StringIO())
+    console.print(table(evaluations))
+    return console.file.getvalue().splitlines()
+
+
+def test_long_names_and_large_numbers_fit_into_80_columns():
+    names = ["sc2/DefeatZerglingsAndBanelings (stand-in game through PySC2)", "my_package.environments.walks:LongWalk"]
+    played = [Played([-1234.0, -6543.0], [2000, 1000]), Played([0.5, 0.25], [3, 4], aborted=2)]
+    ones = [Evaluation(name, "random", 0, one) for name, one in zip(names, played, strict=True)]
+    lines = shown(ones)
+    # t(0.975) of one degree of freedom is 12.706
+    assert [lines[2], lines[4]] == names
+    assert len(lines) == 7
+    assert lines[3].split() == ["2", "-3888", "3754", "-6543", "-1234", "-37617", "to", "29840", "0", "1500"]
+    assert lines[5].split() == ["2", "0.38", "0.18", "0.25", "0.50", "-1.21", "to", "1.96", "2", "3.50"]
 
 
 @given(st.integers(0, 50), st.integers(1, 50))

@@ -28,6 +28,17 @@ def test_a_name_that_is_none_is_refused_with_the_nearest_one(env_id, answer, mon
     assert answer in str(refusal.value)
 
 
+def test_whether_there_is_an_opponent_decides_which_maps_there_are(installation, monkeypatch):
+    pytest.importorskip("pysc2_evolved")
+    monkeypatch.setenv("SC2PATH", str(installation))
+    registry.check("sc2/Simple64", {"opponent": "zerg:easy"})
+    registry.check("sc2/MoveToBeacon")
+    with pytest.raises(EnvError, match="sc2/Simple64: opponent: Simple64 is played against one; name"):
+        registry.check("sc2/Simple64")
+    with pytest.raises(EnvError, match="sc2/MoveToBeacon: opponent: MoveToBeacon is played alone"):
+        registry.check("sc2/MoveToBeacon", {"opponent": "zerg:easy"})
+
+
 def test_options_reach_the_environment():
     env = registry.make("FrozenLake-v1", 2, map_name="8x8")
     assert env.single_observation_space.n == 64

@@ -33,6 +33,8 @@ def test_parts_may_be_left_out(text, race, difficulty, build):
     ("text", "message"),
     [
         ("zerk:hard:rush", "'zerg'"),
+        ("zreg:hard", "no race 'zreg'; did you mean 'zerg'"),
+        ("hart:rush", "no difficulty 'hart'; did you mean 'hard'"),
         ("zerg:hart:rush", "'hard'"),
         ("zerg:elit", "'elite'"),
         ("zerg:hard:rash", "'rush'"),
