@@ -88,6 +88,8 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:  # options are this learner's own; its rate is set at every update
+            group["eps"] = self.options.epsilon
         self.returns.load_state_dict(state["returns"])
         self.generator.set_state(state["generator"])
         self.steps, self.version = state["steps"], state["version"]

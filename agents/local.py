@@ -35,7 +35,7 @@ def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> Non
     torch.manual_seed(config.seed)
     env = registry.make(config.env, config.num_envs, **config.env_options)
     try:
-        Training(config, env, run_dir, report, device).run(resume)
+        Training(config, env, device).run(run_dir, report, resume=resume)
     finally:
         env.close()
 
@@ -43,21 +43,21 @@ def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> Non
 class Training:
     """The parts of one run, and what is counted across its updates."""
 
-    def __init__(self, config: Config, env: VectorEnv, run_dir: Path, report: Report, device: torch.device) -> None:
-        self.config, self.run_dir, self.report = config, run_dir, report
+    def __init__(self, config: Config, env: VectorEnv, device: torch.device) -> None:
+        self.config = config
         self.spaces = describe_spaces(env)
         self.policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
         self.learner = Learner(self.policy, config, device=device)
         self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
         self.episodes = EpisodeLog()
 
-    def run(self, resume: bool) -> None:
+    def run(self, run_dir: Path, report: Report, *, resume: bool) -> None:
         """Update until the steps are done or a stop is asked for; the last state is always saved."""
         if resume:
-            path = checkpoint.latest(self.run_dir)
+            path = checkpoint.latest(run_dir)
             checkpoint.check_spaces(path, self.spaces)
             self.load_state_dict(checkpoint.load(path))
-        learner, report = self.learner, self.report
+        learner = self.learner
         parameters = sum(p.numel() for p in self.policy.parameters())
         report.start(learner.steps, self.config.total_steps, parameters)
         saved = learner.steps
@@ -65,10 +65,10 @@ class Training:
             metrics = self.step()
             report.update(learner.steps, metrics)
             if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
-                self.save()
+                self.save(run_dir)
                 saved = learner.steps
         if saved != learner.steps:
-            self.save()
+            self.save(run_dir)
 
     def step(self) -> dict[str, float]:
         """One unroll and one update."""
@@ -87,10 +87,10 @@ class Training:
         metrics["time/updates_per_second"] = 1 / (updated - began)
         return metrics
 
-    def save(self) -> None:
+    def save(self, run_dir: Path) -> None:
         """Write a checkpoint of now."""
         checkpoint.save(
-            self.run_dir,
+            run_dir,
             self.learner.steps,
             self.state_dict(),
             spaces=self.spaces,

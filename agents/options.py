@@ -46,15 +46,18 @@ _Loader.add_implicit_resolver(
 )
 
 
-def find_config(name: str) -> Path:
-    """The YAML file that ``name`` means: a path, or a name in ``configs/``. Raises UserError if there is none."""
+def find_config(name: str, asked: str = "--config") -> Path:
+    """The YAML file that ``name`` means: a path, or a name in ``configs/``. Raises UserError if there is none.
+
+    ``asked`` is what the user calls it.
+    """
     path = Path(name)
     for candidate in (path, Path("configs") / f"{name}.yaml", CONFIGS / f"{name}.yaml"):
         if candidate.is_file():
             return candidate
     names = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
     raise UserError(
-        f"--config {name}: no such file, and no such name in configs/ (there are: {', '.join(names) or 'none'})"
+        f"{asked} {name}: no such file, and no such name in configs/ (there are: {', '.join(names) or 'none'})"
         + did_you_mean(path.stem, names)
     )
 

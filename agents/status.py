@@ -44,7 +44,9 @@ def rows(run_dir: Path, config: Config, now: float) -> list[tuple[str, str]]:
 
     path = run_dir / METRICS
     records = latest_records(path)[-RECENT:]
-    step = records[-1]["step"] if records else 0
+    folders = sorted((run_dir / "checkpoints").glob("step-*"))
+    saved = int(folders[-1].name.removeprefix("step-")) if folders else 0
+    step = records[-1]["step"] if records else saved
     known = summary(records)
     rate = known.get("time/steps_per_second", 0.0)
     silent = now - (path if path.exists() else run_dir / "config.yaml").stat().st_mtime
@@ -56,10 +58,10 @@ def rows(run_dir: Path, config: Config, now: float) -> list[tuple[str, str]]:
     return [
         ("run", str(run_dir)),
         ("experiment", f"{config.env}, {config.algorithm}, {where}, seed {config.seed}"),
-        ("state", f"{state}, last record {ago(silent)}" if records else f"{state}, nothing recorded yet"),
+        ("state", f"{state}, last record {ago(silent)}" if records else f"{state}, nothing recorded"),
         ("steps", steps),
         *figures(known),
-        ("checkpoint", newest_checkpoint(run_dir, now)),
+        ("checkpoint", f"step {saved:,}, {ago(now - folders[-1].stat().st_mtime)}" if folders else "none yet"),
     ]
 
 
@@ -87,15 +89,6 @@ def latest_records(path: Path) -> list[dict[str, Any]]:
         return [{**record, "step": int(record["step"])} for record in records]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: among its last lines is one that is no record of metrics") from None
-
-
-def newest_checkpoint(run_dir: Path, now: float) -> str:
-    """Its step and age."""
-    folders = sorted((run_dir / "checkpoints").glob("step-*"))
-    if not folders:
-        return "none yet"
-    step = int(folders[-1].name.removeprefix("step-"))
-    return f"step {step:,}, {ago(now - folders[-1].stat().st_mtime)}"
 
 
 def ago(seconds: float) -> str:

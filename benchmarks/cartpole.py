@@ -48,20 +48,19 @@ def ours(seed: int, config_name: str) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from agents.local import Training
     from agents.options import find_config, read_config
-    from agents.report import Report
     from envs import registry
 
     config = read_config(find_config(config_name)).model_copy(update={"seed": seed})
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     env = registry.make(config.env, config.num_envs)
-    training = Training(config, env, Path("unused"), Report, torch.device("cpu"))  # type: ignore[arg-type]
+    training = Training(config, env, torch.device("cpu"))
     watch, rates = Watch(), []
     while training.learner.steps < config.total_steps and not (watch.solved and config_name == "cartpole"):
         before = training.episodes.count
         rates.append(training.step()["time/steps_per_second"])
         ended = training.episodes.count - before
-        for episode in list(training.episodes.recent)[-ended:] if ended else []:
+        for episode in list(training.episodes.recent[""])[-ended:] if ended else []:
             watch.episode(episode.total, training.learner.steps)
     print(json.dumps({**(watch.solved or {}), "rate": statistics.median(rates)}))
 

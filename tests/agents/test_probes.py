@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,6 @@ from agents.local import Training
 from agents.player import PolicyPlayer
 from envs import registry
 from perceiver_policy.config import PolicyConfig
-from tests.agents.test_resume import Recorder
 
 TINY = PolicyConfig(token_width=16, latents=2, latent_width=16, heads=2, position_bands=2)
 
@@ -36,7 +33,7 @@ def learn(
     policy = TINY.model_copy(update={"memory": memory})
     config = Config.model_validate({**data, "env": f"tests.agents.probes:{probe}", "policy": policy})
     env = registry.make(config.env, 32)
-    training = Training(config, env, Path("unused"), Recorder(), torch.device("cpu"))  # type: ignore[arg-type]
+    training = Training(config, env, torch.device("cpu"))
     while training.learner.steps < steps:
         training.step()
     env = registry.make(config.env, 20)

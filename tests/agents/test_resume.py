@@ -115,6 +115,6 @@ def test_checkpoints_come_at_their_interval_and_the_oldest_go(tmp_path: Path) ->
 def test_training_state_holds_all_random_state() -> None:
     config = experiment("CartPole-v1")
     env = registry.make(config.env, config.num_envs)
-    state = Training(config, env, Path("unused"), Recorder(), torch.device("cpu")).state_dict()  # type: ignore[arg-type]
+    state = Training(config, env, torch.device("cpu")).state_dict()
     assert {"generator"} <= set(state["learner"]) & set(state["rollout"])
     assert "torch" in state

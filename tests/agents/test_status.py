@@ -101,7 +101,7 @@ def test_everything_that_is_known_of_a_run_with_workers(tmp_path, capsys, monkey
         ([LATE], 290, "stopped, last record 5 min ago"),
         ([{"step": 9, "time/updates_per_second": 0.01}], 290, "running, last record 5 min ago"),  # 100 s an update
         ([{**LATE, "step": 10_000}], 5 * 3600, "finished, last record 5 h ago"),
-        ([], 290, "stopped, nothing recorded yet"),
+        ([], 290, "stopped, nothing recorded"),
     ],
 )
 def test_whether_a_run_is_at_work(tmp_path, capsys, records, age, state):
@@ -112,9 +112,11 @@ def test_whether_a_run_is_at_work(tmp_path, capsys, records, age, state):
 def test_a_run_that_has_recorded_nothing(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(CONFIG)
     rows = told(capsys, tmp_path)
-    assert rows["state"] == "running, nothing recorded yet"
+    assert rows["state"] == "running, nothing recorded"
     assert rows["steps"] == "0 of 10,000 (0%)"
     assert rows["checkpoint"] == "none yet"
+    (tmp_path / "checkpoints" / "step-000000009000").mkdir(parents=True)  # as a trial of Ray Tune leaves it
+    assert told(capsys, tmp_path)["steps"] == "9,000 of 10,000 (90%)"
 
 
 def test_only_the_end_of_a_long_file_is_read(tmp_path, capsys):

@@ -1,0 +1,121 @@
+"""What the examples share: run a search with Ray Tune, show its trials, and leave the best one as a run folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import BasicVariantGenerator
+from rich.console import Console
+from rich.table import Table
+
+from agents.errors import UserError
+from agents.tune import METRIC, PerceiverTrainable
+
+
+def search(
+    name: str,
+    space: Mapping[str, Any],
+    scheduler: TrialScheduler,
+    *,
+    trials: int,
+    cpus: int,
+    seed: int,
+    folder: Path,
+    address: str | None = None,
+) -> dict[str, Any]:
+    """Run `trials` of a `space` (see `agents.tune.search_space`), `cpus` at a time, for the highest return.
+
+    Leaves `folder/<name>-<time>` (Tune's own files) and `folder/<name>-<time>-best`, a run folder of the best trial,
+    which it returns with that trial's last result.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address:
+        ray.init(address=address, **quiet)
+    else:
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    name = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
+        results = tune.Tuner(
+            PerceiverTrainable,
+            param_space=dict(space),
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="max",
+                num_samples=trials,
+                scheduler=scheduler,
+                search_alg=BasicVariantGenerator(random_state=seed),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=str(folder.resolve()),
+                verbose=0,
+                callbacks=[Lines(list(searched(space)))],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True, num_to_keep=4),
+            ),
+        ).fit()
+    finally:
+        ray.shutdown()
+    Console().print(table(results, list(searched(space))))
+    if len(results.errors) == len(results):
+        raise UserError(f"every trial failed, the first so: {str(results.errors[0]).strip().splitlines()[-1]}")
+    best = results.get_best_result()
+    run_dir = folder / f"{name}-best"
+    best.checkpoint.to_directory(run_dir)
+    print(f"best trial   {run_dir}")
+    print(f"evaluate it  perceiver-rl evaluate {run_dir}")
+    print(f"train anew   perceiver-rl train --config {run_dir}/config.yaml")
+    return {"run": run_dir, "trials": len(results), **best.metrics}
+
+
+class Lines(tune.Callback):
+    """Prints a line for every iteration of a trial."""
+
+    def __init__(self, options: list[str]) -> None:
+        self.options = options
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        """See Tune."""
+        values = "  ".join(f"{key.rpartition('.')[2]} {result['config'][key]:.3g}" for key in self.options)
+        number = int(trial.trial_id.rpartition("_")[2])
+        print(f"trial {number}  {result['timesteps_total']:,} steps  return {result[METRIC]:.4g}  {values}", flush=True)
+
+
+def searched(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ between trials."""
+    return {key: value for key, value in space.items() if isinstance(value, tune.search.sample.Domain)}
+
+
+def table(results: tune.ResultGrid, options: list[str]) -> Table:
+    """The trials, best first."""
+    shown = Table(title="Trials, best first")
+    for option in options:
+        shown.add_column(option.rpartition(".")[2].replace("_", " "), justify="right")
+    for column in ("steps", "return"):
+        shown.add_column(column, justify="right")
+    shown.add_column("ended")
+    for result in sorted(results, key=lambda result: -result.metrics.get(METRIC, float("-inf"))):
+        metrics = result.metrics
+        done = metrics.get("timesteps_total", 0) >= result.config["total_steps"]
+        ended = "failed" if result.error else "done" if done else "stopped early"
+        values = [f"{result.config[option]:.3g}" for option in options]
+        shown.add_row(
+            *values, f"{metrics.get('timesteps_total', 0):,}", f"{metrics.get(METRIC, float('nan')):.4g}", ended
+        )
+    return shown
+
+
+def main(example: Callable[..., dict[str, Any]], **asked: Any) -> None:
+    """Run an example; errors that a user can mend are shown without a trace."""
+    try:
+        example(**asked)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
