@@ -65,7 +65,7 @@ class Game:
     """One game, number ``index`` of its environment.
 
     ``observation`` is what is seen now. ``aborted`` counts episodes that a failure cut short, ``failures`` failures by
-    class, ``launches`` processes.
+    class, ``launches`` processes. Failures are in a row until an episode is whole.
     """
 
     def __init__(
@@ -109,11 +109,12 @@ class Game:
             observation = self._observe(moment)
         except GameFailure as failure:
             return self._abort(failure)
-        self.moment, self.observation, self.failures_in_a_row = moment, observation, 0
+        self.moment, self.observation = moment, observation
         message = moment.response
         refused = call is None or len(message.action_errors) > 0
         if not moment.last:
             return Step(moment.reward, refused=refused)
+        self.failures_in_a_row = 0  # not before: a game that never ends an episode teaches nothing
         in_time = moment.result is not None and (self.limit is None or moment.loop < self.limit)
         ended = Step(
             moment.reward, terminated=in_time, truncated=not in_time, refused=refused, final=observation,

@@ -201,7 +201,8 @@ def make(
     and a launch may take; ``launch_interval``, seconds between two launches; ``recycle_episodes`` and ``memory_limit``
     (megabytes), after which a process is replaced between two episodes (at twice the memory: at once); ``backoff`` and
     ``longest_backoff``, the wait before a relaunch, doubled at every failure in a row; ``first_attempts`` and
-    ``attempts``, failures in a row before giving up, of a game that has never run and of one that has.
+    ``attempts``, failures without a whole episode in between before giving up, of a game that has never run and of one
+    that has.
 
     Raises a ValueError that says what was looked for, where, and what to do, for an installation, a map, a version, an
     opponent or an option that does not exist.
