@@ -128,9 +128,10 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path, capsys):
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):
     write(tmp_path, LATE, {"no": "step"}, LATE)
+    (tmp_path / "empty").mkdir()
     for folder, answer in (
         (tmp_path / "none", "not a run folder: it is no folder"),
-        (tmp_path.parent, "not a run folder: it has no config.yaml"),
+        (tmp_path / "empty", "not a run folder: it has no config.yaml"),
         (tmp_path, "among its last lines is one that is no record of metrics"),
     ):
         assert run(["status", str(folder)]) == 2
