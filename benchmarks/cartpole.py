@@ -1,6 +1,6 @@
 """CartPole-v1 to 475: this toolkit's PPO beside Stable-Baselines3's, in turn, in one run.
 
-    python benchmarks/cartpole.py [--seeds 3] [--venv .venv-sb3]
+    python -m benchmarks.cartpole [--seeds 3] [--venv .venv-sb3]
 
 Stable-Baselines3 gets an environment of its own (made on first use) and the parameters of rl-baselines3-zoo's
 `hyperparams/ppo.yml`. Both run with one torch thread. "Solved" is the first time that the mean return of the last 20
@@ -20,9 +20,12 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.others import python_with
+
 STARTED = time.time()
 SOLVED, WINDOW = 475, 20
 SB3 = "2.9.2"
+ROOT = Path(__file__).parents[1]
 
 
 class Watch:
@@ -45,7 +48,6 @@ def ours(seed: int, config_name: str) -> None:
     """Train with configs/<config_name>.yaml until solved (or, for a throughput preset, to the end)."""
     import torch
 
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     from agents.local import Training
     from agents.options import find_config, read_config
     from envs import registry
@@ -101,23 +103,11 @@ def stable_baselines3(seed: int) -> None:
     print(json.dumps({**(watch.solved or {}), "rate": model.num_timesteps / (time.time() - began)}))
 
 
-def sb3_python(folder: Path) -> str:
-    """The Python of an environment with Stable-Baselines3, made where there is none."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        constraints = Path(__file__).parents[1] / "constraints.txt"
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        for package in ("torch", f"stable-baselines3=={SB3}"):
-            command = [str(python), "-m", "pip", "install", "-q", "-c", str(constraints), package]
-            subprocess.run(command, check=True)
-    return str(python)
-
-
 def measure(python: str, system: str, seed: int) -> dict[str, float]:
     """One run in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [python, __file__, "--system", system, "--seed", str(seed)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    command = [python, "-m", "benchmarks.cartpole", "--system", system, "--seed", str(seed)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -135,7 +125,7 @@ def main() -> None:
     elif args.system:
         ours(args.seed, args.system)
     else:
-        pythons = {"cartpole": sys.executable, "sb3": sb3_python(args.venv)}
+        pythons = {"cartpole": sys.executable, "sb3": python_with(args.venv, f"stable-baselines3=={SB3}")}
         print("| system | seed | steps | train s | wall s | cpu s | steps/s |\n|---|---|---|---|---|---|---|")
         for seed in range(args.seeds):
             for system, python in pythons.items():

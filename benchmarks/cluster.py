@@ -25,16 +25,18 @@ from typing import Any
 
 import gymnasium
 
+from benchmarks.others import python_with
+
 STARTED = time.time()
 WINDOW = 20
 GOALS = {"cartpole": 475.0, "move_to_beacon": 24.0}
 SECONDS = {"cartpole": 90.0, "move_to_beacon": 300.0}
 OURS = ("ppo", "appo", "impala", "throughput")  # the last is PPO's preset for steps a second
 PACKAGES = {
-    "rllib": ("torch==2.13.0", "ray[rllib]==2.60.0"),
-    "sample_factory": ("torch==2.13.0", "sample-factory==2.1.1"),
+    "rllib_ppo": "ray[rllib]==2.60.0",
+    "rllib_impala": "ray[rllib]==2.60.0",
+    "sample_factory": "sample-factory==2.1.1",
 }
-OTHERS = ("rllib_ppo", "rllib_impala", "sample_factory")
 FOLDER = "CLUSTER_BENCHMARK_FOLDER"
 COLUMNS = (
     "task", "system", "seed", "steps", "train s", "wall s", "best 20", "steps/s", "overhead", "workers idle",
@@ -86,6 +88,19 @@ def solved(found: list[tuple[float, float, int]], goal: float) -> dict[str, floa
     return None
 
 
+class Goal:
+    """Looks whether the goal is reached, once a second: reading all notes takes time that the measured system needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.look_at, self.reached = folder, 0.0, False
+
+    def __bool__(self) -> bool:
+        if not self.reached and time.time() > self.look_at:
+            self.look_at = time.time() + 1
+            self.reached = solved(episodes(self.folder), GOALS["cartpole"]) is not None
+        return self.reached
+
+
 def summary(found: list[tuple[float, float, int]], goal: float) -> dict[str, Any]:
     """What is told of a run: when it was solved, its best 20 episodes, and steps a second."""
     totals = [total for _, total, _ in found]
@@ -119,8 +134,8 @@ class Watch:
     """The report's interface: asks for a stop when the goal is reached, or the time over."""
 
     def __init__(self, task: str, folder: Path) -> None:
-        self.task, self.folder, self.goal = task, folder, GOALS[task]
-        self.until, self.look_at = time.time() + SECONDS[task], 0.0
+        self.task, self.until = task, time.time() + SECONDS[task]
+        self.goal = Goal(folder)
         self.records: list[dict[str, float]] = []
         self.began: float | None = None
         self.solved: dict[str, float] | None = None
@@ -128,10 +143,8 @@ class Watch:
 
     @property
     def stop_requested(self) -> bool:
-        if self.task == "cartpole" and time.time() > self.look_at:
-            self.look_at = time.time() + 1
-            self.solved = self.solved or solved(episodes(self.folder), self.goal)
-        return self.solved is not None or time.time() > self.until
+        reached = self.goal if self.task == "cartpole" else self.solved
+        return bool(reached) or time.time() > self.until
 
     def start(self, step: int, total_steps: int, parameters: int) -> None:
         self.began = time.time()
@@ -140,7 +153,7 @@ class Watch:
         self.records.append({"step": step, **metrics})
         assert self.began
         # of the last hundred episodes, which is what the toolkit itself reports
-        if self.task != "cartpole" and metrics.get("episode/return", 0.0) >= self.goal and not self.solved:
+        if self.task != "cartpole" and metrics.get("episode/return", 0.0) >= GOALS[self.task] and not self.solved:
             self.solved = {"steps": step, "train": time.time() - self.began, "wall": time.time() - STARTED}
 
     def histogram(self, step: int, name: str, values: Any) -> None:
@@ -149,7 +162,6 @@ class Watch:
     def note(self, text: str) -> None:
         if "first update" in text:
             self.first = text
-        print(text, file=sys.stderr)
 
     def summary(self) -> dict[str, Any]:
         """As :func:`summary`, from the toolkit's own records."""
@@ -203,7 +215,8 @@ def rllib(algorithm: str, seed: int, folder: Path) -> dict[str, Any]:
         .debugging(seed=seed)
     )
     trainer = config.build_algo()
-    while time.time() - STARTED < SECONDS["cartpole"] and not solved(episodes(folder), GOALS["cartpole"]):
+    goal = Goal(folder)
+    while time.time() - STARTED < SECONDS["cartpole"] and not goal:
         trainer.train()
     trainer.stop()
     return summary(episodes(folder), GOALS["cartpole"])
@@ -216,11 +229,13 @@ def sample_factory(seed: int, folder: Path) -> dict[str, Any]:
     from sample_factory.envs.env_utils import register_env
     from sample_factory.train import make_runner
 
+    goal = Goal(folder)
+
     class Stopper(AlgoObserver):
         """Ends training when the goal is reached."""
 
         def on_training_step(self, runner: Any, training_iteration_since_resume: int) -> None:
-            if solved(episodes(folder), GOALS["cartpole"]):
+            if goal:
                 runner._should_end_training = lambda: True
 
     register_env("noted", _noted)
@@ -256,23 +271,11 @@ def measure(python: str, system: str, task: str, seed: int) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
         if done.returncode:
             raise SystemExit(f"{system}: {done.stderr[-3000:]}")
-        if "first update" in done.stderr:
-            print(next(line for line in done.stderr.splitlines() if "first update" in line), file=sys.stderr)
-        found: dict[str, Any] = json.loads(
-            next(line for line in done.stdout.splitlines() if line.startswith('{"solved"'))
-        )
+        # the others print, too
+        found: dict[str, Any] = json.loads(next(x for x in done.stdout.splitlines() if x.startswith('{"solved"')))
+        if "first" in found:
+            print(found["first"], file=sys.stderr)
         return found
-
-
-def python_with(name: str) -> str:
-    """The Python of an environment with another toolkit, made where there is none."""
-    folder = Path(f".venv-{name}")
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        for package in PACKAGES[name]:  # torch first: it settles which build the rest must suit
-            subprocess.run([str(python), "-m", "pip", "install", "-q", package], check=True)
-    return str(python.absolute())
 
 
 def row(system: str, task: str, seed: int, found: dict[str, Any]) -> str:
@@ -292,8 +295,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", choices=tuple(GOALS), default=list(GOALS))
-    parser.add_argument("--systems", nargs="+", choices=(*OURS, *OTHERS), default=[*OURS, *OTHERS])
-    parser.add_argument("--run", choices=(*OURS, *OTHERS), help=argparse.SUPPRESS)
+    parser.add_argument("--systems", nargs="+", choices=(*OURS, *PACKAGES), default=[*OURS, *PACKAGES])
+    parser.add_argument("--run", choices=(*OURS, *PACKAGES), help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
@@ -312,11 +315,10 @@ def main() -> None:
             for system in args.systems:
                 if task != "cartpole" and system not in ("ppo", "appo", "impala"):
                     continue
-                python = (
-                    sys.executable
-                    if system in OURS
-                    else python_with(system.removesuffix("_ppo").removesuffix("_impala"))
-                )
+                python = sys.executable
+                if system in PACKAGES:
+                    name = system.removesuffix("_ppo").removesuffix("_impala")
+                    python = python_with(Path(f".venv-{name}"), PACKAGES[system])
                 print(row(system, task, seed, measure(python, system, task, seed)), flush=True)
 
 

@@ -21,13 +21,10 @@ import functools
 import logging
 import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 GAMES, UNROLL = 2, 64
 OPTIONS: dict[str, Any] = {

@@ -55,6 +55,19 @@ def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> Non
 
 def connect(config: Config) -> bool:
     """Join the Ray cluster, or start Ray here; whether it was not there before. Raises UserError where it cannot."""
+    cluster = config.cluster
+    # logical cores: on fewer real ones the processes share
+    needed = config.workers * cluster.worker_cpus + cluster.learners + cluster.inference
+    return start_ray(
+        config.ray_address,
+        num_cpus=max(os.cpu_count() or 1, round(needed + 0.5)),
+        resources={name: amount * config.workers for name, amount in cluster.worker_resources.items()},
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+
+
+def start_ray(address: str | None, **here: Any) -> bool:
+    """Join the Ray cluster at ``address``, or without one start Ray with the options ``here``; as :func:`connect`."""
     # Ray prints eight lines for every process that dies; a run counts it and shows the cause once
     ray._private.worker._worker_logs_enabled = False
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
@@ -62,25 +75,13 @@ def connect(config: Config) -> bool:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if ray.is_initialized():
         return False
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    cluster = config.cluster
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options |= {"address": address} if address else {"address": "local", "include_dashboard": False, **here}
     try:
-        if config.ray_address:
-            ray.init(address=config.ray_address, **quiet)
-        else:
-            # logical cores: on fewer real ones the processes share
-            needed = config.workers * cluster.worker_cpus + cluster.learners + cluster.inference
-            ray.init(
-                address="local",
-                num_cpus=max(os.cpu_count() or 1, round(needed + 0.5)),
-                resources={name: amount * config.workers for name, amount in cluster.worker_resources.items()},
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+        ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = f"--ray-address {config.ray_address}" if config.ray_address else "Ray cannot be started here"
-        raise UserError(f"{where}: {' '.join(str(error).split())[:300]} (see docs/cluster.md)") from error
+        asked = f"--ray-address {address}" if address else "Ray cannot be started here"
+        raise UserError(f"{asked}: {' '.join(str(error).split())[:300]} (see docs/cluster.md)") from error
     return True
 
 

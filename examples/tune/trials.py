@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
+import tyro
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import BasicVariantGenerator
 from rich.console import Console
 from rich.table import Table
 
+from agents.cluster.driver import start_ray
+from agents.cluster.tune import METRIC, PerceiverTrainable
 from agents.errors import UserError
-from agents.tune import METRIC, PerceiverTrainable
+from envs.registry import EnvError
 
 
-def search(
-    name: str,
-    space: Mapping[str, Any],
-    scheduler: TrialScheduler,
-    *,
-    trials: int,
-    cpus: int,
-    seed: int,
-    folder: Path,
-    address: str | None = None,
-) -> dict[str, Any]:
-    """Run `trials` of a `space` (see `agents.tune.search_space`), `cpus` at a time, for the highest return.
+@dataclass(frozen=True)
+class Asked:
+    """What can be typed."""
+
+    trials: int
+    """How many."""
+    steps: int
+    """Of a trial that is not stopped early."""
+    cpus: int = 2
+    """Trials side by side, on this machine."""
+    seed: int = 0
+    """Of the search and of every trial."""
+    folder: Path = Path("runs")
+    """Where Tune's files and the best trial's run folder go."""
+    ray_address: str | None = None
+    """Ray cluster to run on, such as auto; none: this machine."""
+
+
+def search(name: str, space: Mapping[str, Any], scheduler: TrialScheduler, asked: Asked) -> dict[str, Any]:
+    """Search a `space` (see `agents.cluster.tune.search_space`) for the highest return.
 
     Leaves `folder/<name>-<time>` (Tune's own files) and `folder/<name>-<time>-best`, a run folder of the best trial,
     which it returns with that trial's last result.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address:
-        ray.init(address=address, **quiet)
-    else:
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    ours = start_ray(asked.ray_address, num_cpus=asked.cpus)
     name = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         results = tune.Tuner(
@@ -49,26 +55,27 @@ def search(
             tune_config=tune.TuneConfig(
                 metric=METRIC,
                 mode="max",
-                num_samples=trials,
+                num_samples=asked.trials,
                 scheduler=scheduler,
-                search_alg=BasicVariantGenerator(random_state=seed),
+                search_alg=BasicVariantGenerator(random_state=asked.seed),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name=name,
-                storage_path=str(folder.resolve()),
+                storage_path=str(asked.folder.resolve()),
                 verbose=0,
                 callbacks=[Lines(list(searched(space)))],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True, num_to_keep=4),
             ),
         ).fit()
     finally:
-        ray.shutdown()
+        if ours:
+            ray.shutdown()
     Console().print(table(results, list(searched(space))))
     if len(results.errors) == len(results):
         raise UserError(f"every trial failed, the first so: {str(results.errors[0]).strip().splitlines()[-1]}")
     best = results.get_best_result()
-    run_dir = folder / f"{name}-best"
+    run_dir = asked.folder / f"{name}-best"
     best.checkpoint.to_directory(run_dir)
     print(f"best trial   {run_dir}")
     print(f"evaluate it  perceiver-rl evaluate {run_dir}")
@@ -113,9 +120,9 @@ def table(results: tune.ResultGrid, options: list[str]) -> Table:
     return shown
 
 
-def main(example: Callable[..., dict[str, Any]], **asked: Any) -> None:
-    """Run an example; errors that a user can mend are shown without a trace."""
+def main(example: Callable[[Any], dict[str, Any]], default: Asked, description: str | None) -> None:
+    """Run an example with what is typed; errors that a user can mend are shown without a trace."""
     try:
-        example(**asked)
-    except UserError as error:
+        example(tyro.cli(type(default), default=default, description=description))
+    except (UserError, EnvError) as error:
         raise SystemExit(f"error: {error}") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import optree
@@ -18,7 +20,9 @@ from perceiver_policy.policy import PerceiverPolicy
 
 ray = pytest.importorskip("ray", reason="training with workers needs ray")
 
+from agents.cluster import inferences  # noqa: E402
 from agents.cluster.inference import Inference  # noqa: E402
+from agents.cluster.inferences import Inferences  # noqa: E402
 from agents.cluster.ledger import LONGEST_PAUSE, PATIENCE, Health, Ledger, cause_of  # noqa: E402
 
 
@@ -114,3 +118,84 @@ def test_a_cause_is_shown_once_in_one_line() -> None:
     ]
     assert ledger.metrics()["cluster/worker_restarts"] == ledger.metrics()["cluster/restarts"] == 4
     assert cause_of(ray.exceptions.ActorUnavailableError("Socket closed\nand more", None)) == "its process died"
+
+
+class Process:
+    """An inference process as its driver sees it: each answer, or what is raised instead, in turn."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.set_weights = self.statistics = SimpleNamespace(remote=self.answer)
+
+    def answer(self, *asked: Any) -> Any:
+        return [self.answers.pop(0)]  # a reference, which is told apart from others by identity
+
+
+@pytest.fixture
+def inference(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the driver's side of one inference process, of which one life after the other is given."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def get(ref: Any) -> Any:
+        if isinstance(ref[0], Exception):
+            raise ref[0]
+        return ref[0]
+
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(ray, "kill", lambda handle: None)
+
+    def make(*lives: Process) -> tuple[Inferences, Callable[[], None]]:
+        remaining = list(lives)
+        remote = SimpleNamespace(remote=lambda *_: remaining.pop(0))
+        monkeypatch.setattr(inferences, "RemoteInference", SimpleNamespace(options=lambda **_: remote))
+        made = Inferences(experiment(inference=1), SPACES, Ledger(lambda text: None), 0.0)
+
+        def turn() -> None:
+            now[0] += 100.0  # longer than any pause
+            made.push(1, None)
+            for ref in made.refs():
+                made.finish(ref)
+
+        return made, turn
+
+    return make
+
+
+def away() -> Exception:
+    return ray.exceptions.ActorUnavailableError("on its way back", None)
+
+
+def test_an_inference_process_that_is_on_its_way_back_fails_once(inference: Any) -> None:
+    """However often it is asked: Ray may take longer to place it than patience lasts."""
+    tries = 3 * PATIENCE
+    made, turn = inference(Process(away(), *(away() for _ in range(tries)), (0, 0), 1))
+    for _ in range(1 + tries + 1):
+        turn()
+    assert made.ledger.restarts["inference"] == made.slots[0].life == 1
+    assert made.slots[0].up
+    assert made.slots[0].version is None
+    turn()
+    assert made.slots[0].version == 1
+    assert made.slots[0].health.failures == 0
+
+
+def test_an_inference_process_that_dies_of_its_weights_is_given_up(inference: Any) -> None:
+    answers = [answer for _ in range(PATIENCE) for answer in (away(), (0, 0))]  # it comes back, and dies again
+    made, turn = inference(Process(*answers))
+    for _ in range(2 * PATIENCE - 2):
+        turn()
+    with pytest.raises(UserError, match=f"inference process 0 cannot be kept alive: it failed {PATIENCE} times"):
+        turn()
+    assert made.ledger.restarts["inference"] == PATIENCE
+
+
+def test_an_inference_process_that_is_gone_for_good_is_replaced_where_workers_look(inference: Any) -> None:
+    replacement = Process((0, 0), 1)
+    made, turn = inference(Process(ray.exceptions.ActorDiedError()), replacement)
+    handles = made.handles
+    for _ in range(3):
+        turn()
+    assert handles == [replacement]
+    assert made.slots[0].version == 1
+    assert made.ledger.restarts["inference"] == 1

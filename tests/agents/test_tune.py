@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from pathlib import Path
@@ -20,7 +21,7 @@ pytest.importorskip("ray.tune", reason="trials need ray[tune]")
 
 from ray import tune
 
-from agents.tune import PerceiverTrainable, experiment, search_space
+from agents.cluster.tune import PerceiverTrainable, experiment, search_space
 
 ROOT = Path(__file__).parents[2]
 STEPS = 128  # an update's
@@ -232,7 +233,7 @@ def test_an_iteration_without_an_episode_repeats_what_is_known() -> None:
 )
 def test_example_runs(name: str, shortened: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     module = importlib.import_module(f"examples.tune.{name}")
-    best = module.main(**shortened, folder=tmp_path)
+    best = module.main(dataclasses.replace(module.DEFAULT, **shortened, folder=tmp_path))
     assert best["trials"] == 2
     assert best["timesteps_total"] >= shortened["steps"]
     told = capsys.readouterr().out

@@ -16,6 +16,7 @@ from envs import registry
 from envs.starcraft import supervise
 from envs.starcraft.game import GameGaveUp
 from perceiver_policy.config import PolicyConfig
+from tests.agents.test_resume import Recorder
 from tests.envs.starcraft.conftest import copy, equal, games, take
 
 STEPS = 20
@@ -305,21 +306,6 @@ def test_an_evaluation_counts_it_and_plays_another(sc2, monkeypatch, tmp_path):
     assert played.aborted == 1
     assert played.lengths == [STEPS] * 3
     assert len(played.returns) == 3
-
-
-class Recorder:
-    """The report's interface, remembering what it is told."""
-
-    stop_requested = False
-
-    def __init__(self):
-        self.metrics = []
-
-    def start(self, step, total_steps, parameters):
-        pass
-
-    def update(self, step, metrics):
-        self.metrics.append({"step": step, **metrics})
 
 
 def test_training_loses_no_step_and_no_update(sc2, monkeypatch, tmp_path):
