@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from agents.cli import run
 from agents.evaluate import Evaluation, Played, RandomPlayer, Share, Spread, games_for, play, table, write_json
 from envs.gym import GymVectorEnv
 from envs.spaces import Functions, Pointer
@@ -201,3 +202,11 @@ def test_the_interval_of_a_rate_is_wilsons(count, more):
     share = Share.of(count, among)
     assert share.low == pytest.approx(middle - half, abs=1e-9)
     assert share.high == pytest.approx(middle + half, abs=1e-9)
+
+
+def test_every_game_is_looked_up_before_the_first_is_played(monkeypatch, capsys):
+    played = []
+    monkeypatch.setattr("agents.evaluate.play", lambda *args, **options: played.append(1))
+    assert run(["evaluate", "--policy", "random", "--env", "CartPole-v1", "sim/MoveToBeacn", "--episodes", "1"]) == 2
+    assert "sim/MoveToBeacon" in capsys.readouterr().err
+    assert not played
