@@ -227,3 +227,10 @@ def test_layers_of_another_size_are_a_failure():
     with pytest.raises(GameFailure, match="garbled") as failure:
         translator.observe(Moment(layers, observation(), 0.0, False))
     assert failure.value.kind == "garbled"
+
+
+@pytest.mark.parametrize("health", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_a_failure(health):
+    face = sc.Interface(max_units=2, unit_features=("health",), screen_planes=())
+    with pytest.raises(GameFailure, match="garbled: a number that is not finite"):
+        Played(face, observation([{"unit_type": 48, "tag": 1, "health": health}]))
