@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from perceiver_policy.config import PolicyConfig
+from perceiver_policy.policy.config import PolicyConfig
 
 
 class Learning(BaseModel):

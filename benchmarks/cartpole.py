@@ -48,8 +48,8 @@ def ours(seed: int, config_name: str) -> None:
     """Train with configs/<config_name>.yaml until solved (or, for a throughput preset, to the end)."""
     import torch
 
-    from agents.local import Training
-    from agents.options import find_config, read_config
+    from agents.placement.local import Training
+    from agents.runs.experiment import find_config, read_config
     from envs import registry
 
     config = read_config(find_config(config_name)).model_copy(update={"seed": seed})

@@ -116,8 +116,8 @@ def summary(found: list[tuple[float, float, int]], goal: float) -> dict[str, Any
 
 def ours(algorithm: str, task: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train with two workers until solved."""
-    from agents import cluster
-    from agents.options import find_config, read_config
+    from agents.placement import cluster
+    from agents.runs.experiment import find_config, read_config
 
     config = read_config(find_config(task if algorithm == "ppo" else f"{task}_{algorithm}"))
     changes = {"seed": seed, "workers": 2, "device": "cpu"}

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import psutil
 import ray
 
-from agents.cluster import driver, learners
-from agents.cluster.learner import LearnerProcess
 from agents.config import Config, ImpalaConfig
-from perceiver_policy.config import PolicyConfig
+from agents.placement.cluster import driver, learners
+from agents.placement.cluster.learner import LearnerProcess
+from perceiver_policy.policy.config import PolicyConfig
 
 REST = 1.0  # seconds
 

@@ -102,9 +102,9 @@ def train(fault: str, steps: int, folder: Path) -> list[str]:
     import torch
 
     from agents.config import Config, PPOConfig
-    from agents.local import Training
+    from agents.placement.local import Training
     from envs import registry
-    from perceiver_policy.config import PolicyConfig
+    from perceiver_policy.policy.config import PolicyConfig
 
     os.environ["PERCEIVER_RL_FAULT"] = fault
     options = OPTIONS | ({"recycle_episodes": 2} if "launch" in fault or "create_game" in fault else {})

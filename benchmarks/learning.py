@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents import options
-from agents.evaluate import FRESH_SEED, RandomPlayer, play
+from agents.acting.evaluate import FRESH_SEED, RandomPlayer, play
 from envs import registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +47,7 @@ def train(experiment: str) -> None:
 
 def random_returns(experiment: str) -> tuple[list[float], list[float]]:
     """Returns of random play: through the experiment's own functions, and through all of PySC2's."""
-    config = options.read_config(options.find_config(experiment))
+    config = experiment.read_config(experiment.find_config(experiment))
     results = []
     for env_options in (config.env_options, registry.player_options(config.env, "random", {})):
         env = registry.make(config.env, RANDOM_EPISODES, **env_options)

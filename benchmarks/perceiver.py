@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perceiver_policy.cost import cost
-from perceiver_policy.encoder import Encoder
+from perceiver_policy.core.cost import cost
+from perceiver_policy.core.encoder import Encoder
 
 
 @dataclass(frozen=True)

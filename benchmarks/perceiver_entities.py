@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.perceiver import forward, forward_backward, measure
-from perceiver_policy.cost import cost
-from perceiver_policy.presets import entity_encoder
+from perceiver_policy.core.cost import cost
+from perceiver_policy.family.presets import entity_encoder
 
 ENTITIES = 512
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from perceiver_policy.attention import SelfAttention
-from perceiver_policy.encoder import Encoder
+from perceiver_policy.core.attention import SelfAttention
+from perceiver_policy.core.encoder import Encoder
 
 WIDTH = 64
 SIZES = {

@@ -8,7 +8,7 @@ asks for the units' abilities). Processor time is what is compared, so that a bu
 
 server      of the server's process
 PySC2       of ``SC2Env.step`` in the client's: messages, and PySC2's own arrays; in the raw style also of its query
-interface   of ``envs/starcraft/translate.py``: arrays from what PySC2 observed, PySC2's call from the choice
+interface   of ``envs/starcraft/translate.py``: arrays from what PySC2 observed, PySC2's call from the action
 the rest    of all else in the environment's step: handing work to the game's thread, deadlines, stacking games
 
 Steps a second are by the wall clock, and depend on what else the machine does. Of several repeats the median counts.
@@ -52,7 +52,7 @@ class Clock:
 
 
 def player_for(name: str, interface: Any) -> Any:
-    from envs.standin.players import make_player, random_player
+    from envs.standin.players.roster import make_player, random_player
 
     if interface.style == "raw":
         return random_player(interface, 0)
@@ -62,7 +62,7 @@ def player_for(name: str, interface: Any) -> Any:
 def interface_of(name: str, case: str) -> Any:
     from dataclasses import replace
 
-    from envs.standin.players import interface_for_player
+    from envs.standin.players.roster import interface_for_player
     from envs.starcraft.interface import MINIMAP_PLANES, SCREEN_PLANES
     from envs.starcraft.maps import interface_for
 
@@ -103,9 +103,9 @@ def measure(name: str, case: str, seconds: float) -> tuple[float, ...]:
         served, steps, all_of_it = server.cpu_times(), 0, 0.0
         start = time.perf_counter()
         while time.perf_counter() - start < seconds:
-            choice = play(observation)
+            action = play(observation)
             before = time.process_time()
-            observation = env.step(choice)[0]
+            observation = env.step(action)[0]
             all_of_it += time.process_time() - before
             steps += 1
         wall = time.perf_counter() - start

@@ -6,7 +6,7 @@
     python benchmarks/standin.py --scores   scores of the hand-written players
     python benchmarks/standin.py --pysc2    PySC2's own environment over the game's protocol
 
-Agent steps a second: one choice, eight game loops and one observation, for one game. Choices are random and drawn
+Agent steps a second: one action, eight game loops and one observation, for one game. Choices are random and drawn
 before the clock starts: legal and illegal functions with random arguments. Processor time of this process is what is
 counted for one thread, wall time for more, and the best of five slices, so that a busy machine blurs the figures less.
 """
@@ -85,7 +85,7 @@ def scaling(seconds: float) -> None:
 def scores(episodes: int) -> None:
     import numpy as np
 
-    from envs.standin.players import PLAYERS, interface_for_player, make_player
+    from envs.standin.players.roster import PLAYERS, interface_for_player, make_player
     from envs.standin.vector_env import make
     from envs.starcraft.maps import MAPS
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from envs.errors import EnvError
 from envs.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
 SIM, SC2 = "sim/", "sc2/"
-
-
-class EnvError(ValueError):
-    """An environment that is not known or cannot be made with these options; the message says what to do."""
 
 
 def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
@@ -163,7 +160,7 @@ def player_options(env_id: str, name: str, given: dict[str, Any]) -> dict[str, A
         return given
     from dataclasses import fields
 
-    from envs.standin.players import interface_for_player
+    from envs.standin.players.roster import interface_for_player
     from envs.starcraft.interface import Interface
 
     if {field.name for field in fields(Interface)} & given.keys():
@@ -179,7 +176,7 @@ def scripted(env_id: str, name: str, env: VectorEnv[Any, Any, Any]) -> Callable[
     mini_game = _mini_game(env_id)
     if mini_game is None:
         raise EnvError(f"{env_id} has no {name} player, only the mini-games have; use --policy random")
-    from envs.standin.players import make_player
+    from envs.standin.players.roster import make_player
 
     try:
         return make_player(name, mini_game, env.interface)  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 ACTION_MASK = "action_mask"
 
@@ -121,7 +122,7 @@ class Place(spaces.Discrete):
 class Functions(spaces.Dict):
     """A choice of function with its own arguments: ``{"function": n, argument: value, ...}``.
 
-    ``functions`` maps each function's name to the names of the arguments that it takes, in the order of their choice.
+    ``functions`` maps each function's name to the names of the arguments that it takes, in the order of their action.
     An argument that the chosen function does not take is there all the same, and is all zeros.
     """
 
@@ -146,14 +147,14 @@ class Functions(spaces.Dict):
         if probability is not None:
             raise ValueError("Functions.sample takes a mask, not probabilities")
         mask = mask or {}
-        choice: dict[str, Any] = {"function": self["function"].sample(_int8(mask.get("function")))}
+        action: dict[str, Any] = {"function": self["function"].sample(_int8(mask.get("function")))}
         for i, name in enumerate(self.arguments):
             space = self[name]
-            if self.uses[choice["function"], i]:
-                choice[name] = space.sample(_int8(mask.get(name)))
+            if self.uses[action["function"], i]:
+                action[name] = space.sample(_int8(mask.get(name)))
             else:
-                choice[name] = np.zeros(space.shape, space.dtype) if space.shape else np.int64(0)
-        return choice
+                action[name] = np.zeros(space.shape, space.dtype) if space.shape else np.int64(0)
+        return action
 
 
 def _int8(mask: Any) -> Any:
@@ -183,6 +184,14 @@ def describe(space: spaces.Space[Any]) -> str:
     if isinstance(space, spaces.Box) and np.size(space.low) > 16 and not (np.ptp(space.low) == np.ptp(space.high) == 0):
         return f"Box[{' x '.join(map(str, space.shape))} of {space.dtype}]"
     return " ".join(str(space).split())
+
+
+def describe_spaces(env: VectorEnv[Any, Any, Any]) -> dict[str, str]:
+    """What a checkpoint remembers of the spaces that its policy was built for."""
+    return {
+        "observation_space": describe(env.single_observation_space),
+        "action_space": describe(env.single_action_space),
+    }
 
 
 def _columns(features: Sequence[Feature]) -> str:

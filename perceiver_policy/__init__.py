@@ -7,27 +7,31 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "attention": "Attention CrossAttention SelfAttention MLP KeyValues attention_maps squared_relu",
-    "autoregressive": "PerceiverAR",
-    "config": "PolicyConfig",
-    "cost": "Cost",
-    "decoder": "Decoder",
-    "encoder": "Encoder",
-    "hierarchical": "HierarchicalPerceiver masked_autoencoding_loss",
-    "latents": "Latents InputLatents",
-    "modalities": (
+    "core.attention": "Attention CrossAttention SelfAttention MLP KeyValues attention_maps squared_relu",
+    "family.autoregressive": "PerceiverAR",
+    "policy.config": "PolicyConfig",
+    "core.cost": "Cost",
+    "core.decoder": "Decoder",
+    "core.encoder": "Encoder",
+    "family.hierarchical": "HierarchicalPerceiver masked_autoencoding_loss",
+    "core.latents": "Latents InputLatents",
+    "family.modalities": (
         "Pixels Conv1x1 ConvStem Patches AudioPatches OneVector GridTokens ByteTokens PointTokens "
         "SetTokens Modalities encode_text decode_text "
     ),
-    "perceiver": ("Perceiver PerceiverIO MaskedLanguageModel MultiTask Task ModalityTask OneAnswer AudioAnswers Grid "),
-    "policy": "PerceiverPolicy",
-    "positions": ("FourierPositions LearnedPositions fourier_features fourier_width grid_positions sinusoidal rotary "),
-    "presets": (
+    "family.perceiver": (
+        "Perceiver PerceiverIO MaskedLanguageModel MultiTask Task ModalityTask OneAnswer AudioAnswers Grid "
+    ),
+    "policy.policy": "PerceiverPolicy",
+    "core.positions": (
+        "FourierPositions LearnedPositions fourier_features fourier_width grid_positions sinusoidal rotary "
+    ),
+    "family.presets": (
         "published PUBLISHED classifier masked_language_model optical_flow multimodal_autoencoder entity_encoder "
     ),
-    "pretrained": "from_huggingface to_huggingface",
-    "queries": "PositionQueries InputQueries ModalityQueries learned_queries pixel_queries",
-    "resampler": "Resampler",
+    "family.pretrained": "from_huggingface to_huggingface",
+    "family.queries": "PositionQueries InputQueries ModalityQueries learned_queries pixel_queries",
+    "family.resampler": "Resampler",
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

@@ -10,8 +10,8 @@ import torch
 from gymnasium import spaces
 
 from envs.spaces import Feature, Functions, Place, Planes, Pointer, Pointers, Units
-from perceiver_policy.config import PolicyConfig
-from perceiver_policy.policy import PerceiverPolicy
+from perceiver_policy.policy.config import PolicyConfig
+from perceiver_policy.policy.policy import PerceiverPolicy
 
 UNITS = Units(5, [Feature("type", "category", 3), Feature("x", "position"), Feature("hp", "log")])
 SCREEN = Planes(4, 4, [Feature("owner", "category", 3), Feature("hp", "scalar", 10)], np.uint8)

@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin.building import construct, produce, snap
-from envs.standin.cards import COMMANDS, SUCCESS, find_available
-from envs.standin.catalog import SCV
-from envs.standin.choices import act
-from envs.standin.combat import bury, fight, fly_missiles, is_at_rest, weapon_loop
-from envs.standin.compiled import kernel, rule
-from envs.standin.economy import bring_back, gather
-from envs.standin.motion import go, push_apart
-from envs.standin.observe import explore, fill_minimap, fill_numbers, fill_screen, fill_units
-from envs.standin.orders import perform
-from envs.standin.scenarios import (
+from envs.standin.actions import act
+from envs.standin.rules.building import construct, produce, snap
+from envs.standin.rules.cards import COMMANDS, SUCCESS, find_available
+from envs.standin.rules.catalog import SCV
+from envs.standin.rules.combat import bury, fight, fly_missiles, is_at_rest, weapon_loop
+from envs.standin.rules.compiled import kernel, rule
+from envs.standin.rules.economy import bring_back, gather
+from envs.standin.rules.motion import go, push_apart
+from envs.standin.rules.orders import perform
+from envs.standin.rules.scenario_ids import (
     BUILD_MARINES,
     COLLECT_MINERAL_SHARDS,
     COLLECT_MINERALS_AND_GAS,
@@ -25,14 +24,8 @@ from envs.standin.scenarios import (
     FIND_ZERGLINGS,
     MELEE,
     MOVE_TO_BEACON,
-    collect_mineral_shards,
-    defeat_waves,
-    economies,
-    find_and_defeat_zerglings,
-    melee,
-    move_to_beacon,
 )
-from envs.standin.world import (
+from envs.standin.rules.world import (
     BUILD,
     FOLLOW,
     GATHER,
@@ -49,6 +42,15 @@ from envs.standin.world import (
     present,
     spawn,
 )
+from envs.standin.scenarios import (
+    collect_mineral_shards,
+    defeat_waves,
+    economies,
+    find_and_defeat_zerglings,
+    melee,
+    move_to_beacon,
+)
+from envs.standin.show.observe import explore, fill_minimap, fill_numbers, fill_screen, fill_units
 from envs.starcraft.interface import BELOW_CENTER
 
 FOLLOW_GAP = 0.5
@@ -191,7 +193,7 @@ def step(
     first: int,
     last: int,
     loops: int,
-    choices: Any,
+    actions: Any,
     tags: Any,
     slots: Any,
     sizes: Any,
@@ -200,7 +202,7 @@ def step(
     rewards: Any,
     refused: Any,
 ) -> None:
-    """Carry out each game's choice and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
+    """Carry out each game's action and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
     chosen = np.zeros(units.shape[1], np.int64)
     dead = np.zeros(3, np.int64)
     at = np.zeros((2, units.shape[1]), np.float32)
@@ -208,7 +210,7 @@ def step(
         g = games[b]
         us = units[b]
         before = g.score
-        refused[b] = act(g, us, ts, choices[b], tags[b], slots[b], sizes, raw, chosen) != SUCCESS
+        refused[b] = act(g, us, ts, actions[b], tags[b], slots[b], sizes, raw, chosen) != SUCCESS
         for _ in range(loops):
             if g.status != PLAYING:
                 break
@@ -217,10 +219,10 @@ def step(
 
 
 @kernel
-def choose(games: Any, units: Any, ts: Any, choice: Any, tags: Any, slots: Any, sizes: Any) -> int:
+def choose(games: Any, units: Any, ts: Any, action: Any, tags: Any, slots: Any, sizes: Any) -> int:
     """Carry out a choice of the feature style in a batch of one, without letting time pass; what comes of it."""
     chosen = np.zeros(units.shape[1], np.int64)
-    return act(games[0], units[0], ts, choice, tags, slots, sizes, False, chosen)
+    return act(games[0], units[0], ts, action, tags, slots, sizes, False, chosen)
 
 
 @kernel

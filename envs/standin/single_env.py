@@ -34,7 +34,7 @@ class StandinEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         return _first(observation), {}
 
     def step(self, action: dict[str, Any]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """One choice, ``step_mul`` game loops. After the end, call :meth:`reset`."""
+        """One action, ``step_mul`` game loops. After the end, call :meth:`reset`."""
         batch = {name: np.asarray(value)[None] for name, value in action.items()}
         observation, reward, terminated, truncated, info = self.games.step(batch)
         ended = bool(terminated[0] or truncated[0])

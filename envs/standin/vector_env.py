@@ -1,6 +1,6 @@
 """Many games of the stand-in in one Gymnasium ``VectorEnv``, with no protocol in between.
 
-A game's course depends on its seed and on the choices made in it, on nothing else: not on the number of games, its
+A game's course depends on its seed and on the actions made in it, on nothing else: not on the number of games, its
 place among them, or the number of threads.
 """
 
@@ -18,11 +18,11 @@ from gymnasium.vector.utils import batch_space
 
 from envs.spaces import ACTION_MASK
 from envs.standin import game
-from envs.standin.cards import COMMANDS
-from envs.standin.catalog import type_table
-from envs.standin.choices import CHOICE, MODES
-from envs.standin.scenarios import SCENARIOS
-from envs.standin.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
+from envs.standin.actions import ACTION, MODES
+from envs.standin.rules.cards import COMMANDS
+from envs.standin.rules.catalog import type_table
+from envs.standin.rules.scenario_ids import SCENARIOS
+from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MELEE, interface_for, mini_game
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
@@ -97,7 +97,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             explored = int(sc.MAP_SIZE)
         self.explored = np.zeros((n, explored, explored), np.uint8)
         self._all = np.arange(n)
-        self._choices = np.zeros((n, CHOICE), np.int64)
+        self._rows = np.zeros((n, ACTION), np.int64)
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
         self._no_tags = np.zeros((n, face.max_units), np.int8)
@@ -204,22 +204,22 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
     def step(
         self, actions: dict[str, npt.NDArray[Any]]
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        """Carry out one choice a game and run ``step_mul`` game loops."""
+        """Carry out one action a game and run ``step_mul`` game loops."""
         function = np.asarray(actions["function"])
-        choices, face = self._choices, self.interface
+        rows, face = self._rows, self.interface
         raw = face.style == "raw"
-        choices[:, 0] = self._commands[function]
-        choices[:, 1] = self._modes[function]
+        rows[:, 0] = self._commands[function]
+        rows[:, 1] = self._modes[function]
         tags = self._no_tags
         for name, column in self._argument_columns.items():
             if name == "unit_tags":
                 tags = np.ascontiguousarray(actions[name], np.int8)
             else:
-                choices[:, column] = actions[name]
+                rows[:, column] = actions[name]
         self._split(
             game.step,
             lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, choices, tags, self.slots,
+                self.games, self.units, self._types, lo, hi, self.step_mul, rows, tags, self.slots,
                 self._sizes, raw, self._places, self._rewards, self._refused,
             ),
         )(self.num_envs)  # fmt: skip
@@ -251,9 +251,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
 
     def render(self) -> tuple[npt.NDArray[np.uint8], ...]:
         """A frame [height, width, 3] of each game, or of the first ``render_games``."""
-        from envs.standin.render import frame
+        from envs.standin.show.render import frame
 
-        return tuple(frame(self, i) for i in range(self.render_games))
+        return tuple(frame(self.games[i], self.units[i], self._types, self.scenario) for i in range(self.render_games))
 
     def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
         """Everything that the games' further course depends on, as plain bytes."""

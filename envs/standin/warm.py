@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.standin import game, questions
-from envs.standin.cards import BUILD_QUEUE, COMMANDS
+from envs.standin import game
 from envs.standin.protocol.match import Match
+from envs.standin.rules import questions
+from envs.standin.rules.cards import BUILD_QUEUE, COMMANDS
+from envs.standin.rules.world import NEUTRAL
 from envs.standin.vector_env import make
-from envs.standin.world import NEUTRAL
 from envs.starcraft.maps import interface_for, mini_game
 
 

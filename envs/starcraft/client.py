@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from envs.registry import EnvError
+from envs.errors import EnvError
 from envs.starcraft.interface import Interface
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent
 from envs.starcraft.process import GameProcess

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from envs.registry import EnvError
+from envs.errors import EnvError
 from envs.spaces import ACTION_MASK
 from envs.starcraft.client import GameFailure, GameOptions, Moment, Session
 from envs.starcraft.process import Stagger
@@ -97,9 +97,9 @@ class Game:
         self.seeds = np.random.SeedSequence([seed, self.index])
         self._begin(seed)
 
-    def step(self, choice: Mapping[str, Any]) -> Step:
-        """Carry out a choice. A game that ends, or fails, has begun its next episode when this returns."""
-        call = self.translator.function_call(choice, self.observation[ACTION_MASK]["function"])
+    def step(self, action: Mapping[str, Any]) -> Step:
+        """Carry out an action. A game that ends, or fails, has begun its next episode when this returns."""
+        call = self.translator.function_call(action, self.observation[ACTION_MASK]["function"])
         loops = self.options.step_mul
         if self.options.max_loops is not None:
             loops = min(loops, self.options.max_loops - self.moment.loop)

@@ -1,7 +1,7 @@
 """What a StarCraft II agent sees and may do: one definition, served by the stand-in game and by the real one.
 
 An :class:`Interface` is a handful of options. From it follow the observation space, the action space and, for each
-game, which arrays to fill and how to read a choice. Names of planes, functions and arguments are PySC2's own (pysc2
+game, which arrays to fill and how to read an action. Names of planes, functions and arguments are PySC2's own (pysc2
 ``lib/features.py`` and ``lib/actions.py``), and so are the values in the planes, with one exception: unit types are
 mapped to the short vocabulary :data:`UNIT_TYPES` so that they can be embedded cheaply.
 

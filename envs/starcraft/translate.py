@@ -1,4 +1,4 @@
-"""Between PySC2 and the interface: what PySC2 observed -> the interface's arrays, a choice -> one of PySC2's calls.
+"""Between PySC2 and the interface: what PySC2 observed -> the interface's arrays, an action -> one of PySC2's calls.
 
 Planes and the functions available are taken from PySC2's own observation. Units are taken from the game's message that
 it was made of: PySC2 rounds positions to cells and shares to 1/255. Only what the interface asks for is looked at.
@@ -233,33 +233,33 @@ class Translator:
         carries = any(buff in (*MINERAL_BUFFS, *GAS_BUFFS) for buff in unit.buff_ids)
         return unit.unit_type, unit.build_progress < 1, carries, len(unit.orders), unit.is_burrowed, unit.add_on_tag > 0
 
-    # ---- choices
+    # ---- actions
 
-    def function_call(self, choice: Mapping[str, Any], mask: npt.NDArray[np.int8]) -> Call | None:
+    def function_call(self, action: Mapping[str, Any], mask: npt.NDArray[np.int8]) -> Call | None:
         """PySC2's function and its arguments; None if it is not available, as ``mask`` says, or names no unit.
 
-        ``choice`` is one game's part of an action of the interface. Places are sent as (column, row).
+        ``action`` is one game's part of an action of the interface. Places are sent as (column, row).
         """
-        number = int(choice["function"])
+        number = int(action["function"])
         if not mask[number]:
             return None
         arguments = []
         for name in self._arguments[number]:
             if name in ("screen", "screen2"):
-                arguments.append(_cell(choice[name], self.interface.screen))
+                arguments.append(_cell(action[name], self.interface.screen))
             elif name in ("minimap", "world"):
-                arguments.append(_cell(choice[name], self.interface.minimap))
+                arguments.append(_cell(action[name], self.interface.minimap))
             elif name == "unit_tags":
-                tagged = np.flatnonzero(choice[name][: self._own])
+                tagged = np.flatnonzero(action[name][: self._own])
                 if not len(tagged):
                     return None
                 arguments.append([self._rows[row] for row in tagged])
             elif name == "target_unit_tag":
-                if choice[name] >= len(self._rows):
+                if action[name] >= len(self._rows):
                     return None
-                arguments.append([self._rows[int(choice[name])]])
+                arguments.append([self._rows[int(action[name])]])
             else:  # one that the agent does not choose is held at 0
-                arguments.append([int(choice.get(name, 0))])
+                arguments.append([int(action.get(name, 0))])
         return self._ids[number], arguments
 
 

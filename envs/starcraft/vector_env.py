@@ -45,7 +45,7 @@ class StarcraftVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt
 
     ``info["aborted"]`` [B] marks the games whose process failed in this step: their episode is cut off with the last
     observation that was received as its final one, no reward is made up, and the next episode has begun in a new
-    process. ``info["refused"]`` [B] marks choices that were not available.
+    process. ``info["refused"]`` [B] marks actions that were not available.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class StarcraftVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt
     def step(
         self, actions: dict[str, npt.NDArray[Any]]
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        """Carry out one choice a game and run ``step_mul`` game loops."""
-        choices = [{name: values[i] for name, values in actions.items()} for i in range(self.num_envs)]
-        steps = self._each(Game.step, choices)
+        """Carry out one action a game and run ``step_mul`` game loops."""
+        each = [{name: values[i] for name, values in actions.items()} for i in range(self.num_envs)]
+        steps = self._each(Game.step, each)
         for game in self.games:
             _put(self._observation, game.index, game.observation)
         info: dict[str, Any] = {name: _column(steps, name, bool) for name in ("refused", "aborted")}

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from examples.perceiver.training import train
-from perceiver_policy.modalities import MASK, decode_text
-from perceiver_policy.positions import sinusoidal
-from perceiver_policy.presets import masked_language_model
+from perceiver_policy.core.positions import sinusoidal
+from perceiver_policy.family.modalities import MASK, decode_text
+from perceiver_policy.family.presets import masked_language_model
 
 LENGTH = 32
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from examples.perceiver.training import train
-from perceiver_policy.autoregressive import PerceiverAR
+from perceiver_policy.family.autoregressive import PerceiverAR
 
 VOCABULARY = 16
 

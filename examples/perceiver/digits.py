@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional as F
 
 from examples.perceiver.training import train
-from perceiver_policy.modalities import GridTokens, Pixels
-from perceiver_policy.positions import FourierPositions, LearnedPositions
-from perceiver_policy.presets import classifier
+from perceiver_policy.core.positions import FourierPositions, LearnedPositions
+from perceiver_policy.family.modalities import GridTokens, Pixels
+from perceiver_policy.family.presets import classifier
 
 
 def main(permute: bool = False, steps: int = 1200, seed: int = 0) -> dict[str, float]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from examples.perceiver.training import train
-from perceiver_policy.presets import optical_flow
+from perceiver_policy.family.presets import optical_flow
 
 SIZE = 16
 

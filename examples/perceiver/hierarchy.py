@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from examples.perceiver.training import train
-from perceiver_policy.hierarchical import hierarchical, masked_autoencoding_loss
+from perceiver_policy.family.hierarchical import hierarchical, masked_autoencoding_loss
 
 
 def slopes(batch: int, size: int) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from examples.perceiver.training import train
-from perceiver_policy.presets import multimodal_autoencoder
+from perceiver_policy.family.presets import multimodal_autoencoder
 
 FRAMES, SIZE, SAMPLES = 4, 16, 64
 DIRECTIONS = torch.tensor([[0, 1], [0, -1], [1, 0], [-1, 0]])

@@ -14,7 +14,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
-from agents.cluster.tune import search_space
+from agents.placement.cluster.tune import search_space
 from examples.tune import trials as running
 
 ITERATIONS = 12  # of a trial

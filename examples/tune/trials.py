@@ -16,10 +16,10 @@ from ray.tune.search import BasicVariantGenerator
 from rich.console import Console
 from rich.table import Table
 
-from agents.cluster.driver import start_ray
-from agents.cluster.tune import METRIC, PerceiverTrainable
 from agents.errors import UserError
-from envs.registry import EnvError
+from agents.placement.cluster.driver import start_ray
+from agents.placement.cluster.tune import METRIC, PerceiverTrainable
+from envs.errors import EnvError
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Asked:
 
 
 def search(name: str, space: Mapping[str, Any], scheduler: TrialScheduler, asked: Asked) -> dict[str, Any]:
-    """Search a `space` (see `agents.cluster.tune.search_space`) for the highest return.
+    """Search a `space` (see `agents.placement.cluster.tune.search_space`) for the highest return.
 
     Leaves `folder/<name>-<time>` (Tune's own files) and `folder/<name>-<time>-best`, a run folder of the best trial,
     which it returns with that trial's last result.

@@ -28,7 +28,7 @@ class Bandit(gymnasium.Env[np.ndarray, Any]):
 
 
 class TwoStepCredit(gymnasium.Env[np.ndarray, Any]):
-    """The first choice decides what the second step pays, whatever is chosen then. Best: 1."""
+    """The first action decides what the second step pays, whatever is chosen then. Best: 1."""
 
     observation_space = spaces.Discrete(2)
     action_space = spaces.Discrete(3)
@@ -67,9 +67,9 @@ class Recall(gymnasium.Env[np.ndarray, Any]):
 
 
 class Masked(gymnasium.Env[dict[str, Any], Any]):
-    """Choice k pays k / 9, but only two of the ten are legal, others in every episode. Best: the higher legal one.
+    """Action k pays k / 9, but only two of the ten are legal, others in every episode. Best: the higher legal one.
 
-    An illegal choice raises: a policy that ignores its mask does not get far. Best: about .704 (the mean maximum of two
+    An illegal action raises: a policy that ignores its mask does not get far. Best: about .704 (the mean maximum of two
     different numbers of 0 to 9, 6 1/3, over 9).
     """
 
@@ -84,7 +84,7 @@ class Masked(gymnasium.Env[dict[str, Any], Any]):
 
     def step(self, action: int) -> Step:
         if not self.mask[action]:
-            raise RuntimeError(f"illegal choice {action} of {self.mask}")
+            raise RuntimeError(f"illegal action {action} of {self.mask}")
         return self._observe(), action / 9, True, False, {}
 
     def _observe(self) -> dict[str, Any]:

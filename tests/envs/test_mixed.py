@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs import registry
+from envs.errors import EnvError
 from envs.mixed import MixedVectorEnv, share
 from envs.standin.vector_env import make
 from envs.starcraft.maps import MAPS, common_interface, interface_for
@@ -98,7 +99,7 @@ def test_the_common_interface_offers_what_any_map_needs():
     ],
 )
 def test_what_cannot_be_mixed_is_named(env_id, message):
-    with pytest.raises(registry.EnvError, match=message):
+    with pytest.raises(EnvError, match=message):
         registry.make(env_id, 4)
-    with pytest.raises(registry.EnvError, match="as many games"):
+    with pytest.raises(EnvError, match="as many games"):
         registry.make(MIXTURE, 1)

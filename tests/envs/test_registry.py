@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from envs import registry
-from envs.registry import EnvError
+from envs.errors import EnvError
 from envs.spelling import did_you_mean
 
 
@@ -92,8 +92,8 @@ def test_only_the_stand_in_has_scripts():
         registry.scripted("CartPole-v1", "scripted", env)
     stand_in = registry.make("sim/MoveToBeacon", 2)
     observation, _ = stand_in.reset(seed=0)
-    choice = registry.scripted("sim/MoveToBeacon", "scripted", stand_in)(observation)
-    assert stand_in.action_space.contains(choice)
+    action = registry.scripted("sim/MoveToBeacon", "scripted", stand_in)(observation)
+    assert stand_in.action_space.contains(action)
 
 
 def test_did_you_mean_ignores_case_and_stays_silent_when_nothing_is_near():

@@ -59,15 +59,15 @@ def test_numbers_have_a_column_for_each_name():
 )
 def test_sampled_choices_are_legal_and_leave_what_is_not_taken_at_zero(allowed, alive):
     space = functions()
-    choice = space.sample({"function": allowed, "target": alive})
-    assert space.contains(choice)
-    function = space.names[choice["function"]]
-    assert allowed[choice["function"]]
+    action = space.sample({"function": allowed, "target": alive})
+    assert space.contains(action)
+    function = space.names[action["function"]]
+    assert allowed[action["function"]]
     for name in space.arguments:
         if name not in space.functions[function]:
-            assert not np.any(choice[name])
+            assert not np.any(action[name])
     if function == "attack":
-        assert alive[choice["target"]]
+        assert alive[action["target"]]
 
 
 def test_uses_says_which_function_takes_which_argument():

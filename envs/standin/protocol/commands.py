@@ -1,4 +1,4 @@
-"""From a client's actions to the stand-in's choices."""
+"""From a client's actions to the stand-in's actions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from s2clientprotocol import error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.standin.cards import BAD_TARGET, ERROR, NOT_SUPPORTED, SUCCESS
-from envs.standin.catalog import BEACON
-from envs.standin.protocol.abilities import BY_ID
 from envs.standin.protocol.match import Match
-from envs.standin.world import OWN
+from envs.standin.protocol.observation.abilities import BY_ID
+from envs.standin.rules.cards import BAD_TARGET, ERROR, NOT_SUPPORTED, SUCCESS
+from envs.standin.rules.catalog import BEACON
+from envs.standin.rules.world import OWN
 
 MUST_TARGET = int(error_pb2.MustTargetUnit)
 

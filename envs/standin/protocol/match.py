@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from envs.standin import game
-from envs.standin.cards import COMMANDS
-from envs.standin.catalog import type_table
-from envs.standin.choices import CHOICE, MODES
-from envs.standin.scenarios import SCENARIOS
+from envs.standin.actions import ACTION, MODES
+from envs.standin.rules.cards import COMMANDS
+from envs.standin.rules.catalog import type_table
+from envs.standin.rules.scenario_ids import SCENARIOS
+from envs.standin.rules.world import ENEMY, GAME, OWN, PLAYING, UNIT
 from envs.standin.vector_env import game_seed
-from envs.standin.world import ENEMY, GAME, OWN, PLAYING, UNIT
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MiniGame
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent
@@ -25,7 +25,7 @@ LONGEST = 2**19
 """Game loops that a melee may take: the engine's own limit. Who wants it shorter stops it (PySC2 after 28800)."""
 
 COLUMNS = {name: 2 + i for i, name in enumerate(sc.ARGUMENTS)}
-"""Argument -> its place in a choice."""
+"""Argument -> its place in an action."""
 
 Sizes = tuple[int, int, int, int]
 """The screen's width and height, and the minimap's, in cells."""
@@ -70,8 +70,8 @@ class Match:
         self._which = np.arange(1)
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
-        self._choice = np.zeros((1, CHOICE), np.int64)
-        self._nothing = np.zeros((1, CHOICE), np.int64)
+        self._choice = np.zeros((1, ACTION), np.int64)
+        self._nothing = np.zeros((1, ACTION), np.int64)
         self._nobody = np.zeros((1, 0), np.int8)
         self._slots = np.zeros((1, 0), np.int32)
         self._rewards, self._refused = np.zeros(1, np.float32), np.zeros(1, np.int8)

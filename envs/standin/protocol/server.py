@@ -21,6 +21,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from envs.standin.protocol.dispatch import respond
 from envs.standin.protocol.faults import Faults
 from envs.standin.protocol.session import QUIT, Session
 from envs.standin.warm import load_kernels
@@ -101,7 +102,7 @@ def serve(host: str, port: int, faults: Faults | None = None, announce: bool = F
                 connection = Connection(sock)
                 for message in connection.messages():
                     faults.before(message)
-                    answer = session.respond(message)
+                    answer = respond(session, message)
                     connection.send(faults.after(answer, sock))
                     if session.status == QUIT:
                         break

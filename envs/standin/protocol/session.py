@@ -1,27 +1,21 @@
-"""What a client asks for, and what it is told.
-
-:data:`HANDLERS` holds a function for each request. It gets the session, the request's own message and the response's,
-and fills the latter; bytes that it returns go behind the serialised response. It may raise :class:`Refused`, whose
-text becomes ``Response.error``.
-"""
+"""The state of one game process: the game in it, who looks at it, and what has been done."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
+from s2clientprotocol import debug_pb2, error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.standin.protocol import lifecycle, playing, replays
-from envs.standin.protocol.data import data
-from envs.standin.protocol.debug import debug
+from envs.standin.protocol import debugging
+from envs.standin.protocol.commands import carry_out
 from envs.standin.protocol.match import Match, Refused, Sizes
-from envs.standin.protocol.observation import Observer
-from envs.standin.protocol.queries import query
-from envs.standin.protocol.replays import Replay
+from envs.standin.protocol.observation.observation import Observer
+from envs.standin.protocol.replay import Replay, rescaled
 from envs.standin.protocol.version import LOOPS_A_SECOND
+from envs.standin.rules.cards import SUCCESS
 from envs.starcraft.maps import MiniGame
 
 LAUNCHED, INIT, IN_GAME, IN_REPLAY, ENDED, QUIT = (
@@ -29,7 +23,6 @@ LAUNCHED, INIT, IN_GAME, IN_REPLAY, ENDED, QUIT = (
 )  # fmt: skip
 
 T = TypeVar("T")
-Handler = Callable[["Session", Any, Any], bytes | None]
 
 
 class Session:
@@ -103,7 +96,21 @@ class Session:
 
     def executed_as_shown(self, action: sc_pb.Action) -> sc_pb.Action:
         """A copy of an action, with its clicks counted in the pixels of the observer."""
-        return replays.rescaled(action, self.match.sizes, self.observer.sizes)
+        return rescaled(action, self.match.sizes, self.observer.sizes)
+
+    def act(self, one: sc_pb.Action) -> int:
+        """Carry out one action, and keep what the next observation says about it."""
+        result = carry_out(self.match, one)
+        if result == SUCCESS:
+            done = self.executed_as_shown(one)
+            done.game_loop = self.match.loop
+            self.executed.append(done)
+        elif command := _unit_command(one):
+            error = sc_pb.ActionError(ability_id=command.ability_id, result=error_pb2.ActionResult.ValueType(result))
+            if one.HasField("action_raw") and command.unit_tags:
+                error.unit_tag = command.unit_tags[0]
+            self.action_errors.append(error)
+        return result
 
     def run(self, loops: int) -> None:
         """Let so many game loops pass, or as many as are left."""
@@ -123,9 +130,15 @@ class Session:
             while self._next_event < len(events) and events[self._next_event][0] <= match.loop:
                 _, kind, message = events[self._next_event]
                 self._next_event += 1
-                replays.repeat(self, kind, message)
+                self._repeat_one(kind, message)
             following = events[self._next_event][0] if self._next_event < len(events) else until
             match.advance(min(following, until) - match.loop)
+
+    def _repeat_one(self, kind: str, message: bytes) -> None:
+        if kind == "action":
+            self.act(sc_pb.Action.FromString(message))
+        else:
+            debugging.carry_out(self.match, debug_pb2.DebugCommand.FromString(message))
 
     def catch_up(self) -> None:
         """In real time: let the loops pass that are due."""
@@ -135,38 +148,6 @@ class Session:
             if due > self.match.loop:
                 self.run(due - self.match.loop)
 
-    def respond(self, message: bytes) -> bytes:
-        """The answer to a message of the client's."""
-        request = sc_pb.Request()
-        response = sc_pb.Response()
-        more = None
-        try:
-            request.ParseFromString(message)
-            name = request.WhichOneof("request")
-            if name is not None:
-                getattr(response, name).SetInParent()
-            if request.HasField("id"):
-                response.id = request.id
-            self.catch_up()
-            more = self._handle(name, request, response)
-        except Refused as refused:
-            response.error.append(str(refused))
-        except DecodeError as error:
-            response.error.append(f"not a request: {error}")
-        response.status = sc_pb.Status.ValueType(self.status)
-        return response.SerializeToString() + (more or b"")
-
-    def _handle(self, name: str | None, request: sc_pb.Request, response: sc_pb.Response) -> bytes | None:
-        if name is None:
-            raise Refused("the request asks for nothing")
-        allowed = ALLOWED.get(name)
-        if allowed is not None and self.status not in allowed:
-            if self.status == ENDED:
-                raise Refused("Game has already ended")  # in the game's own words: clients look for them
-            states = ", ".join(sc_pb.Status.Name(s) for s in allowed)
-            raise Refused(f"{name}: the game is {sc_pb.Status.Name(self.status)}; this request needs it to be {states}")
-        return HANDLERS[name](self, getattr(request, name), getattr(response, name))
-
 
 def _there(thing: T | None) -> T:
     if thing is None:
@@ -174,49 +155,8 @@ def _there(thing: T | None) -> T:
     return thing
 
 
-HANDLERS: dict[str, Handler] = {
-    "ping": lifecycle.ping,
-    "available_maps": lifecycle.available_maps,
-    "save_map": lifecycle.save_map,
-    "create_game": lifecycle.create_game,
-    "join_game": lifecycle.join_game,
-    "restart_game": lifecycle.restart_game,
-    "leave_game": lifecycle.leave_game,
-    "quit": lifecycle.quit_game,
-    "game_info": lifecycle.game_info,
-    "map_command": lifecycle.map_command,
-    "observation": playing.observation,
-    "action": playing.action,
-    "obs_action": playing.obs_action,
-    "step": playing.step,
-    "quick_save": playing.quick_save,
-    "quick_load": playing.quick_load,
-    "query": query,
-    "data": data,
-    "debug": debug,
-    "save_replay": replays.save_replay,
-    "replay_info": replays.replay_info,
-    "start_replay": replays.start_replay,
-}
-_SEEN = (IN_GAME, IN_REPLAY, ENDED)
-ALLOWED: dict[str, tuple[int, ...]] = {
-    "save_map": (LAUNCHED, INIT),
-    "create_game": (LAUNCHED, INIT, *_SEEN),
-    "start_replay": (LAUNCHED, INIT, *_SEEN),
-    "join_game": (INIT,),
-    "restart_game": (IN_GAME, ENDED),
-    "leave_game": _SEEN,
-    "game_info": _SEEN,
-    "observation": _SEEN,
-    "data": _SEEN,
-    "query": (IN_GAME, IN_REPLAY),
-    "action": (IN_GAME,),
-    "obs_action": (IN_REPLAY,),
-    "debug": (IN_GAME,),
-    "map_command": (IN_GAME,),
-    "quick_save": (IN_GAME,),
-    "quick_load": (IN_GAME, ENDED),
-    "step": (IN_GAME, IN_REPLAY),
-    "save_replay": (IN_GAME, ENDED),
-}
-"""In which states a request is served; those that are not named are always served."""
+def _unit_command(one: sc_pb.Action) -> Any:
+    for part in (one.action_raw, one.action_feature_layer):
+        if part.HasField("unit_command"):
+            return part.unit_command
+    return None

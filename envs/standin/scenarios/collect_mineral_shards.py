@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.catalog import MARINE, SHARD
-from envs.standin.compiled import rule
-from envs.standin.world import NEUTRAL, OWN, distance, remove, spawn, uniform
+from envs.standin.rules.catalog import MARINE, SHARD
+from envs.standin.rules.compiled import rule
+from envs.standin.rules.world import NEUTRAL, OWN, distance, remove, spawn, uniform
 
 SHARDS = 20
 APART = 2.0

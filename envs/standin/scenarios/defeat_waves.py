@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin.catalog import BANELING, MARINE, ROACH, ZERGLING
-from envs.standin.compiled import rule
-from envs.standin.world import ENEMY, LOST, OWN, random, remove, spawn, uniform
+from envs.standin.rules.catalog import BANELING, MARINE, ROACH, ZERGLING
+from envs.standin.rules.compiled import rule
+from envs.standin.rules.world import ENEMY, LOST, OWN, random, remove, spawn, uniform
 
 MARINES = 9
 ROACHES = 4

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.catalog import COMMAND_CENTER, GEYSER, MARINE, MINERAL_FIELD, SCV
-from envs.standin.compiled import rule
-from envs.standin.economy import set_source
-from envs.standin.world import GATHER, NEUTRAL, OWN, random, spawn
+from envs.standin.rules.catalog import COMMAND_CENTER, GEYSER, MARINE, MINERAL_FIELD, SCV
+from envs.standin.rules.compiled import rule
+from envs.standin.rules.economy import set_source
+from envs.standin.rules.world import GATHER, NEUTRAL, OWN, random, spawn
 
 START_MINERALS = 50
 

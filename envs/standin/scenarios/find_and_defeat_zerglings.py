@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from envs.standin.catalog import MARINE, ZERGLING
-from envs.standin.compiled import rule
-from envs.standin.world import ENEMY, LOST, OWN, distance, spawn, uniform
+from envs.standin.rules.catalog import MARINE, ZERGLING
+from envs.standin.rules.compiled import rule
+from envs.standin.rules.world import ENEMY, LOST, OWN, distance, spawn, uniform
 
 MARINES, ZERGLINGS = 3, 25
 APART = 5.0

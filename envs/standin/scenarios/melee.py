@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin import bots
-from envs.standin.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV
-from envs.standin.compiled import rule
-from envs.standin.economy import set_source
+from envs.standin.rules.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV
+from envs.standin.rules.compiled import rule
+from envs.standin.rules.economy import set_source
+from envs.standin.rules.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn
+from envs.standin.scenarios import bots
 from envs.standin.scenarios.economies import START_MINERALS
-from envs.standin.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn
 
 WORKERS = 12
 

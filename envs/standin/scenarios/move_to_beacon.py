@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.catalog import BEACON, MARINE
-from envs.standin.compiled import rule
-from envs.standin.world import NEUTRAL, OWN, distance, spawn, uniform
+from envs.standin.rules.catalog import BEACON, MARINE
+from envs.standin.rules.compiled import rule
+from envs.standin.rules.world import NEUTRAL, OWN, distance, spawn, uniform
 
 APART = 5.0
 """The beacon is drawn again while it is nearer to the marine than this."""

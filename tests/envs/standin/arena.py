@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.standin import catalog, world
+from envs.standin.rules import catalog, world
 from envs.standin.vector_env import make
 
 OWN, ENEMY, NEUTRAL = world.OWN, world.ENEMY, world.NEUTRAL
@@ -54,18 +54,18 @@ class Arena:
         """Give a raw command, the same in every game, and run one loop; what ``step`` returned."""
         n = self.env.num_envs
         self.env.load_state(self.env.save_state())  # shows what is there now
-        choice = {k: np.zeros((n, *(s.shape or ())), np.int64) for k, s in self.env.single_action_space.items()}
-        choice["function"][:] = self.face.functions.index(function)
+        action = {k: np.zeros((n, *(s.shape or ())), np.int64) for k, s in self.env.single_action_space.items()}
+        action["function"][:] = self.face.functions.index(function)
         for slot in slots:
-            choice["unit_tags"][self.env.slots == slot] = 1
+            action["unit_tags"][self.env.slots == slot] = 1
         if target is not None:
-            choice["target_unit_tag"][:] = np.argmax(self.env.slots == target, 1)
+            action["target_unit_tag"][:] = np.argmax(self.env.slots == target, 1)
         if at is not None:
             size = self.face.minimap
-            choice["world"][:] = int((64 - at[1]) / 64 * size) * size + int(at[0] / 64 * size)
-        if "queued" in choice:
-            choice["queued"][:] = queued
-        return self.env.step(choice)
+            action["world"][:] = int((64 - at[1]) / 64 * size) * size + int(at[0] / 64 * size)
+        if "queued" in action:
+            action["queued"][:] = queued
+        return self.env.step(action)
 
     def unit(self, slot, game=0):
         return self.env.units[game, slot]

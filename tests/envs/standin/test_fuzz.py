@@ -1,12 +1,12 @@
-"""Many random choices, legal and illegal, in both styles: nothing is raised, and nothing impossible comes about."""
+"""Many random actions, legal and illegal, in both styles: nothing is raised, and nothing impossible comes about."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from envs.standin import catalog as c
-from envs.standin import world as w
+from envs.standin.rules import catalog as c
+from envs.standin.rules import world as w
 from envs.standin.vector_env import make
 from envs.starcraft.interface import ARGUMENTS, FUNCTIONS, RAW_FUNCTIONS
 from envs.starcraft.maps import MAPS
@@ -55,7 +55,7 @@ def play(scenario, style, games, steps, seed=0):
     for k in range(steps):
         action = dict(sampled[rng.integers(len(sampled))])
         action["function"] = rng.integers(0, len(functions), games)
-        if k % 2:  # every other choice is a legal one
+        if k % 2:  # every other action is a legal one
             legal = env._observation["action_mask"]["function"]
             action["function"] = (rng.random(legal.shape) * legal).argmax(1)
         _, reward, *_ = env.step(action)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from envs.standin import catalog as c
-from envs.standin import world as w
-from envs.standin.players import interface_for_player, make_player
+from envs.standin.players.roster import interface_for_player, make_player
+from envs.standin.rules import catalog as c
+from envs.standin.rules import world as w
 from envs.standin.vector_env import make
 from envs.starcraft.maps import MELEE
 from envs.starcraft.opponents import DIFFICULTIES
 from tests.envs.standin.test_fuzz import play
-from tests.envs.standin.test_vector_env import choices, copy, course, equal, take
+from tests.envs.standin.test_vector_env import copy, course, equal, random_actions, take
 
 MINUTE = 1344
 """Game loops at the speed "faster"."""
@@ -173,7 +173,7 @@ def test_a_destroyed_refinery_leaves_its_geyser_and_free_ground():
 
 def test_a_melee_depends_on_seed_and_choices_alone():
     big = make("Simple64", 5, opponent="elite:rush", threads=2, max_loops=640)
-    actions = choices(big, 1, 100)
+    actions = random_actions(big, 1, 100)
     seen = course(big, list(range(5)), actions)
     order = [4, 2]
     alone = course(make("Simple64", 2, opponent="elite:rush", max_loops=640), order, [take(a, order) for a in actions])
@@ -186,7 +186,7 @@ def test_a_saved_melee_goes_on_as_if_it_had_not_been():
     env, other = melee(2, "elite"), melee(2, "elite")
     wait(env, 3600)
     other.load_state(env.save_state())
-    for action in choices(env, 2, 40):
+    for action in random_actions(env, 2, 40):
         a, b = env.step(action), other.step(action)
         assert all(equal(copy(x), y) for x, y in zip(a[:4], b[:4], strict=True))
 

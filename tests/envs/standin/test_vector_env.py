@@ -26,7 +26,7 @@ def take(nest, index):
     return {k: take(v, index) for k, v in nest.items()} if isinstance(nest, dict) else nest[index]
 
 
-def choices(env, seed, steps):
+def random_actions(env, seed, steps):
     env.action_space.seed(seed)
     return [env.action_space.sample() for _ in range(steps)]
 
@@ -37,7 +37,7 @@ def test_spaces_and_metadata(name):
     observation, info = env.reset(seed=0)
     assert env.observation_space.contains(observation)
     assert info == {}
-    for action in choices(env, 0, 5):
+    for action in random_actions(env, 0, 5):
         observation, reward, terminated, truncated, info = env.step(action)
         assert env.observation_space.contains(observation)
         assert reward.shape == terminated.shape == truncated.shape == info["refused"].shape == (3,)
@@ -48,9 +48,9 @@ def test_spaces_and_metadata(name):
 def test_a_time_limit_truncates_and_the_last_observation_is_told():
     env = make("MoveToBeacon", 2, max_loops=24, step_mul=8)
     env.reset(seed=0)
-    for action in choices(env, 0, 2):
+    for action in random_actions(env, 0, 2):
         assert "final_obs" not in env.step(action)[-1]
-    observation, _, terminated, truncated, info = env.step(choices(env, 1, 1)[0])
+    observation, _, terminated, truncated, info = env.step(random_actions(env, 1, 1)[0])
     assert truncated.all()
     assert not terminated.any()
     assert info["_final_obs"].tolist() == [True, True]
@@ -88,7 +88,7 @@ def course(env, seed, actions):
 def test_a_course_depends_on_seed_and_choices_alone(name):
     steps = 60
     big = make(name, 7, threads=2, max_loops=320)
-    actions = choices(big, 5, steps)
+    actions = random_actions(big, 5, steps)
     seen = course(big, list(range(7)), actions)
     order = [4, 2]
     small = make(name, 2, max_loops=320)
@@ -113,7 +113,7 @@ def test_games_of_one_seed_differ_and_do_not_depend_on_their_number():
 @given(name=st.sampled_from(sorted(MAPS)), seed=st.integers(0, 2**31), before=st.integers(0, 30))
 def test_a_saved_game_goes_on_as_if_it_had_not_been(name, seed, before):
     env, other = make(name, 3, max_loops=200), make(name, 3, max_loops=200)
-    actions = choices(env, seed % 1000, before + 20)
+    actions = random_actions(env, seed % 1000, before + 20)
     env.reset(seed=seed)
     for action in actions[:before]:
         observation = env.step(action)[0]
@@ -150,10 +150,10 @@ def test_bad_options_are_named(options, message):
 def test_unavailable_functions_do_nothing_and_are_counted():
     env = make("MoveToBeacon", 1)
     before = copy(env.reset(seed=0)[0])
-    choice = {k: v * 0 for k, v in env.action_space.sample().items()}
-    choice["function"][:] = env.interface.functions.index("Move_screen")
-    assert before["action_mask"]["function"][0, choice["function"][0]] == 0
-    after, *_, info = env.step(choice)
+    action = {k: v * 0 for k, v in env.action_space.sample().items()}
+    action["function"][:] = env.interface.functions.index("Move_screen")
+    assert before["action_mask"]["function"][0, action["function"][0]] == 0
+    after, *_, info = env.step(action)
     assert info["refused"].tolist() == [1]
     assert np.array_equal(before["units"]["features"], after["units"]["features"])
 
@@ -182,18 +182,18 @@ def test_a_changed_rule_is_compiled_anew(monkeypatch, tmp_path):
     import shutil
     from pathlib import Path
 
-    from envs.standin import compiled
+    from envs.standin.rules import compiled
 
-    root = Path(compiled.__file__).parents[1]
+    root = Path(compiled.__file__).parents[2]
     for part in ("standin", "starcraft"):
         shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "standin/compiled.py"))
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "standin/rules/compiled.py"))
     stamps = {compiled._digest()}
     changed = (
-        "combat.py",
-        "catalog.py",
+        "rules/combat.py",
+        "rules/catalog.py",
         "scenarios/economies.py",
-        "scenarios/__init__.py",
+        "rules/scenario_ids.py",
         "../starcraft/interface.py",
     )
     for name in changed:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from agents import evaluate, local
+from agents.acting import evaluate
 from agents.config import Config, PPOConfig
+from agents.placement import local
 from envs import registry
 from envs.starcraft import supervise
 from envs.starcraft.game import GameGaveUp
-from perceiver_policy.config import PolicyConfig
-from tests.agents.test_resume import Recorder
+from perceiver_policy.policy.config import PolicyConfig
+from tests.agents.placement.test_resume import Recorder
 from tests.envs.starcraft.conftest import copy, equal, games, take
 
 STEPS = 20

@@ -51,8 +51,8 @@ def test_planes_are_pysc2s(pysc2):
 def test_spaces_hold_their_own_samples(name, style):
     face = interface_for(name, style=style)
     assert face.observation_space.contains(face.observation_space.sample())
-    choice = face.action_space.sample({"function": np.ones(len(face.functions), np.int8)})
-    assert face.action_space.contains(choice)
+    action = face.action_space.sample({"function": np.ones(len(face.functions), np.int8)})
+    assert face.action_space.contains(action)
 
 
 def test_only_what_is_asked_for_is_in_the_spaces():

@@ -54,7 +54,7 @@ def test_the_original_pysc2_plays(tmp_path):
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), *PACKAGES], check=True)
     subprocess.run([*pip, "--no-deps", "pysc2==4.0.0"], check=True)
-    install = [sys.executable, "-m", "agents.cli", "standin-install", str(tmp_path / "game")]
+    install = [sys.executable, "-m", "agents.commands.cli", "standin-install", str(tmp_path / "game")]
     subprocess.run(install, check=True, cwd=ROOT)
     told = subprocess.run(
         [str(python), "-c", PLAY],

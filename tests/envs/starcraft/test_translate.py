@@ -46,11 +46,11 @@ class Played:
         self.message = message
         self.observation = self.translator.observe(moment, lambda tags: [set(range(4000)) for _ in tags])
 
-    def action(self, **choice):
-        """What PySC2 sends for a choice; None if it is refused."""
+    def action(self, **action):
+        """What PySC2 sends for an action; None if it is refused."""
         names = self.interface.functions
-        choice["function"] = names.index(choice["function"])
-        call = self.translator.function_call(choice, np.ones(len(names), np.int8))
+        action["function"] = names.index(action["function"])
+        call = self.translator.function_call(action, np.ones(len(names), np.int8))
         if call is None:
             return None
         function_call = load().actions.FunctionCall(*call)
@@ -102,7 +102,7 @@ def test_every_function_reaches_the_protocol_with_its_arguments(name):
 
 
 @pytest.mark.parametrize(
-    ("choice", "field", "wanted"),
+    ("action", "field", "wanted"),
     [
         ({"function": "select_army", "select_add": 1}, "select_army", {"selection_add": True}),
         ({"function": "select_control_group", "control_group_act": 1, "control_group_id": 3}, "control_group",
@@ -113,9 +113,9 @@ def test_every_function_reaches_the_protocol_with_its_arguments(name):
         ({"function": "build_queue", "build_queue_id": 2}, "production_panel", {"unit_index": 2}),
     ],
 )  # fmt: skip
-def test_what_is_done_in_the_panels(choice, field, wanted):
+def test_what_is_done_in_the_panels(action, field, wanted):
     # the enumerations of ui.proto count from 1
-    action = feature().action(**choice)
+    action = feature().action(**action)
     part = getattr(action.action_ui, field)
     assert {name: getattr(part, name) for name in wanted} == wanted
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from envs import registry
-from envs.registry import EnvError
+from envs.errors import EnvError
 from envs.spaces import ACTION_MASK
 from tests.envs.starcraft.conftest import ROOT, copy, equal, games, play_there, take, wait_for
 
@@ -31,16 +31,16 @@ def make(sc2):
         env.close()
 
 
-def choices(env, seed, steps):
+def actions(env, seed, steps):
     env.action_space.seed(seed)
     return [env.action_space.sample() for _ in range(steps)]
 
 
 def play(env, seed, steps=12):
-    """What is seen, reset included, and the rewards, when the same choices are made."""
+    """What is seen, reset included, and the rewards, when the same actions are made."""
     seen = [copy(env.reset(seed=seed)[0])]
     rewards = []
-    for action in choices(env, 0, steps):
+    for action in actions(env, 0, steps):
         observation, reward, *_ = env.step(action)
         seen.append(copy(observation))
         rewards.append(reward)
@@ -58,7 +58,7 @@ def test_spaces_and_autoreset(make, style):
     assert env.observation_space.contains(observation)
     assert info == {}
     game_loop = env.interface.numbers.index("game_loop")
-    for step, action in enumerate(choices(env, 0, 12), 1):
+    for step, action in enumerate(actions(env, 0, 12), 1):
         observation, reward, terminated, truncated, info = env.step(action)
         assert env.observation_space.contains(observation)
         assert (reward.dtype, terminated.dtype, truncated.dtype) == (np.float32, bool, bool)
@@ -82,9 +82,9 @@ def test_spaces_and_autoreset(make, style):
 def test_a_limit_that_is_no_multiple_of_a_step_is_met_exactly(make):
     env = make(max_loops=20, **SMALL)
     env.reset(seed=0)
-    for action in choices(env, 0, 2):
+    for action in actions(env, 0, 2):
         assert not env.step(action)[3].any()
-    _, _, terminated, truncated, info = env.step(choices(env, 1, 1)[0])
+    _, _, terminated, truncated, info = env.step(actions(env, 1, 1)[0])
     assert truncated.all()
     assert not terminated.any()
     assert info["final_info"]["loop"].tolist() == [20]
@@ -125,7 +125,7 @@ def test_it_is_the_game_that_is_played_natively(make, name, style):
         if step == 0:
             expected = native.reset(seed=11)[0]
         else:
-            action = {key: values[:1] for key, values in choices(ours, 0, 30)[step - 1].items()}
+            action = {key: values[:1] for key, values in actions(ours, 0, 30)[step - 1].items()}
             expected, reward, *_ = native.step(action)
             assert reward[0] == rewards[step - 1, 0]
         different = [key for key in expected if not equal(take(expected, 0)[key], take(observation, 0)[key])]
@@ -172,7 +172,7 @@ def test_random_seed_holds_for_every_reset(make):
 def test_an_opponent_and_the_outcome(make):
     env = make("Simple64", 1, opponent="zerg:elite:rush", step_mul=256, **SMALL)
     env.reset(seed=0)
-    idle = {name: np.zeros_like(values) for name, values in choices(env, 0, 1)[0].items()}
+    idle = {name: np.zeros_like(values) for name, values in actions(env, 0, 1)[0].items()}
     for _ in range(113):  # the limit is 28,800 loops
         _, reward, terminated, truncated, info = env.step(idle)
         if (terminated | truncated).any():
@@ -186,14 +186,14 @@ def test_an_opponent_and_the_outcome(make):
 def test_an_undecided_game_is_truncated_and_a_draw(make):
     env = make("Simple64", 1, opponent="terran:very_easy", max_loops=32, **SMALL)
     env.reset(seed=0)
-    for action in choices(env, 0, 4):
+    for action in actions(env, 0, 4):
         _, reward, terminated, truncated, info = env.step(action)
     assert truncated.all()
     assert not terminated.any()
     assert reward[0] == info["final_info"]["outcome"][0] == 0
 
 
-# ---- choices
+# ---- actions
 
 
 def test_a_choice_that_is_not_available_is_refused_and_the_game_goes_on(make):
@@ -201,7 +201,7 @@ def test_a_choice_that_is_not_available_is_refused_and_the_game_goes_on(make):
     observation, _ = env.reset(seed=0)
     mask = observation[ACTION_MASK]["function"][0]
     assert not mask.all(), "nothing is selected at the start, so that there is something to refuse"
-    action = choices(env, 0, 1)[0]
+    action = actions(env, 0, 1)[0]
     action["function"][:] = np.flatnonzero(~mask.astype(bool))[0]
     observation, _, _, _, info = env.step(action)
     assert info["refused"].tolist() == [True]

@@ -7,6 +7,7 @@ from typing import Any
 from s2clientprotocol import raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
+from envs.standin.protocol.dispatch import respond
 from envs.standin.protocol.session import Session
 
 
@@ -27,7 +28,7 @@ class Player:
 
     def tell(self, **request: Any) -> sc_pb.Response:
         """Send a request, whatever comes of it."""
-        return sc_pb.Response.FromString(self.session.respond(sc_pb.Request(**request).SerializeToString()))
+        return sc_pb.Response.FromString(respond(self.session, sc_pb.Request(**request).SerializeToString()))
 
     def ask(self, **request: Any) -> sc_pb.Response:
         """Send a request that must be served."""

@@ -17,7 +17,7 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from agents.cli import run
+from agents.commands.cli import run
 from envs.standin.protocol.faults import Fault, Faults
 from tests.envs.standin.protocol.conftest import Process, ask
 from tests.envs.standin.protocol.test_session import BEACON, game, layers

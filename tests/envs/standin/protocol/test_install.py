@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("websockets")
 
-from agents.cli import run
+from agents.commands.cli import run
 from envs.standin.protocol.install import NotOurs, install
 
 

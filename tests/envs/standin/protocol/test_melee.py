@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("pysc2_evolved")
 
-from agents.evaluate import RandomPlayer
+from agents.acting.evaluate import RandomPlayer
 from envs import registry
 
 

@@ -1,6 +1,6 @@
-"""The same seed and the same choices: the same game through PySC2 as natively, layer by layer, unit by unit.
+"""The same seed and the same actions: the same game through PySC2 as natively, layer by layer, unit by unit.
 
-PySC2's own ``Features`` turns choices into messages and messages into arrays; the session answers them without a
+PySC2's own ``Features`` turns actions into messages and messages into arrays; the session answers them without a
 socket in between.
 """
 
@@ -21,9 +21,10 @@ from pysc2_evolved.lib import actions  # noqa: E402
 from s2clientprotocol import sc2api_pb2 as sc_pb  # noqa: E402
 
 from envs.spaces import ACTION_MASK  # noqa: E402
-from envs.standin.catalog import type_table  # noqa: E402
-from envs.standin.players import interface_for_player, make_player, random_player  # noqa: E402
+from envs.standin.players.roster import interface_for_player, make_player, random_player  # noqa: E402
+from envs.standin.protocol.dispatch import respond  # noqa: E402
 from envs.standin.protocol.session import Session  # noqa: E402
+from envs.standin.rules.catalog import type_table  # noqa: E402
 from envs.standin.vector_env import make  # noqa: E402
 from envs.starcraft import interface as sc  # noqa: E402
 from envs.starcraft.maps import MAPS, interface_for  # noqa: E402
@@ -61,7 +62,7 @@ class Client:
         self.observe()
 
     def ask(self, **request: Any) -> Any:
-        response = sc_pb.Response.FromString(self.session.respond(sc_pb.Request(**request).SerializeToString()))
+        response = sc_pb.Response.FromString(respond(self.session, sc_pb.Request(**request).SerializeToString()))
         assert not response.error
         return response
 
@@ -166,13 +167,13 @@ ORDERS = {
 }  # fmt: skip
 
 
-def call(env: Any, choice: dict[str, Any], arrays: Any, tags: Any) -> tuple[int, list[list[int]]]:
+def call(env: Any, action: dict[str, Any], arrays: Any, tags: Any) -> tuple[int, list[list[int]]]:
     """PySC2's function and arguments for a choice of the interface's."""
-    name = env.interface.functions[int(choice["function"][0])]
+    name = env.interface.functions[int(action["function"][0])]
     function = env.interface.function_table[name]
     arguments = []
     for argument in function.arguments:
-        value = choice[argument][0] if argument in choice else 0
+        value = action[argument][0] if argument in action else 0
         if argument in ("screen", "screen2", "minimap", "world"):
             size = env.interface.screen if argument.startswith("screen") else env.interface.minimap
             arguments.append([int(value) % size, int(value) // size])
@@ -197,16 +198,16 @@ def play(name: str, seed: int, player: Any, interface: sc.Interface, steps: int,
             client.ask(restart_game=sc_pb.RequestRestartGame())
             client.observe()
             score = 0
-        choice = player(observation)
+        action = player(observation)
         tags: list[int] = []
         if client.raw:
             tags = raw_tags(client)
-            choice["unit_tags"] &= observation[ACTION_MASK]["unit_tags"]
-            if not choice["unit_tags"].any():
-                choice["function"][:] = 0
-            choice["target_unit_tag"] %= len(tags)
-        result = client.act(*call(env, choice, client.arrays, tags), 8)
-        observation, reward, terminated, truncated, info = env.step(choice)
+            action["unit_tags"] &= observation[ACTION_MASK]["unit_tags"]
+            if not action["unit_tags"].any():
+                action["function"][:] = 0
+            action["target_unit_tag"] %= len(tags)
+        result = client.act(*call(env, action, client.arrays, tags), 8)
+        observation, reward, terminated, truncated, info = env.step(action)
         assert (result != 1) == bool(info["refused"][0])
         over = bool(terminated[0] or truncated[0])
         assert over == (len(client.told.player_result) > 0) == (client.session.status == sc_pb.ended)

@@ -11,6 +11,7 @@ pytest.importorskip("websockets")
 from s2clientprotocol import error_pb2, ui_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
+from envs.standin.protocol.dispatch import respond
 from envs.standin.protocol.session import Session
 from tests.envs.standin.protocol.player import Player
 
@@ -21,7 +22,7 @@ BEACON, SHARDS, ROACHES, MARINES, GAS = (
 
 
 def tell(session: Session, **request: Any) -> sc_pb.Response:
-    return sc_pb.Response.FromString(session.respond(sc_pb.Request(id=3, **request).SerializeToString()))
+    return sc_pb.Response.FromString(respond(session, sc_pb.Request(id=3, **request).SerializeToString()))
 
 
 def game(path: str = BEACON, **more: Any) -> sc_pb.RequestCreateGame:
@@ -100,10 +101,10 @@ def test_options_that_cannot_be_served() -> None:
 
 def test_what_is_not_a_request_is_answered() -> None:
     session = Session()
-    told = sc_pb.Response.FromString(session.respond(b"\xff\xff\xff"))
+    told = sc_pb.Response.FromString(respond(session, b"\xff\xff\xff"))
     assert told.error
     assert told.status == sc_pb.launched
-    assert sc_pb.Response.FromString(session.respond(b"")).error
+    assert sc_pb.Response.FromString(respond(session, b"")).error
 
 
 def test_game_info_echoes_the_options_and_shows_the_map() -> None:

@@ -1,0 +1,291 @@
+"""How well a player plays: whole, fresh episodes, and how sure their mean is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from rich.text import Text
+
+from envs.spaces import ACTION_MASK
+
+CONFIDENCE = 0.95
+INTERVAL = "Student's t"
+OUTCOMES = {"win": 1, "draw": 0, "loss": -1}
+# Far from the seeds that people train with: an evaluation's episodes are fresh.
+FRESH_SEED = 1_000_000
+LARGEST_VECTOR = 64
+
+
+class Player(Protocol):
+    """Whoever plays ``B`` games at once."""
+
+    def act(self, observation: Any, first: np.ndarray) -> Any:
+        """Choose an action for each game.
+
+        ``observation`` is a nest of arrays [B, ...]; ``first`` [B] marks the games whose episode has just begun, where
+        memory of an earlier one must be forgotten. Returns a nest like the batched action space's samples.
+        """
+        ...
+
+
+class RandomPlayer:
+    """Plays what ``action_space`` samples, within the masks of the observation."""
+
+    def __init__(self, action_space: spaces.Space[Any], seed: int) -> None:
+        self.action_space = action_space
+        self.action_space.seed(seed)
+
+    def act(self, observation: Any, first: np.ndarray) -> Any:
+        """See :class:`Player`."""
+        masks = observation.get(ACTION_MASK) if isinstance(observation, Mapping) else None
+        return _stack([self.action_space.sample(_row(masks, game)) for game in range(len(first))])
+
+
+class ScriptedPlayer:
+    """Plays what ``choose`` makes of the observations; it needs no memory."""
+
+    def __init__(self, choose: Callable[[Any], Any]) -> None:
+        self.choose = choose
+
+    def act(self, observation: Any, first: np.ndarray) -> Any:
+        """See :class:`Player`."""
+        return self.choose(observation)
+
+
+def _row(nest: Any, game: int) -> Any:
+    if nest is None:
+        return None
+    if isinstance(nest, Mapping):
+        return {key: _row(part, game) for key, part in nest.items()}
+    if isinstance(nest, tuple):
+        return tuple(_row(part, game) for part in nest)
+    return np.asarray(nest[game], np.int8)  # the type that Gymnasium wants of a mask
+
+
+def _stack(actions: list[Any]) -> Any:
+    if isinstance(actions[0], Mapping):
+        return {key: _stack([action[key] for action in actions]) for key in actions[0]}
+    if isinstance(actions[0], tuple):
+        return tuple(_stack(list(parts)) for parts in zip(*actions, strict=True))
+    return np.stack(actions)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A sample of numbers in a few: ``low`` to ``high`` is the 95 % confidence interval of the mean, by Student's t."""
+
+    mean: float
+    sd: float
+    min: float
+    max: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: list[float]) -> Spread:
+        """Summarize at least one value; with one alone nothing is known of the spread (NaN)."""
+        from scipy.special import stdtrit
+
+        array = np.asarray(values, np.float64)
+        sd = float(array.std(ddof=1)) if len(array) > 1 else math.nan
+        half = float(stdtrit(len(array) - 1, (1 + CONFIDENCE) / 2)) * sd / math.sqrt(len(array))
+        mean = float(array.mean())
+        return Spread(mean, sd, float(array.min()), float(array.max()), mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How often something happened: ``low`` to ``high`` is the 95 % confidence interval of its rate, by Wilson."""
+
+    rate: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(count: int, among: int) -> Share:
+        """``count`` times ``among`` so many, at least one."""
+        from scipy.stats import binomtest
+
+        interval = binomtest(count, among).proportion_ci(CONFIDENCE, method="wilson")
+        return Share(count / among, float(interval.low), float(interval.high))
+
+
+@dataclass
+class Played:
+    """Episodes as :func:`play` counts them: those that ended, and how many were cut short by a failing game."""
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    outcomes: list[int] = field(default_factory=list)
+    """1 won, 0 drawn, -1 lost; empty where there is no opponent."""
+    aborted: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The episodes that one player played on one environment."""
+
+    label: str
+    """The environment, and whether it is the stand-in game."""
+    player: str
+    """Who played: random, scripted, or a run and how it chose."""
+    seed: int
+    played: Played
+    opponent: str = ""
+    """Whom it played against, if anybody."""
+
+    @property
+    def returns(self) -> list[float]:
+        """The return of each episode."""
+        return self.played.returns
+
+    @property
+    def lengths(self) -> list[int]:
+        """The steps of each episode."""
+        return self.played.lengths
+
+    def counts(self) -> dict[str, int]:
+        """Episodes won, drawn and lost."""
+        return {name: self.played.outcomes.count(outcome) for name, outcome in OUTCOMES.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON (what is not known is null)."""
+        return {
+            "environment": self.label,
+            "player": self.player,
+            "seed": self.seed,
+            "episodes": len(self.returns),
+            "confidence_interval": f"{CONFIDENCE:.0%} of the mean, {INTERVAL}",
+            "return": _known(asdict(Spread.of(self.returns))),
+            "length": _known(asdict(Spread.of([float(n) for n in self.lengths]))),
+            "returns": self.returns,
+            "lengths": self.lengths,
+            "aborted": self.played.aborted,
+            **self._versus(),
+        }
+
+    def _versus(self) -> dict[str, Any]:
+        if not self.played.outcomes:
+            return {}
+        counts, among = self.counts(), len(self.played.outcomes)
+        rate = {"confidence_interval": f"{CONFIDENCE:.0%}, Wilson", **asdict(Share.of(counts["win"], among))}
+        return {"opponent": self.opponent, **counts, "win_rate": rate}
+
+
+def _known(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def games_for(episodes: int, most: int = LARGEST_VECTOR) -> int:
+    """How many games to play side by side so that each plays equally many episodes, or nearly."""
+    return math.ceil(episodes / math.ceil(episodes / most))
+
+
+def play(
+    player: Player,
+    env: VectorEnv[Any, Any, Any],
+    episodes: int,
+    seed: int,
+    on_episode: Callable[[], None] = lambda: None,
+) -> Played:
+    """Play ``episodes`` whole episodes from a reset with ``seed``; they are told game by game.
+
+    Every game plays a number of episodes that is fixed beforehand. Were the first ``episodes`` to end counted instead,
+    short episodes would be over-represented: a game that is in a long one ends fewer of them. An episode that a failing
+    game cuts short (``info["aborted"]``) is counted as such, and another one is played in its place.
+    """
+    games = env.num_envs
+    quota = np.full(games, episodes // games)
+    quota[: episodes % games] += 1
+    played = [Played() for _ in range(games)]
+    score, steps = np.zeros(games), np.zeros(games, int)
+    first = np.ones(games, bool)
+    observation, _ = env.reset(seed=seed)
+    while any(len(one.returns) < wanted for one, wanted in zip(played, quota, strict=True)):
+        observation, reward, terminated, truncated, info = env.step(player.act(observation, first))
+        score += reward
+        steps += 1
+        first = np.asarray(terminated) | np.asarray(truncated)
+        aborted = info.get("aborted", np.zeros(games, bool))
+        outcome = info.get("final_info", {}).get("outcome")
+        for game in np.flatnonzero(first):
+            if len(played[game].returns) == quota[game]:
+                continue
+            if aborted[game]:
+                played[game].aborted += 1
+                continue
+            played[game].returns.append(float(score[game]))
+            played[game].lengths.append(int(steps[game]))
+            if outcome is not None:
+                played[game].outcomes.append(int(outcome[game]))
+            on_episode()
+        score[first], steps[first] = 0.0, 0
+    return Played(
+        [value for one in played for value in one.returns],
+        [value for one in played for value in one.lengths],
+        [value for one in played for value in one.outcomes],
+        sum(one.aborted for one in played),
+    )
+
+
+def table(evaluations: list[Evaluation]) -> Text:
+    """The evaluations of one player as a person reads them: each a line that names it, and below it its numbers.
+
+    Names are long; on lines of their own they leave the numbers the 80 columns of a narrow terminal.
+    """
+    versus = any(one.played.outcomes for one in evaluations)
+    some = any(one.played.aborted for one in evaluations)
+    headings = ["win", "draw", "loss"] if versus else ["mean", "sd", "min", "max", f"{CONFIDENCE:.0%} CI"]
+    headings = ["episodes", *headings, *(["aborted"] if versus or some else []), *(["win rate"] if versus else [])]
+    rows = [[*headings, "length"]]
+    for one in evaluations:
+        aborted = [str(one.played.aborted)] if versus or some else []
+        numbers = [*_outcome_columns(one, aborted)] if versus else [*_return_columns(one), *aborted]
+        rows.append([str(len(one.returns)), *numbers, _short(float(np.mean(one.lengths)))])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *lines = ("  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows)
+    text = Text.assemble(
+        (f"{'Games' if versus else 'Returns'} of {evaluations[0].player}\n", "italic"), (f"{head}\n", "bold")
+    )
+    for one, line in zip(evaluations, lines, strict=True):
+        text.append(one.label + (f" against {one.opponent}" if one.opponent else "") + f"\n{line}\n")
+    caption = (
+        f"win rate: with its {CONFIDENCE:.0%} confidence interval, by Wilson; aborted games are in no other column"
+        if versus
+        else f"CI: {CONFIDENCE:.0%} confidence interval of the mean, {INTERVAL}"
+    )
+    return text.append(caption, "dim italic")
+
+
+def _outcome_columns(one: Evaluation, aborted: list[str]) -> list[str]:
+    counts = one.counts()
+    if not one.played.outcomes:
+        return ["-", "-", "-", *aborted, "-"]
+    share = Share.of(counts["win"], len(one.played.outcomes))
+    return [*map(str, counts.values()), *aborted, f"{share.rate:.0%} ({share.low:.0%} to {share.high:.0%})"]
+
+
+def _return_columns(one: Evaluation) -> list[str]:
+    s = Spread.of(one.returns)
+    return [*(_short(x) for x in (s.mean, s.sd, s.min, s.max)), f"{_short(s.low)} to {_short(s.high)}"]
+
+
+def _short(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0}f}"
+
+
+def write_json(evaluations: list[Evaluation], path: Path) -> None:
+    """Write the evaluations as one JSON list, whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps([one.as_dict() for one in evaluations], indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)

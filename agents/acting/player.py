@@ -1,0 +1,55 @@
+"""A trained policy as a player: what evaluation and watching use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optree
+import torch
+from gymnasium.vector import VectorEnv
+
+from agents.acting.rollout import as_tensor
+from agents.config import Config
+from agents.device import choose_device
+from agents.runs import checkpoint
+from envs.spaces import describe_spaces
+from perceiver_policy.policy.outputs import to_environment
+from perceiver_policy.policy.policy import PerceiverPolicy
+
+
+class PolicyPlayer:
+    """Plays a batch of games; keeps the policy's memory between calls."""
+
+    def __init__(self, policy: PerceiverPolicy, *, device: torch.device, greedy: bool, seed: int) -> None:
+        self.policy, self.device, self.greedy = policy.eval(), device, greedy
+        self.space = policy.outputs.space
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.memory: torch.Tensor | None = None
+
+    def act(self, observation: Any, first: np.ndarray) -> Any:
+        """Actions for observations [B, ...] (numpy nests); ``first`` [B] marks first observations of episodes."""
+        if self.memory is None or len(self.memory) != len(first):
+            self.memory = self.policy.initial_memory(len(first)).to(self.device)
+        decision, self.memory = self.policy.act(
+            optree.tree_map(lambda x: as_tensor(x).to(self.device), observation),
+            self.memory,
+            torch.as_tensor(first, device=self.device),
+            greedy=self.greedy,
+            generator=self.generator,
+        )
+        return to_environment(self.space, optree.tree_map(lambda x: x.cpu().numpy(), decision.action))
+
+
+def load_player(
+    run_dir: Path, config: Config, env: VectorEnv, *, device: str = "auto", greedy: bool = True, seed: int = 0
+) -> PolicyPlayer:
+    """The newest checkpoint of a run as a player of ``env``. Raises UserError as `checkpoint.latest` does, and where
+    the checkpoint was made for other spaces than the environment's."""
+    path = checkpoint.latest(run_dir)
+    checkpoint.check_spaces(path, describe_spaces(env))
+    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy)
+    policy.load_state_dict(checkpoint.load_policy(path))
+    chosen = choose_device(device)
+    return PolicyPlayer(policy.to(chosen), device=chosen, greedy=greedy, seed=seed)

@@ -1,0 +1,137 @@
+"""A player's episodes as a video: each frame with what was chosen there and what it has earned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from PIL import Image, ImageDraw, ImageFont
+
+from agents.acting.evaluate import Player
+from agents.errors import UserError
+from envs.spaces import Functions, Place
+
+SMALLEST_SIDE = 480
+TEXT_SIZE = 18
+BACKGROUND, BRIGHT, DIM, GAIN, LOSS = (24, 26, 32), (240, 240, 240), (150, 155, 165), (110, 220, 120), (240, 120, 110)
+DEFAULT_RATE = 10.0
+
+
+def frames(player: Player, env: VectorEnv[Any, Any, Any], episodes: int, seed: int, title: str) -> Iterator[np.ndarray]:
+    """Play ``episodes`` episodes of the one game in ``env`` and yield a frame [H, W, 3] uint8 for every step.
+
+    A frame shows the game before the step, and under it the step's number, the action chosen, its reward, and the
+    return so far with that reward in it.
+    """
+    observation, _ = env.reset(seed=seed)
+    first = np.ones(1, bool)
+    for episode in range(1, episodes + 1):
+        step, score = 0, 0.0
+        while True:
+            picture = render(env)
+            action = player.act(observation, first)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            step += 1
+            score += float(reward[0])
+            words = "action " + describe_action(env.single_action_space, _first(action))
+            yield caption(picture, title, f"episode {episode}  step {step}", words, float(reward[0]), score)
+            first = np.asarray(terminated) | np.asarray(truncated)
+            if first[0]:
+                break
+
+
+def render(env: VectorEnv[Any, Any, Any]) -> np.ndarray:
+    """The first game's picture [H, W, 3] uint8. Raises UserError for an environment that draws none."""
+    picture: Any = env.render()
+    if isinstance(picture, tuple | list):
+        picture = picture[0] if picture else None
+    if picture is None or np.ndim(picture) != 3:
+        raise UserError("this environment draws no pictures: its render() must return an array [height, width, 3]")
+    return np.asarray(picture, np.uint8)[..., :3]
+
+
+def _first(nest: Any) -> Any:
+    if isinstance(nest, Mapping):
+        return {key: _first(part) for key, part in nest.items()}
+    if isinstance(nest, tuple):
+        return tuple(_first(part) for part in nest)
+    return nest[0]
+
+
+def describe_action(space: spaces.Space[Any], action: Any) -> str:
+    """An action in a few words: a function by its name with the arguments it takes, else its numbers."""
+    if isinstance(space, Functions):
+        name = space.names[int(action["function"])]
+        taken = ", ".join(describe_action(space[argument], action[argument]) for argument in space.functions[name])
+        return f"{name}({taken})"
+    if isinstance(space, Place):
+        row, column = divmod(int(action), space.width)
+        return f"[{column}, {row}]"
+    if isinstance(space, spaces.Dict):
+        return ", ".join(f"{key} {describe_action(part, action[key])}" for key, part in space.items())
+    if isinstance(space, spaces.Tuple):
+        return ", ".join(describe_action(part, value) for part, value in zip(space, action, strict=True))
+    if isinstance(space, spaces.MultiBinary) and int(np.prod(space.shape)) > 8:
+        return "{" + ", ".join(str(i) for i in np.flatnonzero(action)) + "}"
+    if isinstance(space, spaces.Box):
+        return np.array2string(np.asarray(action), precision=2, suppress_small=True, threshold=8)
+    return str(np.asarray(action).tolist())
+
+
+def caption(picture: np.ndarray, title: str, where: str, words: str, reward: float, score: float) -> np.ndarray:
+    """The picture, enlarged by a whole factor if it is small, with two lines of text under it; sides are even."""
+    height, width = picture.shape[:2]
+    factor = max(1, -(-SMALLEST_SIDE // max(height, width)))
+    image = Image.fromarray(picture).resize((width * factor, height * factor), Image.Resampling.NEAREST)
+    line, margin = TEXT_SIZE + 8, 10
+    # Video codecs want even sides; text needs room even where the picture is tall and narrow.
+    full_width = max(image.width, SMALLEST_SIDE) + 1 & ~1
+    canvas = Image.new("RGB", (full_width, image.height + 3 * line + margin + 1 & ~1), BACKGROUND)
+    canvas.paste(image, ((full_width - image.width) // 2, 0))
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(TEXT_SIZE)
+    room = full_width - 2 * margin
+    top = image.height + margin // 2
+    draw.text((margin, top), _fit(title, font, room), DIM, font)
+    draw.text((margin, top + line), where, BRIGHT, font)
+    right = f"return {score:g}" if abs(score) < 1e4 else f"return {score:,.0f}"
+    gained = f"{reward:+.3g}" if reward else ""
+    draw.text((full_width - margin, top + line), right, BRIGHT, font, anchor="ra")
+    before = full_width - margin - font.getlength(right + "   ")
+    draw.text((before, top + line), gained, GAIN if reward > 0 else LOSS, font, anchor="ra")
+    draw.text((margin, top + 2 * line), _fit(words, font, room), BRIGHT, font)
+    return np.asarray(canvas)
+
+
+def _fit(text: str, font: Any, room: float) -> str:
+    while font.getlength(text) > room and len(text) > 1:
+        text = text[:-2] + "…"
+    return text
+
+
+def frame_rate(env: VectorEnv[Any, Any, Any]) -> float:
+    """Frames a second that the environment asks for."""
+    return float((env.metadata or {}).get("render_fps") or DEFAULT_RATE)
+
+
+def write_video(pictures: Iterable[np.ndarray], path: Path, rate: float) -> int:
+    """Write frames of one size as .mp4 or .gif and return how many there were. Raises UserError if it cannot."""
+    import imageio.v2 as imageio
+
+    how: dict[str, Any] = {"duration": 1000 / rate, "loop": 0} if path.suffix == ".gif" else {"fps": rate}
+    if path.suffix == ".mp4":
+        how["macro_block_size"] = 2
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with imageio.get_writer(path, **how) as writer:
+            for picture in pictures:
+                writer.append_data(picture)  # type: ignore[attr-defined]
+                count += 1
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error})") from error
+    return count

@@ -1,5 +1,0 @@
-"""Training across processes and machines, placed by Ray. Only this package imports ray."""
-
-from agents.cluster.driver import train
-
-__all__ = ["train"]

@@ -1,0 +1,80 @@
+"""The command line: ``perceiver-rl train | status | evaluate | watch | doctor | serve | standin-install``.
+
+Options are parsed and checked before anything heavy is imported. Exit codes: 0 done, 2 for what the user can mend,
+130 for interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from agents.commands import options, status
+from agents.commands import play as playing
+from agents.commands import serve as serving
+from agents.commands import train as training
+from agents.commands.train import NAME
+from agents.errors import UserError
+from envs.errors import EnvError
+from envs.spelling import did_you_mean
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this machine has, and what each missing thing would take."""
+
+
+def main() -> None:
+    """``perceiver-rl``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def train_main() -> None:
+    """``python train_agent.py``: ``perceiver-rl train``."""
+    sys.exit(run(["train", *sys.argv[1:]], prog=Path(sys.argv[0]).name))
+
+
+def run(argv: Sequence[str], prog: str | None = None) -> int:
+    """Do what the command line says and return the exit code; errors that a user can mend are shown without a trace."""
+    commands: dict[str, Callable[[Sequence[str], str], None]] = {
+        "train": training.train,
+        "status": status.status,
+        "evaluate": playing.evaluate,
+        "watch": playing.watch,
+        "doctor": doctor,
+        "serve": serving.serve,
+        "standin-install": serving.standin_install,
+    }
+    summary = "\n".join(f"  {name:<17}{str(command.__doc__).splitlines()[0]}" for name, command in commands.items())
+    usage = f"usage: {NAME} COMMAND [OPTIONS]\n\n{summary}\n\n{NAME} COMMAND --help explains its options."
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage)
+        return 0 if argv else 2
+    try:
+        if argv[0] not in commands:
+            raise UserError(f"no such command: {argv[0]}{did_you_mean(argv[0], commands)}\n{usage}")
+        commands[argv[0]](argv[1:], prog or f"{NAME} {argv[0]}")
+    except (UserError, EnvError) as error:
+        Console(stderr=True).print("[bold red]error:[/] ", end="")
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def doctor(argv: Sequence[str], prog: str) -> None:
+    """Say what this machine has."""
+    options.parse(Doctor, Doctor(), argv, prog)
+    from agents.commands.doctor import examine, table
+
+    Console().print(table(examine()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""``perceiver-rl evaluate`` and ``perceiver-rl watch``: whole episodes by a trained policy, or by another player."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from tyro.conf import Positional, UseAppendAction
+
+from agents.commands import options
+from agents.config import Config
+from agents.errors import UserError
+from agents.runs import experiment
+from envs import registry
+from envs.spelling import did_you_mean
+from envs.starcraft.opponents import parse_opponent
+
+if TYPE_CHECKING:
+    from agents.acting.evaluate import Evaluation, Player
+
+POLICIES = ("random", "scripted", "strong")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole, fresh episodes and say how well it went."""
+
+    run: Positional[Path | None] = None
+    """The run folder of a trained policy."""
+    policy: str | None = None
+    """Instead of a run: random (a legal action at random), or a hand-written one: scripted, or strong."""
+    env: tuple[str, ...] = ()
+    """Environments to play; without it the run's own."""
+    env_option: UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE, a keyword argument of the environment; it is added to the run's own."""
+    episodes: int = 100
+    """Episodes in each environment."""
+    seed: int = 0
+    """Seed of the episodes; they are never those of training."""
+    sampled: bool = False
+    """Sample actions as in training, instead of taking the likeliest one."""
+    opponent: UseAppendAction[tuple[str, ...]] = ()
+    """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; given several times, each has a
+    row."""
+    num_envs: int | None = None
+    """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    json: Path | None = None
+    """Where the results go as JSON; without it evaluation.json in the run folder, if there is one."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Play episodes and make a video of them, with what was chosen and what it earned."""
+
+    run: Positional[Path | None] = None
+    """The run folder of a trained policy."""
+    policy: str | None = None
+    """Instead of a run: random, scripted or strong."""
+    env: str | None = None
+    """The environment; without it the run's own."""
+    env_option: UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE, a keyword argument of the environment; it is added to the run's own."""
+    video: Path = Path("episode.mp4")
+    """The video: .mp4 or .gif."""
+    episodes: int = 1
+    """Episodes, one after the other."""
+    fps: float | None = None
+    """Frames a second; without it the environment's own."""
+    seed: int = 0
+    """Seed of the episodes; they are never those of training."""
+    sampled: bool = False
+    """Sample actions as in training, instead of taking the likeliest one."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+
+
+def evaluate(argv: Sequence[str], prog: str) -> None:
+    """Play whole episodes and say how well it went."""
+    asked = options.parse(Evaluate, Evaluate(), argv, prog)
+    for name, value in (("--episodes", asked.episodes), ("--num-envs", asked.num_envs)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} should be at least 1, got {value}")
+    check_player(asked)
+    for opponent in asked.opponent:
+        try:
+            parse_opponent(opponent)
+        except ValueError as error:
+            raise UserError(f"--opponent {opponent}: {error}") from error
+    if asked.json and not asked.json.parent.is_dir():
+        raise UserError(f"--json {asked.json}: there is no folder {asked.json.parent}")
+    play_and_tell(asked, Console())
+
+
+def check_player(asked: Evaluate | Watch) -> None:
+    """Refuse a player that is missing, doubled or unknown, and an environment that is missing."""
+    if (asked.run is None) == (asked.policy is None):
+        raise UserError("name one player: a run folder, or --policy random, scripted or strong")
+    if asked.policy not in (None, *POLICIES):
+        near = did_you_mean(asked.policy, POLICIES)
+        raise UserError(f"--policy {asked.policy}: expected random, scripted or strong{near}")
+    if asked.policy and not asked.env:
+        raise UserError(f"--policy {asked.policy} needs --env, the environment to play, such as --env sim/MoveToBeacon")
+    if asked.seed < 0:
+        raise UserError(f"--seed should be at least 0, got {asked.seed}")
+    options.check_device(asked.device)
+
+
+def play_and_tell(asked: Evaluate, console: Console) -> None:
+    """Play what was asked for, show the table and write the results down."""
+    from agents.acting import evaluate as evaluation
+
+    config = experiment.read_run_config(asked.run) if asked.run else None
+    versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in asked.opponent] or [{}]
+    games = [
+        (env_id, {**_env_options(asked, config, env_id), **opponent})
+        for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ())
+        for opponent in versus
+    ]
+    for env_id, env_options in games:
+        registry.check(env_id, env_options)
+    results = [_evaluate_one(asked, config, env_id, env_options, console) for env_id, env_options in games]
+    console.print(evaluation.table(results))
+    target = asked.json or (asked.run / "evaluation.json" if asked.run else None)
+    if target:
+        try:
+            evaluation.write_json(results, target)
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written ({error})") from error
+        console.print(f"results in {target}", highlight=False, soft_wrap=True)
+
+
+def _evaluate_one(
+    asked: Evaluate, config: Config | None, env_id: str, env_options: dict[str, Any], console: Console
+) -> Evaluation:
+    from agents.acting.evaluate import FRESH_SEED, LARGEST_VECTOR, Evaluation, games_for, play
+    from agents.runs.report import notes_to
+
+    most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
+    env = registry.make(env_id, games_for(asked.episodes, most), **env_options)
+    try:
+        player, name = make_player(asked, config, env_id, env)
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("evaluating {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("episodes"),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(env_id, total=asked.episodes)
+            seed = FRESH_SEED + asked.seed
+            with notes_to(lambda note: progress.console.print(note, style="dim", highlight=False, soft_wrap=True)):
+                played = play(player, env, asked.episodes, seed, lambda: progress.advance(task))
+    finally:
+        env.close()
+    against = env_options.get("opponent")
+    return Evaluation(registry.label(env_id), name, asked.seed, played, str(parse_opponent(against)) if against else "")
+
+
+def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
+    own = {}
+    if config and env_id in (config.env, *registry.parts(config.env)):
+        own = registry.part_options(config.env, config.env_options)
+    given = {**own, **options.parse_env_options(asked.env_option)}
+    return registry.player_options(env_id, asked.policy, given) if asked.policy else given
+
+
+def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env: Any) -> tuple[Player, str]:
+    """Whoever plays, and what to call it."""
+    from agents.acting.evaluate import FRESH_SEED, RandomPlayer, ScriptedPlayer
+
+    if config and asked.run:
+        from agents.acting.player import load_player
+
+        seed = FRESH_SEED + asked.seed
+        player = load_player(asked.run, config, env, device=asked.device, greedy=not asked.sampled, seed=seed)
+        return player, f"{asked.run.name} ({'sampled' if asked.sampled else 'greedy'})"
+    if asked.policy == "random":
+        return RandomPlayer(env.single_action_space, asked.seed), "random"
+    assert asked.policy is not None  # check_player has seen to it
+    return ScriptedPlayer(registry.scripted(env_id, asked.policy, env)), asked.policy
+
+
+def watch(argv: Sequence[str], prog: str) -> None:
+    """Make a video of a player."""
+    asked = options.parse(Watch, Watch(), argv, prog)
+    check_player(asked)
+    if asked.env:
+        registry.check(asked.env, options.parse_env_options(asked.env_option))
+    for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps)):
+        if value is not None and value <= 0:
+            raise UserError(f"{name} should be above 0, got {value}")
+    if asked.video.suffix not in (".mp4", ".gif"):
+        raise UserError(f"--video {asked.video}: expected a name that ends in .mp4 or .gif")
+    config = experiment.read_run_config(asked.run) if asked.run else None
+    env_id = asked.env or (config.env if config else "")
+    from agents.acting import video as watching
+    from agents.acting.evaluate import FRESH_SEED
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen, and without complaining of none
+    env = registry.make(env_id, 1, render_mode="rgb_array", **_env_options(asked, config, env_id))
+    try:
+        player, name = make_player(asked, config, env_id, env)
+        title = f"{registry.label(env_id)}, {name}"
+        frames = watching.frames(player, env, asked.episodes, FRESH_SEED + asked.seed, title)
+        count = watching.write_video(frames, asked.video, asked.fps or watching.frame_rate(env))
+    finally:
+        env.close()
+    print(f"{count} frames in {asked.video}")
+
+
+def cores() -> int:
+    """Processor cores that this program may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

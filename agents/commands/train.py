@@ -1,0 +1,196 @@
+"""``perceiver-rl train``: what is asked for becomes a checked experiment, a run folder, and training in it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+import time
+import warnings
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from tyro.conf import UseAppendAction, arg
+
+from agents.commands import options
+from agents.commands.play import Evaluate, cores, play_and_tell
+from agents.config import Config
+from agents.errors import UserError
+from agents.runs import experiment
+from envs import registry
+from envs.errors import EnvError
+
+NAME = "perceiver-rl"
+PROCESSES_PER_CORE = 2
+"""Game processes a core: each waits for its player half of the time."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy, evaluate it, and leave a run folder behind.
+
+    Options come from a YAML file (--config; without it and without --env: configs/move_to_beacon.yaml); those on the
+    command line win.
+    """
+
+    experiment: Annotated[Config, arg(name="")]
+    config: str | None = None
+    """The experiment: a YAML file, or a name in configs/."""
+    env_option: UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE, a keyword argument of the environment, such as step_mul=8; it is added to env_options."""
+    resume: Path | None = None
+    """Go on with the run in this folder, with its own options. Only total-steps, device, threads, checkpoint-interval,
+    keep-checkpoints and evaluation-episodes may be changed."""
+
+
+def train(argv: Sequence[str], prog: str) -> None:
+    """Train a policy and evaluate it."""
+    config, resume = parse_train(argv, prog)
+    registry.check(config.env, config.env_options)
+    run_dir = config.run_dir or resume or Path("runs") / run_name(argv, config)
+    if resume:
+        continue_run(run_dir, config)
+    else:
+        begin_run(run_dir, config)
+
+
+def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
+    """The checked experiment, and the run folder to go on with if --resume was given."""
+    early = _early(argv)
+    if early.resume and early.config:
+        raise UserError("--resume goes on with the run's own config.yaml: leave --config away")
+    if early.resume:
+        base = experiment.read_run_config(Path(early.resume))
+    elif early.config:
+        base = experiment.read_config(experiment.find_config(early.config))
+    elif early.env:
+        base = experiment.check({"env": early.env, **suited(early.env)}, experiment.COMMAND_LINE)
+    else:
+        base = experiment.read_config(experiment.find_config(experiment.DEFAULT))
+    chosen = options.parse(Train, Train(base), argv, prog)
+    env_options = {**base.env_options, **options.parse_env_options(chosen.env_option)}
+    data = {**chosen.experiment.model_dump(), "env_options": env_options}
+    config = experiment.check(data, experiment.COMMAND_LINE)
+    options.check_device(config.device)
+    if chosen.resume:
+        refused = [key for key in experiment.changes(base, config) if key not in experiment.RESUMABLE]
+        if refused:
+            names = ", ".join(map(experiment.option, refused))
+            allowed = ", ".join(map(experiment.option, experiment.RESUMABLE))
+            raise UserError(
+                f"{names}: cannot change when a run goes on, only {allowed} can; start a new run with "
+                f"--config {chosen.resume / 'config.yaml'}"
+            )
+    return config, chosen.resume
+
+
+def suited(env_id: str) -> dict[str, Any]:
+    """Defaults for an environment whose games are processes: a few games, and unrolls that make up for it."""
+    if not registry.is_process(env_id):
+        return {}
+    games = PROCESSES_PER_CORE * cores()
+    default = Config()
+    return {"num_envs": games, "ppo": {"unroll": max(32, default.num_envs * default.ppo.unroll // games)}}
+
+
+def _early(argv: Sequence[str]) -> Any:
+    """The options that decide the defaults of all others."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("--config", "--env", "--resume"):
+        parser.add_argument(name, nargs="?")
+    return parser.parse_known_args(argv)[0]
+
+
+def run_name(argv: Sequence[str], config: Config) -> str:
+    """``<config or environment>-<time>-seed<k>``, a name that is not taken."""
+    early = _early(argv)
+    name = Path(early.config).stem if early.config else config.env if early.env else experiment.DEFAULT
+    name = re.sub(r"[^\w.-]+", "-", name.removeprefix(registry.SIM)).strip("-")
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
+
+
+def begin_run(run_dir: Path, config: Config) -> None:
+    """Train in a new folder."""
+    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+        raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder, or go on with --resume {run_dir}")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        experiment.write_config(config, run_dir / "config.yaml")
+    except OSError as error:
+        raise UserError(f"--run-dir {run_dir}: cannot be written ({error})") from error
+    try:
+        _train(config, run_dir, resume=False)
+    except (UserError, EnvError):
+        if [path.name for path in run_dir.iterdir()] == ["config.yaml"]:  # training has not begun: leave no husk
+            shutil.rmtree(run_dir)
+        raise
+
+
+def continue_run(run_dir: Path, config: Config) -> None:
+    """Go on where the newest checkpoint is."""
+    from agents.runs import checkpoint
+
+    done = checkpoint.manifest(checkpoint.latest(run_dir))["step"]
+    if done >= config.total_steps:
+        print(f"{run_dir} has already been trained for {done:,} of {config.total_steps:,} steps.")
+        print(f"To go on: {command('train', '--resume', run_dir, '--total-steps', 2 * done)}")
+        return
+    experiment.write_config(config, run_dir / "config.yaml")
+    _train(config, run_dir, resume=True)
+
+
+def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
+    console = Console()
+    from agents.runs.report import Report, notes_to
+
+    if config.workers:
+        try:
+            from agents.placement.cluster import train as place_and_train
+        except ImportError as error:
+            raise UserError(
+                f"workers: {config.workers} needs Ray ({error}): pip install 'perceiver-rl[cluster]'"
+            ) from error
+    else:
+        from agents.placement.local import train as place_and_train
+
+    with warnings.catch_warnings(), Report(run_dir, console) as report:
+        # In one line, above the live display, without the place in the code.
+        warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
+        with notes_to(report.note):
+            place_and_train(config, run_dir, report, resume=resume)
+    if report.stop_requested:
+        print(f"stopped and saved; go on with: {command('train', '--resume', run_dir)}")
+        raise KeyboardInterrupt
+    if config.evaluation_episodes:
+        asked = Evaluate(
+            run=run_dir,
+            episodes=config.evaluation_episodes,
+            sampled=config.evaluation_sampled,
+            device=config.device,
+        )
+        play_and_tell(asked, console)
+    print(f"\nrun folder   {run_dir}")
+    sampled = ("--sampled",) if config.evaluation_sampled else ()
+    print(f"watch it     {command('watch', run_dir, *sampled, '--video', run_dir / 'episode.mp4')}")
+    print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(run_dir / 'tensorboard'))}")
+    print(f"go on        {command('train', '--resume', run_dir, '--total-steps', 2 * config.total_steps)}")
+
+
+def command(*words: Any) -> str:
+    """A command line of this program, to be typed here."""
+    return f"{program(NAME)} {shlex.join(map(str, words))}"
+
+
+def program(name: str) -> str:
+    """``name`` as it can be called from here: it may be in an environment that is not activated."""
+    program = Path(sys.executable).with_name(name)
+    if shutil.which(name) == str(program) or not program.exists():
+        return name
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return shlex.quote(str(program))

@@ -1,0 +1,1 @@
+"""A trajectory becomes a better policy."""

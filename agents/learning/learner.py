@@ -1,0 +1,96 @@
+"""All that is learned, and all that learning needs, behind one state_dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import optree
+import torch
+
+from agents.acting.rollout import Trajectory
+from agents.config import Config
+from agents.learning import appo, gradient, impala, ppo
+from agents.learning.regularization import check_entropy_coefficients, load_reference
+from agents.learning.returns import ReturnScale
+from agents.learning.state import LearnerState
+from perceiver_policy.policy.policy import PerceiverPolicy
+
+UPDATES: dict[str, Callable[[LearnerState, Trajectory], dict[str, float]]] = {
+    "ppo": ppo.update,
+    "appo": appo.update,
+    "impala": impala.update,
+}
+
+
+class Learner:
+    """Parameters, optimizer, schedule, counters, normalizers and random state.
+
+    Where torch.distributed is initialized, this is one of several learners, each with a part of every batch: see
+    `gradient`. Their states are equal before and after every update.
+    """
+
+    def __init__(self, policy: PerceiverPolicy, config: Config, *, device: torch.device) -> None:
+        """``policy`` is on ``device``. Raises UserError for a reference that cannot be had."""
+        self.policy, self.device = policy, device
+        self.algorithm, self.total_steps = config.algorithm, config.total_steps
+        self.options: Any = config.learning  # of the algorithm's own type
+        check_entropy_coefficients(self.options, policy)
+        self.optimizer = self._make_optimizer()
+        self.returns = ReturnScale()
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.reference = load_reference(self.options.reference, policy, device)
+        self.steps = 0
+        self.version = 0
+        """Updates made: what rollouts stamp their trajectories with."""
+        gradient.broadcast(policy)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        options, parameters = self.options, self.policy.parameters()
+        if options.optimizer == "rmsprop":
+            return torch.optim.RMSprop(parameters, lr=options.learning_rate, alpha=0.99, eps=options.epsilon)
+        return torch.optim.Adam(parameters, lr=options.learning_rate, eps=options.epsilon, fused=True)
+
+    def update(self, trajectory: Trajectory) -> dict[str, float]:
+        """Learn from one trajectory; returns what was measured."""
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        lag = (self.version - trajectory.version).float()
+        trajectory = trajectory.to(self.device)
+        metrics = UPDATES[self.algorithm](self, trajectory)
+        # only now, so that the log-probabilities in the update meant what they meant at collection
+        observed = optree.tree_map(lambda x: x[:-1].flatten(0, 1), trajectory.observation)
+        self.policy.inputs.learn_scales(observed, gradient.total)
+        self.steps += int(gradient.total(torch.tensor(trajectory.steps, device=self.device)))
+        self.version += 1
+        return metrics | {
+            "learner/learning_rate": rate,
+            "learner/lag": float(lag.mean()),
+            "learner/lag_max": float(lag.max()),
+        }
+
+    def learning_rate(self) -> float:
+        """The optimizer's step size now."""
+        left = 1.0 if self.options.schedule == "constant" else max(0.0, 1 - self.steps / self.total_steps)
+        return self.options.learning_rate * left
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state: a learner that loads it goes on exactly like this one."""
+        return {
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "returns": self.returns.state_dict(),
+            "generator": self.generator.get_state(),
+            "steps": self.steps,
+            "version": self.version,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.policy.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:  # options are this learner's own; its rate is set at every update
+            group["eps"] = self.options.epsilon
+        self.returns.load_state_dict(state["returns"])
+        self.generator.set_state(state["generator"])
+        self.steps, self.version = state["steps"], state["version"]

@@ -1,0 +1,81 @@
+"""What keeps a policy from settling too early (entropy), or from leaving a reference (divergence)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.config import Learning
+from agents.errors import UserError
+from agents.runs import checkpoint
+from agents.runs.experiment import read_config
+from envs.spaces import describe
+from envs.spelling import did_you_mean
+from perceiver_policy.policy.outputs import ActionEvaluation
+from perceiver_policy.policy.policy import PerceiverPolicy
+
+
+def regularize(
+    evaluated: ActionEvaluation,
+    known: ActionEvaluation | None,
+    config: Learning,
+    mean: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What is added to the loss, and the terms to report.
+
+    Minus each head's entropy times its coefficient; and, where a reference's judgement is ``known``,
+    KL(reference || policy), head by head given what was chosen before it, as AlphaStar's (Vinyals et al. 2019).
+    """
+    terms = {"loss/entropy": mean(evaluated.entropy)}
+    loss = torch.zeros_like(terms["loss/entropy"])
+    for path, entropy in evaluated.entropies.items():
+        term = mean(entropy)
+        loss = loss - config.entropy_coefficients.get(path, config.entropy_coefficient) * term
+        if len(evaluated.entropies) > 1:
+            terms[f"entropy/{path}"] = term
+    if known is not None:
+        terms["learner/reference_kl"] = mean(evaluated.divergence(known))
+        loss = loss + config.reference_coefficient * terms["learner/reference_kl"]
+    return loss, terms
+
+
+@torch.no_grad()
+def evaluate_by(
+    reference: PerceiverPolicy | None, observation: Any, action: Any, first: Tensor
+) -> ActionEvaluation | None:
+    """What the reference says to sequences [T, B, ...]; it remembers nothing from before them."""
+    if reference is None:
+        return None
+    return reference.evaluate_actions(observation, action, reference.initial_memory(first.shape[1]), first)
+
+
+def load_reference(run_dir: Path | None, policy: PerceiverPolicy, device: torch.device) -> PerceiverPolicy | None:
+    """The newest policy of a run, frozen, for the same spaces as ``policy``. Raises UserError where there is none."""
+    if run_dir is None:
+        return None
+    path = checkpoint.latest(run_dir)
+    observed, chosen = policy.observation_space, policy.action_space
+    checkpoint.check_spaces(path, {"observation_space": describe(observed), "action_space": describe(chosen)})
+    config = read_config(run_dir / "config.yaml").policy
+    if config.memory != "none":
+        raise UserError(
+            f"reference {run_dir}: its policy has memory, of which trajectories keep nothing; use one without memory"
+        )
+    reference = PerceiverPolicy(observed, chosen, config)
+    reference.load_state_dict(checkpoint.load_policy(path))
+    return reference.to(device).requires_grad_(False)
+
+
+def check_entropy_coefficients(config: Learning, policy: PerceiverPolicy) -> None:
+    """Raises UserError for an entropy coefficient of a head that the policy does not have."""
+    paths = [leaf.path for leaf in policy.outputs.leaves]
+    for path in config.entropy_coefficients:
+        if path not in paths:
+            raise UserError(
+                f"entropy_coefficients: this policy has no head {path!r}{did_you_mean(path, paths)} "
+                f"There are: {', '.join(paths)}"
+            )

@@ -1,0 +1,33 @@
+"""What every process of a run with workers does alike."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import torch
+
+from agents.config import Config
+
+
+def prepare_process(threads: int) -> None:
+    """Settings of every process that Ray starts for a run."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    quiet_torch()
+
+
+def quiet_torch() -> None:
+    """What comes from Ray's store is read only, and is only read."""
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+
+def seed_of(config: Config, worker: int, life: int, version: int) -> int:
+    """Seed of a worker's environments and actions.
+
+    The first worker's is the run's own, so that one worker does what one process does; a worker that starts anew, or in
+    a run that goes on, draws what it has not drawn before.
+    """
+    if not (worker or life or version):
+        return config.seed
+    return int(np.random.SeedSequence((config.seed, worker, life, version)).generate_state(1)[0])

@@ -1,0 +1,115 @@
+"""Training in one process: rollout, learner, checkpoints, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from gymnasium.vector import VectorEnv
+
+from agents.acting.episodes import EpisodeLog
+from agents.acting.rollout import Rollout
+from agents.config import Config
+from agents.device import choose_device
+from agents.learning.learner import Learner
+from agents.runs import checkpoint
+from envs import registry
+from envs.spaces import describe_spaces
+from perceiver_policy.policy.policy import PerceiverPolicy
+
+if TYPE_CHECKING:
+    from agents.runs.report import Report
+
+
+def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> None:
+    """Train to ``config.total_steps``, leaving checkpoints in ``run_dir``; ``resume`` goes on from the newest one.
+
+    In one process a run that was stopped and resumed is bit for bit the run that was not. Raises UserError for what a
+    user can mend: an unknown environment or device, a checkpoint for other spaces, a loss that is not finite.
+    """
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    torch.manual_seed(config.seed)
+    env = registry.make(config.env, config.num_envs, **config.env_options)
+    try:
+        Training(config, env, device).run(run_dir, report, resume=resume)
+    finally:
+        env.close()
+
+
+class Training:
+    """The parts of one run, and what is counted across its updates."""
+
+    def __init__(self, config: Config, env: VectorEnv, device: torch.device) -> None:
+        self.config = config
+        self.spaces = describe_spaces(env)
+        self.policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+        self.learner = Learner(self.policy, config, device=device)
+        self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
+        self.episodes = EpisodeLog()
+
+    def run(self, run_dir: Path, report: Report, *, resume: bool) -> None:
+        """Update until the steps are done or a stop is asked for; the last state is always saved."""
+        if resume:
+            path = checkpoint.latest(run_dir)
+            checkpoint.check_spaces(path, self.spaces)
+            self.load_state_dict(checkpoint.load(path))
+        learner = self.learner
+        parameters = sum(p.numel() for p in self.policy.parameters())
+        report.start(learner.steps, self.config.total_steps, parameters)
+        saved = learner.steps
+        while learner.steps < self.config.total_steps and not report.stop_requested:
+            metrics = self.step()
+            report.update(learner.steps, metrics)
+            if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
+                self.save(run_dir)
+                saved = learner.steps
+        if saved != learner.steps:
+            self.save(run_dir)
+
+    def step(self) -> dict[str, float]:
+        """One unroll and one update."""
+        began = time.perf_counter()
+        self.rollout.version = self.learner.version
+        trajectory, ended = self.rollout.collect()
+        collected = time.perf_counter()
+        metrics = self.learner.update(trajectory)
+        updated = time.perf_counter()
+        self.episodes.add(ended)
+        self.episodes.aborted = self.rollout.aborted
+        metrics |= self.episodes.metrics()
+        metrics["time/collect_seconds"] = collected - began
+        metrics["time/update_seconds"] = updated - collected
+        metrics["time/steps_per_second"] = trajectory.steps / (updated - began)
+        metrics["time/updates_per_second"] = 1 / (updated - began)
+        return metrics
+
+    def save(self, run_dir: Path) -> None:
+        """Write a checkpoint of now."""
+        checkpoint.save(
+            run_dir,
+            self.learner.steps,
+            self.state_dict(),
+            spaces=self.spaces,
+            keep=self.config.keep_checkpoints,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the rest of the run depends on."""
+        return {
+            "learner": self.learner.state_dict(),
+            "rollout": self.rollout.state_dict(),
+            "torch": torch.get_rng_state(),
+            "episodes": self.episodes.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse of :meth:`state_dict`."""
+        self.learner.load_state_dict(state["learner"])
+        self.episodes.load_state_dict(state["episodes"])
+        if "rollout" in state:  # a run with workers leaves none: its environments start anew
+            self.rollout.load_state_dict(state["rollout"])
+            torch.set_rng_state(state["torch"])

@@ -1,0 +1,185 @@
+"""Experiments as YAML files: read, checked as one :class:`~agents.config.Config`, and written.
+
+Nothing here imports torch: refusals are quick.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Set
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from agents.config import Config
+from agents.errors import UserError
+from envs.spelling import did_you_mean
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+DEFAULT = "move_to_beacon"
+COMMAND_LINE = "command line"
+# What may change when a run goes on; everything else would make it another run.
+RESUMABLE = (
+    "total_steps",
+    "device",
+    "threads",
+    "checkpoint_interval",
+    "keep_checkpoints",
+    "evaluation_episodes",
+    "evaluation_sampled",
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-4 as text; people mean the number."""
+
+
+_Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), "-+0123456789"
+)
+
+
+def find_config(name: str, asked: str = "--config") -> Path:
+    """The YAML file that ``name`` means: a path, or a name in ``configs/``. Raises UserError if there is none.
+
+    ``asked`` is what the user calls it.
+    """
+    path = Path(name)
+    for candidate in (path, Path("configs") / f"{name}.yaml", CONFIGS / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    names = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+    raise UserError(
+        f"{asked} {name}: no such file, and no such name in configs/ (there are: {', '.join(names) or 'none'})"
+        + did_you_mean(path.stem, names)
+    )
+
+
+def parse_value(text: str) -> Any:
+    """``text`` read as a YAML value: ``8`` is a number, ``true`` a truth value, ``[1, 2]`` a list."""
+    return yaml.load(text, _Loader)
+
+
+def read_config(path: Path) -> Config:
+    """Read and check an experiment. Raises UserError naming the file, the key and the nearest right spelling."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UserError(f"{path}: not valid YAML: {where}{getattr(error, 'problem', error)}") from error
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: expected options as 'key: value' lines, got {type(data).__name__}")
+    return check(data, str(path))
+
+
+def read_run_config(run_dir: Path) -> Config:
+    """The complete config of a run. Raises UserError for a folder that holds none."""
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        near = did_you_mean(str(run_dir), [str(p.parent) for p in run_dir.parent.glob("*/config.yaml")])
+        what = "has no config.yaml" if run_dir.is_dir() else "is no folder"
+        raise UserError(f"{run_dir}: not a run folder: it {what}{near}")
+    return read_config(path)
+
+
+def check(data: Mapping[Any, Any], source: str) -> Config:
+    """Make the Config that ``data`` describes, or raise UserError with one line per problem found in ``source``.
+
+    Options are named as the source names them: ``--ppo.learning-rate`` on the command line, else ``ppo.learning_rate``.
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        algorithm = str(data.get("algorithm", Config().algorithm))
+        lines = [_explain(problem, source, algorithm) for problem in error.errors(include_url=False)]
+    raise UserError("\n".join(f"{source}: {line}" if source != COMMAND_LINE else line for line in lines))
+
+
+def option(key: str) -> str:
+    """The command-line spelling of a dotted key."""
+    return "--" + key.replace("_", "-")
+
+
+def _explain(problem: Mapping[str, Any], source: str, algorithm: str) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    name = option(key) if source == COMMAND_LINE else key
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {name!r}{_nearest_key(key, algorithm)}"
+    if problem["type"] == "model_type":
+        return f"{key} should be a group of options, got {problem['input']!r}"
+    message = re.sub(r"^(Value error, |Input )", "", problem["msg"])
+    if problem["type"] == "value_error":
+        return f"{key + ': ' if key else ''}{message}"
+    given = problem["input"]
+    hint = ""
+    if problem["type"] == "literal_error" and isinstance(given, str):
+        hint = did_you_mean(given, re.findall(r"'([^']+)'", problem["ctx"]["expected"]))
+    return f"{name} {message}, got {given!r}{hint}"
+
+
+def _nearest_key(key: str, algorithm: str) -> str:
+    """The right key, whose last part may be all that was written: ``learning_rate`` is ``ppo.learning_rate``."""
+    keys = [name for name, _ in flatten(Config())]
+    last_parts = {name.rpartition(".")[2]: name for name in keys if name.partition(".")[0] not in _unused(algorithm)}
+    if key in last_parts:
+        return f"; did you mean {last_parts[key]!r}?"
+    return did_you_mean(key, keys)
+
+
+def _unused(algorithm: str) -> set[str]:
+    """The groups of options that belong to other algorithms."""
+    return set(get_args(Config.model_fields["algorithm"].annotation)) - {algorithm}
+
+
+def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every option of ``config`` by its dotted key, with its value."""
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """The options whose values differ: key -> (old value, new value)."""
+    after = dict(flatten(new))
+    return {key: (value, after[key]) for key, value in flatten(old) if value != after[key]}
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write every option with what it means, re-runnable as it is.
+
+    The run's own folder is left out, and so are other algorithms' options.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    lines = _yaml_lines(config.model_copy(update={"run_dir": None}), "", _unused(config.algorithm))
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()) -> Iterator[str]:
+    plain = config.model_dump()
+    for name, field in type(config).model_fields.items():
+        if name in left_out:
+            continue
+        comment = "  # " + " ".join((field.description or "").split())
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield indent + name + ":" + comment
+            yield from _yaml_lines(value, indent + "  ")
+        else:
+            text = yaml.safe_dump(
+                {name: str(value) if isinstance(value, Path) else plain[name]}, sort_keys=False, width=10_000
+            )
+            first, *rest = text.splitlines()
+            yield indent + first + comment
+            yield from (indent + line for line in rest)

@@ -1,0 +1,118 @@
+"""Debug requests: units made and unmade, cheats, an early end. They take effect at once, and show after the next step.
+
+What the stand-in has no notion of is refused by name; drawing is ignored, since there is no screen to draw on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+from s2clientprotocol import debug_pb2
+
+from envs.standin import game
+from envs.standin.protocol.match import Match, Refused
+from envs.standin.rules.world import ENEMY, FAST, FOOD, FREE, GOD, LOST, NEUTRAL, OWN, TECH, WON
+
+OWNERS = {0: NEUTRAL, 1: OWN, 2: ENEMY, 16: NEUTRAL}
+"""Number of a player -> who that is here."""
+
+GIFT = 5000
+"""Minerals or vespene that a cheat gives."""
+
+CHEATS: dict[int, int] = {
+    debug_pb2.free: FREE,
+    debug_pb2.food: FOOD,
+    debug_pb2.tech_tree: TECH,
+    debug_pb2.fast_build: FAST,
+    debug_pb2.god: GOD,
+}
+GIFTS: dict[int, tuple[str, ...]] = {
+    debug_pb2.all_resources: ("minerals", "vespene"),
+    debug_pb2.minerals: ("minerals",),
+    debug_pb2.gas: ("vespene",),
+}
+NOTHING_TO_DO = (debug_pb2.upgrade, debug_pb2.cooldown)
+"""The stand-in has no upgrades and no abilities that must cool down."""
+
+
+def carry_out(match: Match, command: debug_pb2.DebugCommand) -> None:
+    """Do what one command says. Raises Refused."""
+    g = match.games[0]
+    match command.WhichOneof("command"):
+        case "game_state":
+            cheat(match, command.game_state)
+        case "create_unit":
+            create_units(match, command.create_unit)
+        case "kill_unit":
+            for tag in command.kill_unit.tag:
+                set_life(match, tag, 0.0)
+        case "unit_value":
+            value = command.unit_value
+            if value.unit_value != debug_pb2.DebugSetUnitValue.Life:
+                name = debug_pb2.DebugSetUnitValue.UnitValue.Name(value.unit_value)
+                raise Refused(f"debug: unit_value: no unit of the stand-in has {name.lower()}")
+            set_life(match, value.unit_tag, value.value)
+        case "score":
+            g["score"] = command.score.score
+        case "end_game":
+            surrender = command.end_game.end_result == debug_pb2.DebugEndGame.Surrender
+            g["status"] = LOST if surrender else WON
+        case "test_process":
+            test_process(command.test_process)
+
+
+def cheat(match: Match, state: int) -> None:
+    """Turn a cheat on, or off if it is on; resources are given each time."""
+    g = match.games[0]
+    if state in CHEATS:
+        g["cheats"] ^= CHEATS[state]
+    elif state in GIFTS:
+        for stock in GIFTS[state]:
+            g[stock] += GIFT
+    elif state == debug_pb2.show_map:
+        g["fog"] = not g["fog"]
+    elif state not in NOTHING_TO_DO:
+        raise Refused(f"debug: game_state: the stand-in game does not know {debug_pb2.DebugGameState.Name(state)}")
+
+
+def create_units(match: Match, asked: debug_pb2.DebugCreateUnit) -> None:
+    """So many units of a type around a place, as near to it as the ground allows."""
+    kinds = np.flatnonzero(match.types["api_id"] == asked.unit_type)
+    if asked.unit_type == 0 or len(kinds) == 0:
+        raise Refused(f"debug: create_unit: the stand-in game has no units of type {asked.unit_type}")
+    if asked.owner not in OWNERS:
+        raise Refused(f"debug: create_unit: there is no player {asked.owner}")
+    left, bottom, right, top = match.playable
+    x, y = min(max(asked.pos.x, left), right), min(max(asked.pos.y, bottom), top)
+    for _ in range(asked.quantity if asked.HasField("quantity") else 1):
+        slot = game.create(match.games, match.units, match.types, int(kinds[0]), OWNERS[asked.owner], x, y)
+        if slot < 0:
+            raise Refused(f"debug: create_unit: {match.map.name} has room for {match.units.shape[1]} units")
+
+
+def set_life(match: Match, tag: int, life: float) -> None:
+    """Set a unit's hit points; without any it dies in the next loop. A tag that nobody has is ignored."""
+    slot = match.slot(tag)
+    if slot < 0:
+        return
+    u = match.units[0, slot]
+    most = float(match.types["hp"][u["kind"]])
+    match.units["hp"][0, slot] = min(max(life, 0.0), most)
+    if life <= 0:
+        match.games["dying"] = 1
+
+
+def test_process(asked: debug_pb2.DebugTestProcess) -> None:
+    """What the API offers to test a client with: hang, crash, or exit."""
+    time.sleep(asked.delay_ms / 1000)
+    match asked.test:
+        case debug_pb2.DebugTestProcess.hang:
+            while True:
+                time.sleep(3600)
+        case debug_pb2.DebugTestProcess.crash:
+            os.kill(os.getpid(), signal.SIGABRT)
+        case debug_pb2.DebugTestProcess.exit:
+            raise SystemExit(0)

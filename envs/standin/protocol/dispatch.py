@@ -1,0 +1,104 @@
+"""What a client asks for, and what it is told.
+
+:data:`HANDLERS` holds a function for each request. It gets the session, the request's own message and the response's,
+and fills the latter; bytes that it returns go behind the serialised response. It may raise :class:`Refused`, whose
+text becomes ``Response.error``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from s2clientprotocol import sc2api_pb2 as sc_pb
+
+from envs.standin.protocol.match import Refused
+from envs.standin.protocol.requests import lifecycle, playing, replays
+from envs.standin.protocol.requests.data import data
+from envs.standin.protocol.requests.queries import query
+from envs.standin.protocol.session import ENDED, IN_GAME, IN_REPLAY, INIT, LAUNCHED, Session
+
+Handler = Callable[[Session, Any, Any], bytes | None]
+
+
+def respond(session: Session, message: bytes) -> bytes:
+    """The answer to a message of the client's."""
+    request = sc_pb.Request()
+    response = sc_pb.Response()
+    more = None
+    try:
+        request.ParseFromString(message)
+        name = request.WhichOneof("request")
+        if name is not None:
+            getattr(response, name).SetInParent()
+        if request.HasField("id"):
+            response.id = request.id
+        session.catch_up()
+        more = _handle(session, name, request, response)
+    except Refused as refused:
+        response.error.append(str(refused))
+    except DecodeError as error:
+        response.error.append(f"not a request: {error}")
+    response.status = sc_pb.Status.ValueType(session.status)
+    return response.SerializeToString() + (more or b"")
+
+
+def _handle(session: Session, name: str | None, request: sc_pb.Request, response: sc_pb.Response) -> bytes | None:
+    if name is None:
+        raise Refused("the request asks for nothing")
+    allowed = ALLOWED.get(name)
+    if allowed is not None and session.status not in allowed:
+        if session.status == ENDED:
+            raise Refused("Game has already ended")  # in the game's own words: clients look for them
+        states = ", ".join(sc_pb.Status.Name(s) for s in allowed)
+        raise Refused(f"{name}: the game is {sc_pb.Status.Name(session.status)}; this request needs it to be {states}")
+    return HANDLERS[name](session, getattr(request, name), getattr(response, name))
+
+
+HANDLERS: dict[str, Handler] = {
+    "ping": lifecycle.ping,
+    "available_maps": lifecycle.available_maps,
+    "save_map": lifecycle.save_map,
+    "create_game": lifecycle.create_game,
+    "join_game": lifecycle.join_game,
+    "restart_game": lifecycle.restart_game,
+    "leave_game": lifecycle.leave_game,
+    "quit": lifecycle.quit_game,
+    "game_info": lifecycle.game_info,
+    "map_command": lifecycle.map_command,
+    "observation": playing.observation,
+    "action": playing.action,
+    "obs_action": playing.obs_action,
+    "step": playing.step,
+    "quick_save": playing.quick_save,
+    "quick_load": playing.quick_load,
+    "query": query,
+    "data": data,
+    "debug": playing.debug,
+    "save_replay": replays.save_replay,
+    "replay_info": replays.replay_info,
+    "start_replay": replays.start_replay,
+}
+_SEEN = (IN_GAME, IN_REPLAY, ENDED)
+ALLOWED: dict[str, tuple[int, ...]] = {
+    "save_map": (LAUNCHED, INIT),
+    "create_game": (LAUNCHED, INIT, *_SEEN),
+    "start_replay": (LAUNCHED, INIT, *_SEEN),
+    "join_game": (INIT,),
+    "restart_game": (IN_GAME, ENDED),
+    "leave_game": _SEEN,
+    "game_info": _SEEN,
+    "observation": _SEEN,
+    "data": _SEEN,
+    "query": (IN_GAME, IN_REPLAY),
+    "action": (IN_GAME,),
+    "obs_action": (IN_REPLAY,),
+    "debug": (IN_GAME,),
+    "map_command": (IN_GAME,),
+    "quick_save": (IN_GAME,),
+    "quick_load": (IN_GAME, ENDED),
+    "step": (IN_GAME, IN_REPLAY),
+    "save_replay": (IN_GAME, ENDED),
+}
+"""In which states a request is served; those that are not named are always served."""

@@ -1,0 +1,1 @@
+"""The game's state in the protocol's messages."""

@@ -1,0 +1,111 @@
+"""The player's raw data: units as the API tells of them, and the map's state."""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+from typing import Any
+
+from s2clientprotocol import raw_pb2
+
+from envs.standin.protocol.match import Match, shown_tag
+from envs.standin.protocol.observation.abilities import order_ability, training_ability
+from envs.standin.protocol.observation.layers import BUFFS
+from envs.standin.rules.catalog import GEYSER, MINERAL_FIELD, REFINERY, SCV
+from envs.standin.rules.world import ENEMY, IDLE, NEUTRAL, OWN, UNIT
+from envs.standin.show.observe import TERRAIN_HEIGHT
+from envs.starcraft import interface as sc
+
+NEUTRAL_OWNER = 16
+HEIGHT = 32.0 * TERRAIN_HEIGHT / 255.0 - 16.0
+"""Where the ground is, in world units, by the API's scale of heights."""
+
+ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
+
+Record = namedtuple("Record", UNIT.names or ())  # type: ignore[misc]
+"""A unit's record as Python's own numbers: reading them out one by one costs more than converting all at once."""
+
+
+def records(rows: Any) -> list[Any]:
+    """Rows of :data:`envs.standin.rules.world.UNIT` as :class:`Record`."""
+    return [Record._make(row) for row in rows.tolist()]
+
+
+def progress_of(match: Match, u: Any) -> float:
+    """How much of the first thing in a building's queue is done."""
+    if u.product_left < 0.0:
+        return 0.0
+    return 1.0 - u.product_left / float(match.types["build_loops"][u.product[0]])
+
+
+class Units:
+    """Tells of a match's units."""
+
+    def __init__(self, match: Match) -> None:
+        self.match = match
+        self._types = [{name: t[name].item() for name in t.dtype.names} for t in match.types]
+
+    def fill(self, shown: raw_pb2.Unit, u: Any, features: list[float]) -> None:
+        """One unit. ``features``: its progress, and a town hall's or refinery's workers, assigned and ideal."""
+        t = self._types[u.kind]
+        g = self.match.games[0]
+        shown.display_type = raw_pb2.Visible
+        shown.alliance = ALLIANCE[u.owner]
+        shown.tag = shown_tag(u.tag)
+        shown.unit_type = t["api_id"]
+        shown.owner = u.owner or NEUTRAL_OWNER
+        shown.pos.x, shown.pos.y, shown.pos.z = u.x, u.y, HEIGHT
+        shown.facing = math.atan2(u.face_y, u.face_x) % math.tau
+        shown.radius = t["radius"]
+        shown.build_progress, assigned, ideal = features
+        shown.cloak = raw_pb2.NotCloaked
+        half = sc.CAMERA_WIDTH / 2
+        shown.is_on_screen = abs(u.x - float(g["camera_x"])) <= half and abs(u.y - float(g["camera_y"])) <= half
+        shown.is_selected = u.selected != 0
+        shown.is_blip = shown.is_flying = shown.is_burrowed = shown.is_hallucination = shown.is_powered = False
+        shown.health, shown.health_max = u.hp, t["hp"]
+        shown.shield = shown.shield_max = shown.energy = shown.energy_max = 0.0
+        if u.kind == MINERAL_FIELD:
+            shown.mineral_contents = int(u.contents)
+        elif u.kind in (GEYSER, REFINERY):
+            shown.vespene_contents = int(u.contents)
+        if u.cargo:
+            shown.buff_ids.append(BUFFS[u.cargo])
+        if u.owner == OWN:
+            self._fill_own(shown, u, t, int(assigned), int(ideal))
+
+    def _fill_own(self, shown: raw_pb2.Unit, u: Any, t: dict[str, Any], assigned: int, ideal: int) -> None:
+        shown.is_active = u.order != IDLE or u.producing > 0
+        shown.assigned_harvesters, shown.ideal_harvesters = assigned, ideal
+        shown.cargo_space_taken = shown.cargo_space_max = 0
+        shown.attack_upgrade_level = shown.armor_upgrade_level = shown.shield_upgrade_level = 0
+        shown.weapon_cooldown = max(u.cooldown, 0.0) if t["damage"] > 0 else 0.0
+        if u.target >= 0 and u.kind != SCV and self._is_there(u.target, u.target_tag):
+            shown.engaged_target_tag = shown_tag(u.target_tag)
+        if u.producing:
+            for i in range(u.producing):
+                order = shown.orders.add(ability_id=training_ability(u.product[i]))
+                order.progress = progress_of(self.match, u) if i == 0 else 0.0
+        elif u.order != IDLE:
+            self._order(shown.orders.add(), u.order, u.order_x, u.order_y, u.order_slot, u.order_tag)
+            for i in range(u.queued):
+                self._order(shown.orders.add(), u.queue[i], u.queue_x[i], u.queue_y[i], u.queue_slot[i], u.queue_tag[i])
+        if u.rally:
+            rally = shown.rally_targets.add()
+            rally.point.x, rally.point.y, rally.point.z = u.rally_x, u.rally_y, HEIGHT
+            if u.rally == 2 and self._is_there(u.rally_slot, u.rally_tag):
+                rally.tag = shown_tag(u.rally_tag)
+
+    def _is_there(self, slot: int, tag: int) -> bool:
+        if slot < 0:
+            return False
+        unit = self.match.units[0, slot]
+        return bool(unit["kind"] and unit["tag"] == tag)
+
+    def _order(self, told: raw_pb2.UnitOrder, order: int, x: float, y: float, slot: int, tag: int) -> None:
+        told.ability_id = order_ability(order)
+        if self._is_there(slot, tag):
+            told.target_unit_tag = shown_tag(tag)
+        elif x >= 0:
+            told.target_world_space_pos.x, told.target_world_space_pos.y = x, y
+            told.target_world_space_pos.z = HEIGHT

@@ -1,0 +1,75 @@
+"""Playing: looking, acting, letting time pass; in a replay, watching."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from s2clientprotocol import error_pb2
+from s2clientprotocol import sc2api_pb2 as sc_pb
+
+from envs.standin.protocol import debugging
+from envs.standin.protocol.match import Refused
+from envs.standin.protocol.session import Session
+from envs.standin.protocol.version import LOOPS_A_SECOND
+
+
+def observation(session: Session, asked: sc_pb.RequestObservation, told: sc_pb.ResponseObservation) -> bytes:
+    """What the player sees now; in real time: once the game has come to the loop that is asked for."""
+    while session.clock and session.playing and session.match.loop < asked.game_loop:
+        time.sleep(0.5 / LOOPS_A_SECOND)
+        session.catch_up()
+    told.actions.extend(session.executed)
+    told.action_errors.extend(session.action_errors)
+    session.executed, session.action_errors = [], []
+    images = session.observer.observe(told, asked.disable_fog)
+    if session.status == sc_pb.ended and not told.player_result:
+        # A replay of a game that was left before its end.
+        told.player_result.add(player_id=1, result=sc_pb.Undecided)
+    return images
+
+
+def action(session: Session, asked: sc_pb.RequestAction, told: sc_pb.ResponseAction) -> None:
+    """Give orders."""
+    for one in asked.actions:
+        if not one.ListFields():  # PySC2 sends an empty one for "no operation"
+            told.result.append(error_pb2.Success)
+            continue
+        session.record("action", one)
+        told.result.append(error_pb2.ActionResult.ValueType(session.act(one)))
+
+
+def step(session: Session, asked: sc_pb.RequestStep, told: sc_pb.ResponseStep) -> None:
+    """Let time pass."""
+    if session.clock:
+        raise Refused("step: the game runs in real time by itself")
+    session.run(asked.count if asked.HasField("count") else 1)
+    told.simulation_loop = session.match.loop
+
+
+def obs_action(session: Session, asked: Any, told: Any) -> None:
+    """An observer's actions: the API deprecates them, and the stand-in's replays show one player's own view."""
+    raise Refused("obs_action: deprecated; a replay shows what its player saw")
+
+
+def quick_save(session: Session, asked: Any, told: Any) -> None:
+    """Remember the game as it is."""
+    session.saved = session.match.save(), len(session.recording.events)
+
+
+def quick_load(session: Session, asked: Any, told: Any) -> None:
+    """Go back to where the game was remembered."""
+    if session.saved is None:
+        raise Refused("quick_load: nothing has been saved in this game")
+    state, events = session.saved
+    session.match.load(state)
+    del session.recording.events[events:]
+    session.executed, session.action_errors = [], []
+    session.status = sc_pb.in_game
+
+
+def debug(session: Session, asked: Any, told: Any) -> None:
+    """Carry out each command in turn. What was done before one that is not served stays done."""
+    for command in asked.debug:
+        session.record("debug", command)
+        debugging.carry_out(session.match, command)

@@ -1,0 +1,50 @@
+"""How the kernels are compiled: to files beside the sources, and anew when any of the kernels' sources changes.
+
+numba looks only at the file of the function that is called, not at the files of the functions that this one calls. A
+kernel compiled before an edit of a rule that it uses would therefore live on; so the stamp of every cached kernel is
+made from the sources of all kernels and of the constants that they use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    standin = Path(__file__).parents[1]
+    constants = {
+        standin / "rules/catalog.py",
+        standin / "rules/scenario_ids.py",
+        standin.parent / "starcraft/interface.py",
+    }
+    for path in sorted({*standin.rglob("*.py"), *constants}):
+        source = path.read_bytes()
+        if b"standin.rules.compiled import" in source or path in constants:
+            digest.update(source)
+    return digest.hexdigest()
+
+
+_STAMP = _digest()
+
+
+def rule(function: F) -> F:
+    """Compile a function that kernels call, and only kernels: without what Python would need to call it."""
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(F, numba.njit(error_model="numpy", nogil=True, **options)(function))
+
+
+def kernel(function: F) -> F:
+    """Compile a function that Python calls, and keep the result on disk. It lets other threads run."""
+    compiled = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    cache_file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_source_stamp"):
+        cache_file._source_stamp = _STAMP
+    return cast(F, compiled)

@@ -1,0 +1,330 @@
+"""The state of a game: its records, its random numbers, units that appear and disappear.
+
+A batch of games is two arrays of records, ``games[B]`` of :data:`GAME` and ``units[B, U]`` of :data:`UNIT`. Rules get
+one game ``g``, its units ``us`` (slots; a slot whose ``kind`` is 0 is free) and the table of unit types ``ts``.
+Slots from ``g.top`` on are free. A reference to a unit is its slot and its tag, since a slot can be used again.
+World coordinates: x to the right, y up. Times are in game loops.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from envs.standin.rules.catalog import (
+    BEACON,
+    MARINE,
+    ROACH,
+    SHARD,
+    STRUCTURE,
+    ZERGLING,
+)
+from envs.standin.rules.compiled import rule
+
+NEUTRAL, OWN, ENEMY = 0, 1, 2
+
+QUEUE = 8
+"""Orders that can wait behind the one being carried out."""
+
+PRODUCTION = 5
+"""Units that a building can have in production."""
+
+MISSILES = 16
+"""Missiles that can be in the air."""
+
+# Orders. Building kind k is ordered by BUILD + k.
+IDLE, MOVE, FOLLOW, ATTACK_MOVE, ATTACK, PATROL, HOLD, GATHER, RETURN = range(9)
+BUILD = 16
+
+# What a worker is doing about its GATHER or RETURN order.
+GOING, MINING, DROPPING = range(3)
+
+NO_CARGO, MINERALS, VESPENE = range(3)
+
+PLAYING, LOST, TIME_UP, WON = range(4)
+
+FREE, FOOD, TECH, FAST, GOD = 1, 2, 4, 8, 16
+"""Cheats, for tests of what plays the game: nothing costs anything, supply for all, nothing is required, what is built
+or trained takes a loop, and nobody hurts the player's units."""
+
+UNIT = np.dtype(
+    [
+        # what every loop reads comes first, in one line of the processor's cache
+        ("kind", "i4"),
+        ("owner", "i4"),
+        ("x", "f4"),
+        ("y", "f4"),
+        ("hp", "f4"),
+        ("order", "i4"),
+        ("target", "i4"),  # whom it fights
+        ("target_tag", "i4"),
+        ("cooldown", "f4"),
+        ("windup", "f4"),  # until the shot leaves; 0: not shooting
+        ("look", "i4"),  # game loop of the next look for a target
+        ("tag", "i4"),
+        ("moving", "i4"),  # went somewhere in this loop
+        ("stirred", "i4"),  # bit 0: moved or was pushed in this loop; bit 1: was pushed just now
+        ("speed", "f4"),
+        ("face_x", "f4"),  # the direction that it faces, of length 1
+        ("face_y", "f4"),
+        ("selected", "i4"),
+        ("groups", "i4"),  # bit i: in control group i
+        # where the order that is being carried out leads
+        ("order_x", "f4"),
+        ("order_y", "f4"),
+        ("order_slot", "i4"),
+        ("order_tag", "i4"),
+        # the way there: where it ends, the next corner on it, and for which obstacles it was found
+        ("way_x", "f4"),
+        ("way_y", "f4"),
+        ("corner_x", "f4"),
+        ("corner_y", "f4"),
+        ("way_version", "i4"),
+        ("called", "i4"),  # game loop of the last call for help
+        ("from_x", "f4"),  # where a patrol turns back to
+        ("from_y", "f4"),
+        # harvesting: phase, time left in it, what is carried
+        ("phase", "i4"),
+        ("timer", "f4"),
+        ("cargo", "i4"),
+        ("cargo_amount", "i4"),
+        ("source", "i4"),  # the resource to come back to
+        ("source_tag", "i4"),
+        # resources
+        ("contents", "f4"),
+        ("worker", "i4"),  # who is at work on it
+        ("worker_tag", "i4"),
+        # buildings: time left in construction, production, rally
+        ("build_left", "f4"),
+        ("producing", "i4"),
+        ("product", "i4", (PRODUCTION,)),
+        ("product_left", "f4"),  # of the first; -1: not begun
+        ("rally", "i4"),  # 0 none, 1 a place, 2 a unit
+        ("rally_x", "f4"),
+        ("rally_y", "f4"),
+        ("rally_slot", "i4"),
+        ("rally_tag", "i4"),
+        # the orders waiting
+        ("queued", "i4"),
+        ("queue", "i4", (QUEUE,)),
+        ("queue_x", "f4", (QUEUE,)),
+        ("queue_y", "f4", (QUEUE,)),
+        ("queue_slot", "i4", (QUEUE,)),
+        ("queue_tag", "i4", (QUEUE,)),
+    ],
+    align=True,
+)
+
+GAME = np.dtype(
+    [
+        ("seed", "u8"),
+        ("episode", "i8"),
+        ("random", "u8"),
+        ("scenario", "i4"),
+        ("loop", "i4"),
+        ("limit", "i4"),
+        ("status", "i4"),
+        ("top", "i4"),
+        ("next_tag", "i4"),
+        ("score", "f4"),
+        ("camera_x", "f4"),
+        ("camera_y", "f4"),
+        ("left", "f4"),  # the playable rectangle
+        ("bottom", "f4"),
+        ("right", "f4"),
+        ("top_y", "f4"),
+        ("fog", "i4"),
+        ("camera_free", "i4"),
+        ("enemies", "i4"),  # how many there are
+        # a melee's computer player: Difficulty and AIBuild of the API, kept from game to game
+        ("difficulty", "i4"),
+        ("build", "i4"),
+        ("plan", "i4"),  # the build that it plays in this game
+        ("wave", "i4"),  # marines that its next attack waits for
+        ("base", "i4"),  # the row of ``places`` where the player began; the computer has the other of 1 and 2
+        ("dying", "i4"),  # some unit's hit points have run out
+        ("crowded", "i4"),  # some unit moved or was pushed
+        ("cheats", "i4"),
+        ("obstacles", "i4"),  # version of the obstacles' layout; 0: there are none
+        ("minerals", "i4"),
+        ("vespene", "i4"),
+        ("collected_minerals", "i4"),
+        ("collected_vespene", "i4"),
+        ("last_idle", "i4"),  # the tag of the worker that select_idle_worker chose last
+        ("missiles", "i4"),
+        ("missile_left", "f4", (MISSILES,)),
+        ("missile_damage", "f4", (MISSILES,)),
+        ("missile_slot", "i4", (MISSILES,)),
+        ("missile_tag", "i4", (MISSILES,)),
+        ("missile_from", "i4", (MISSILES,)),
+        ("missile_from_tag", "i4", (MISSILES,)),
+    ],
+    align=True,
+)
+
+
+@rule
+def mix(seed: Any, stream: Any) -> Any:
+    """A 64-bit seed from two numbers (the finalizer of splitmix64, Steele et al., 2014)."""
+    z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * (np.uint64(stream) + np.uint64(1))
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@rule
+def random(g: Any) -> float:
+    """The game's next random number, uniform in [0, 1) (splitmix64)."""
+    g.random += np.uint64(0x9E3779B97F4A7C15)
+    z = g.random
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@rule
+def uniform(g: Any, low: float, high: float) -> float:
+    """A random number, uniform in [low, high)."""
+    return low + (high - low) * random(g)
+
+
+@rule
+def distance(x0: float, y0: float, x1: float, y1: float) -> float:
+    """The distance between two points."""
+    return math.sqrt((x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0))
+
+
+@rule
+def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -> int:
+    """Put a unit into the first free slot and say which; -1 if there is none."""
+    slot = -1
+    for i in range(us.shape[0]):
+        if us[i].kind == 0:
+            slot = i
+            break
+    if slot < 0:
+        return -1
+    u = us[slot]
+    u.kind = kind
+    u.owner = owner
+    g.next_tag += 1
+    u.tag = g.next_tag
+    u.selected = 0
+    u.groups = 0
+    u.x = x
+    u.y = y
+    u.face_x = -math.sqrt(0.5)
+    u.face_y = -math.sqrt(0.5)
+    u.speed = 0.0
+    u.moving = 0
+    u.stirred = 1
+    u.hp = ts[kind].hp
+    u.order = IDLE
+    u.order_x = -1.0
+    u.order_y = -1.0
+    u.order_slot = -1
+    u.queued = 0
+    u.way_version = -1
+    u.target = -1
+    u.cooldown = 0.0
+    u.windup = 0.0
+    u.look = 0
+    u.called = -1000
+    u.phase = GOING
+    u.timer = 0.0
+    u.cargo = NO_CARGO
+    u.cargo_amount = 0
+    u.source = -1
+    u.contents = ts[kind].contents
+    u.worker = -1
+    u.build_left = 0.0
+    u.producing = 0
+    u.product_left = -1.0
+    u.rally = 0
+    if owner == ENEMY:
+        g.enemies += 1
+    g.crowded = 1
+    g.top = max(g.top, slot + 1)
+    return slot
+
+
+@rule
+def remove(g: Any, us: Any, slot: int) -> None:
+    """Free a slot."""
+    if us[slot].owner == ENEMY:
+        g.enemies -= 1
+    us[slot].kind = 0
+    us[slot].selected = 0
+    while g.top > 0 and us[g.top - 1].kind == 0:
+        g.top -= 1
+
+
+@rule
+def is_army(kind: int) -> bool:
+    """Does ``select_army`` take such a unit?"""
+    return kind == MARINE or ZERGLING <= kind <= ROACH
+
+
+@rule
+def is_mobile(kind: int) -> bool:
+    """Can it move?"""
+    return MARINE <= kind <= ROACH
+
+
+@rule
+def is_structure(ts: Any, kind: int) -> bool:
+    """Is it a building or a resource?"""
+    return ts[kind].attributes & STRUCTURE != 0
+
+
+@rule
+def is_target(kind: int) -> bool:
+    """Can a command be aimed at such a unit?"""
+    return kind not in (0, BEACON, SHARD)
+
+
+@rule
+def is_visible(g: Any, us: Any, ts: Any, slot: int) -> bool:
+    """Does the player see the unit? Where there is fog, enemies only in the sight of one of the player's own."""
+    u = us[slot]
+    if g.fog == 0 or u.owner != ENEMY:
+        return True
+    for i in range(g.top):
+        v = us[i]
+        if v.kind != 0 and v.owner == OWN:
+            dx, dy, sight = u.x - v.x, u.y - v.y, ts[v.kind].sight
+            if dx * dx + dy * dy <= sight * sight:
+                return True
+    return False
+
+
+@rule
+def present(us: Any, slot: int, tag: int) -> bool:
+    """Is the unit that was in that slot still there?"""
+    return 0 <= slot < us.shape[0] and us[slot].kind != 0 and us[slot].tag == tag
+
+
+@rule
+def next_order(u: Any) -> None:
+    """Drop the order being carried out and take up the next in the queue."""
+    u.target = -1
+    u.phase = GOING
+    u.way_version = -1
+    if u.queued == 0:
+        u.order = IDLE
+        return
+    u.order = u.queue[0]
+    u.order_x = u.queue_x[0]
+    u.order_y = u.queue_y[0]
+    u.order_slot = u.queue_slot[0]
+    u.order_tag = u.queue_tag[0]
+    u.queued -= 1
+    for i in range(u.queued):
+        u.queue[i] = u.queue[i + 1]
+        u.queue_x[i] = u.queue_x[i + 1]
+        u.queue_y[i] = u.queue_y[i + 1]
+        u.queue_slot[i] = u.queue_slot[i + 1]
+        u.queue_tag[i] = u.queue_tag[i + 1]

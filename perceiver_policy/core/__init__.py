@@ -1,0 +1,1 @@
+"""What every Perceiver is made of."""

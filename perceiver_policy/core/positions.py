@@ -1,0 +1,186 @@
+"""Where an input is: position features, computed or learned, to be concatenated or added to what the input is.
+
+Coordinates are `[..., d]`, in [-1, 1] along every axis for the Fourier features (Perceiver, arXiv 2103.03206, section
+3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from perceiver_policy.core.attention import Rotation
+
+
+def grid_positions(
+    shape: Sequence[int],
+    device: torch.device | str | None = None,
+    *,
+    inclusive: bool = True,
+    points: Tensor | None = None,
+) -> Tensor:
+    """Coordinates of a regular grid, `[prod(shape), d]`, first axis slowest; or only those of the flat indices
+    `points`.
+
+    From -1 to 1 along every axis, or, not `inclusive`, from -1 to 1 - 2/size.
+    """
+    if inclusive:
+        axes = [torch.linspace(-1.0, 1.0, size, device=device) for size in shape]
+    else:
+        axes = [-1.0 + 2.0 * torch.arange(size, device=device) / size for size in shape]
+    if points is None:
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
+    indices = torch.unravel_index(points, tuple(shape))
+    return torch.stack([axis[index] for axis, index in zip(axes, indices, strict=True)], -1)
+
+
+def fourier_features(
+    positions: Tensor,
+    bands: int,
+    max_resolution: Sequence[float],
+    concat_position: bool = True,
+    sine_only: bool = False,
+) -> Tensor:
+    """Fourier features of positions `[..., d]` in [-1, 1]: `[..., d * (2 * bands + 1)]`.
+
+    Axis i has `bands` frequencies f from 1 to `max_resolution[i] / 2`, evenly spaced; the features are, in the
+    published order, the position itself (`concat_position`), then sin(pi f x) for all bands of the first axis, of the
+    second, ..., then cos(pi f x) likewise (left out with `sine_only`).
+    """
+    if positions.shape[-1] != len(max_resolution):
+        raise ValueError(
+            f"max_resolution has {len(max_resolution)} numbers for positions with {positions.shape[-1]} coordinates: "
+            "give one number an axis"
+        )
+    frequencies = torch.stack([torch.linspace(1.0, resolution / 2, bands) for resolution in max_resolution])
+    # The product first: at hundreds of periods the order of rounding shows in the fifth digit.
+    angles = (math.pi * (positions[..., None] * frequencies.to(positions))).flatten(-2)
+    parts = [positions] if concat_position else []
+    parts += [angles.sin()] if sine_only else [angles.sin(), angles.cos()]
+    return torch.cat(parts, -1)
+
+
+def fourier_width(dimensions: int, bands: int, concat_position: bool = True, sine_only: bool = False) -> int:
+    """Channels of `fourier_features` for positions with that many coordinates."""
+    return dimensions * ((1 if sine_only else 2) * bands + int(concat_position))
+
+
+def sinusoidal(positions: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
+    """Sines, then cosines, of integer positions `[...]` at geometrically spaced periods: `[..., width]` (arXiv
+    1706.03762, section 3.5)."""
+    if width % 2:
+        raise ValueError(f"sinusoidal positions need an even width, got {width}")
+    periods = torch.arange(width // 2, device=positions.device, dtype=torch.float32) / (width // 2)
+    angles = positions[..., None].float() * max_period**-periods
+    return torch.cat((angles.sin(), angles.cos()), -1)
+
+
+def rotary(positions: Tensor, channels: int, max_period: float = 10_000.0) -> Rotation:
+    """Cosines and sines that `attention.rotate` applies for positions `[M]` or `[B, M]` to the first `channels` (even)
+    of each head.
+
+    They are shaped `[..., 1, M, channels]`, to broadcast over heads (RoFormer, arXiv 2104.09864).
+    """
+    if channels % 2:
+        raise ValueError(f"rotary positions turn pairs of channels: give an even number, got {channels}")
+    frequencies = max_period ** -(torch.arange(0, channels, 2, device=positions.device, dtype=torch.float32) / channels)
+    angles = (positions[..., None].float() * frequencies).repeat_interleave(2, -1).unsqueeze(-3)
+    return angles.cos(), angles.sin()
+
+
+class FourierPositions(nn.Module):
+    """Fourier features of a grid, `[1, prod(shape), width]`; those of `shape` are computed once (a buffer, not saved)
+    unless not `cached`.
+
+    `max_resolution` defaults to `shape`. With `inclusive` the coordinates run from -1 to 1; without, from -1 to 1 -
+    2/size, as the published decoders place the output points they were trained on.
+    """
+
+    features: Tensor | None
+    like: Tensor  # empty: says on which device and of which type features are wanted
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        bands: int,
+        *,
+        max_resolution: Sequence[float] | None = None,
+        concat_position: bool = True,
+        sine_only: bool = False,
+        inclusive: bool = True,
+        cached: bool = True,
+    ) -> None:
+        super().__init__()
+        self.shape, self.bands, self.inclusive = tuple(shape), bands, inclusive
+        self.max_resolution = tuple(max_resolution or shape)
+        self.concat_position, self.sine_only = concat_position, sine_only
+        self.width = fourier_width(len(self.shape), bands, concat_position, sine_only)
+        self.register_buffer("like", torch.empty(0), persistent=False)
+        features = self._features(self.shape) if cached else None
+        self.register_buffer("features", features, persistent=False)
+
+    def forward(self, shape: Sequence[int] | None = None, points: Tensor | None = None) -> Tensor:
+        """`[1, prod(shape), width]`, for another `shape` than the declared if given; or only the flat indices `points`
+        of it."""
+        if self.features is not None and (shape is None or tuple(shape) == self.shape):
+            return self.features if points is None else self.features[:, points]
+        return self._features(shape or self.shape, points)
+
+    def _features(self, shape: Sequence[int], points: Tensor | None = None) -> Tensor:
+        grid = grid_positions(shape, self.like.device, inclusive=self.inclusive, points=points)
+        features = fourier_features(grid, self.bands, self.max_resolution, self.concat_position, self.sine_only)
+        return features[None].to(self.like)
+
+
+class LearnedPositions(nn.Module):
+    """A learned table, `[1, prod(shape), width]`, truncated normal with standard deviation 0.02; `project_to` adds a
+    linear layer after it.
+
+    With a small `width` and `project_to` this is the learned low-dimensional embedding of the Hierarchical Perceiver
+    (arXiv 2202.10890).
+    """
+
+    def __init__(
+        self, shape: int | Sequence[int], width: int, *, project_to: int | None = None, std: float = 0.02
+    ) -> None:
+        super().__init__()
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        table = torch.empty(math.prod(self.shape), width)
+        self.table = nn.Parameter(nn.init.trunc_normal_(table, std=std, a=-2 * std, b=2 * std))
+        self.projection = nn.Linear(width, project_to) if project_to else None
+        self.width = project_to or width
+
+    def forward(self, shape: Sequence[int] | None = None, points: Tensor | None = None) -> Tensor:
+        """`[1, prod(shape), width]`; or only the flat indices `points` of it.
+
+        Another `shape` than the declared takes the first positions of a sequence, and resizes a 2-D grid by bicubic
+        interpolation.
+        """
+        table = self.table[None] if shape is None or tuple(shape) == self.shape else self._resized(tuple(shape))
+        if points is not None:
+            table = table[:, points]
+        return table if self.projection is None else cast(Tensor, self.projection(table))
+
+    def _resized(self, shape: tuple[int, ...]) -> Tensor:
+        if len(shape) == len(self.shape) == 1 and shape[0] <= self.shape[0]:
+            return self.table[None, : shape[0]]
+        if len(shape) == len(self.shape) == 2:
+            return interpolate_grid(self.table[None], self.shape, shape)
+        raise ValueError(
+            f"learned positions are for inputs of shape {self.shape}, got {shape}: shorten the input, or build for it"
+        )
+
+
+def interpolate_grid(features: Tensor, shape: Sequence[int], new_shape: Sequence[int]) -> Tensor:
+    """Position features of a 2-D grid `[1, H*W, C]` resized to another grid by bicubic interpolation: `[1, H'*W',
+    C]`."""
+    grid = features.unflatten(1, tuple(shape)).permute(0, 3, 1, 2)
+    resized = nn.functional.interpolate(grid, size=tuple(new_shape), mode="bicubic", align_corners=False)
+    return resized.flatten(2).transpose(1, 2)
+
+
+Positions = FourierPositions | LearnedPositions

@@ -1,0 +1,1 @@
+"""Spaces to tokens to latents to queries to an action."""

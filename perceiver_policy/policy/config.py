@@ -1,0 +1,53 @@
+"""The options of a :class:`~perceiver_policy.policy.policy.PerceiverPolicy`. Importing this does not import torch."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Sharing = Literal["none", "after_first", "all"]
+
+
+class PolicyConfig(BaseModel):
+    """Size and shape of the network."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    token_width: int = Field(32, ge=1)
+    """Channels of an input token and of an output query."""
+    latents: int = Field(8, ge=1)
+    """Number of latents."""
+    latent_width: int = Field(32, ge=1)
+    """Channels of a latent."""
+    cross_attends: int = Field(1, ge=1)
+    """How often the latents read the input."""
+    share_cross_attends: Sharing = "after_first"
+    """Which cross-attends use the same weights."""
+    self_attends: int = Field(1, ge=0)
+    """Self-attention layers of the latents in a block; one block follows every cross-attend."""
+    share_blocks: Sharing = "all"
+    """Which blocks use the same weights."""
+    cross_heads: int = Field(1, ge=1)
+    """Heads of the encoder's cross-attends; must divide token_width."""
+    heads: int = Field(4, ge=1)
+    """Heads of the latents' self-attention and of the decoder; must divide latent_width."""
+    widening: int = Field(1, ge=1)
+    """Hidden channels of an MLP as a multiple of its width."""
+    position_bands: int = Field(4, ge=0)
+    """Frequency bands of the Fourier encoding of positions, per axis."""
+    neighborhood: int = Field(3, ge=1)
+    """Side of the square of cells that a map's cell is embedded from (odd), as in the paper's optical flow inputs."""
+    patch: int = Field(2, ge=1)
+    """Side of the square of a map's cells that are merged into one token."""
+    memory: Literal["none", "latents"] = "none"
+    """What is carried from step to step: nothing, or the latents (gated, reset at an episode's start)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "PolicyConfig":
+        for width, heads in (("token_width", "cross_heads"), ("latent_width", "heads")):
+            if getattr(self, width) % getattr(self, heads):
+                raise ValueError(
+                    f"{width} ({getattr(self, width)}) must be a multiple of {heads} ({getattr(self, heads)})"
+                )
+        if self.neighborhood % 2 == 0:
+            raise ValueError(f"neighborhood must be odd, got {self.neighborhood}")
+        return self

@@ -1,0 +1,119 @@
+"""Distributions over one leaf of an action space: masked, batched, with a sample that a generator decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ILLEGAL = -1e9  # far below any logit, yet finite after log-softmax
+
+
+@dataclass
+class Distribution:
+    """One head's distribution: log-probability and entropy of an action, a sample, the likeliest action.
+
+    ``divergence`` of another of the same kind: KL(other || this) [B]; it reads the other's ``parameters``.
+    """
+
+    log_prob: Callable[[Tensor], Tensor]
+    entropy: Callable[[], Tensor]
+    sample: Callable[[torch.Generator | None], Tensor]
+    best: Callable[[], Tensor]
+    parameters: Any
+    divergence: Callable[[Distribution], Tensor]
+
+
+def categorical(logits: Tensor, mask: Tensor | None) -> Distribution:
+    """Over logits [B, n], mask [B, n]; where nothing is legal, everything is equally likely."""
+    if mask is not None:
+        logits = logits.masked_fill(~mask.bool(), ILLEGAL)
+    log_p = logits.log_softmax(-1)
+
+    def sample(generator: torch.Generator | None) -> Tensor:
+        # the exponential race: p / e is largest at i with probability p_i
+        return (log_p.exp() / torch.empty_like(log_p).exponential_(generator=generator)).argmax(-1)
+
+    return Distribution(
+        log_prob=lambda action: log_p.gather(-1, action.long()[:, None])[:, 0],
+        entropy=lambda: -(log_p.exp() * log_p).sum(-1),
+        sample=sample,
+        best=lambda: logits.argmax(-1),
+        parameters=log_p,
+        divergence=lambda other: (other.parameters.exp() * (other.parameters - log_p)).sum(-1),
+    )
+
+
+def bernoulli(logits: Tensor, mask: Tensor | None) -> Distribution:
+    """Independent, over logits [B, ...]; where the mask is False the action is 0, for certain."""
+    if mask is not None:
+        logits = logits.masked_fill(~mask, ILLEGAL)
+
+    def log_prob(action: Tensor) -> Tensor:
+        return -F.binary_cross_entropy_with_logits(logits, action.float(), reduction="none").flatten(1).sum(1)
+
+    def entropy() -> Tensor:
+        p = logits.sigmoid()
+        return (p * F.softplus(-logits) + (1 - p) * F.softplus(logits)).flatten(1).sum(1)
+
+    def sample(generator: torch.Generator | None) -> Tensor:
+        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
+        return (uniform < logits.sigmoid()).long()
+
+    def divergence(other: Distribution) -> Tensor:
+        theirs = other.parameters
+        return (
+            (
+                (theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(logits)))
+                + (-theirs).sigmoid() * (F.logsigmoid(-theirs) - F.logsigmoid(-logits))
+            )
+            .flatten(1)
+            .sum(1)
+        )
+
+    return Distribution(log_prob, entropy, sample, lambda: (logits > 0).long(), logits, divergence)
+
+
+def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
+    """Independent normals with means [B, ...] and log-deviations [...]."""
+    deviation = log_deviation.exp()
+
+    def log_prob(action: Tensor) -> Tensor:
+        z = (action - mean) / deviation
+        return (-0.5 * z.square() - log_deviation - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+
+    def entropy() -> Tensor:
+        return (log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(len(mean))
+
+    def sample(generator: torch.Generator | None) -> Tensor:
+        return mean + deviation * torch.randn(mean.shape, generator=generator, device=mean.device)
+
+    def divergence(other: Distribution) -> Tensor:
+        theirs, their_log_deviation = other.parameters
+        ratio = (their_log_deviation - log_deviation).exp()
+        apart = ((theirs - mean) / deviation).square()
+        return (0.5 * (ratio.square() + apart - 1) - ratio.log()).flatten(1).sum(1)
+
+    return Distribution(log_prob, entropy, sample, lambda: mean, (mean, log_deviation), divergence)
+
+
+def independent(each: list[Distribution], shape: tuple[int, ...]) -> Distribution:
+    """Components [B, *shape] that do not depend on each other."""
+
+    def log_prob(action: Tensor) -> Tensor:
+        columns = action.flatten(1).unbind(1)
+        return torch.stack([s.log_prob(c) for s, c in zip(each, columns, strict=True)]).sum(0)
+
+    return Distribution(
+        log_prob,
+        lambda: torch.stack([s.entropy() for s in each]).sum(0),
+        lambda generator: torch.stack([s.sample(generator) for s in each], 1).unflatten(1, shape),
+        lambda: torch.stack([s.best() for s in each], 1).unflatten(1, shape),
+        each,
+        lambda other: torch.stack([s.divergence(o) for s, o in zip(each, other.parameters, strict=True)]).sum(0),
+    )

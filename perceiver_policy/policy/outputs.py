@@ -1,0 +1,274 @@
+"""Latents -> one joint distribution over everything an action space can say.
+
+The action space is a list of heads in a fixed order, one a leaf. A head asks the latents with a query of its own to
+which the embeddings of what has been chosen before are added, so the joint distribution is autoregressive:
+
+    p(action) = p(head 1) p(head 2 | head 1) ... ,   leaving out the arguments that the chosen function does not take.
+
+Queries do not attend to each other. So the learner, who knows the action, asks all of them in ONE decoder call; the
+actor asks in order, with the latents' keys and values computed once.
+
+| leaf | distribution |
+|---|---|
+| `Discrete` | categorical, masked |
+| `MultiDiscrete` | independent categoricals, masked |
+| `MultiBinary` | independent Bernoullis |
+| `Box` | independent normals with learned, state-independent deviations, in units where the bounds are -1 and 1 |
+| `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells |
+| `Pointers` | independent Bernoullis over the same |
+
+An action is a nest of tensors like the action space's: integers counted from 0 (a Discrete's `start` is added by
+:func:`to_environment`), floats unclipped and in the units above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import optree
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from envs.spaces import Functions, at
+from perceiver_policy.core.attention import KeyValues
+from perceiver_policy.core.decoder import Decoder
+from perceiver_policy.policy.distributions import Distribution
+from perceiver_policy.policy.heads import Head, ValueHead, make_head
+from perceiver_policy.policy.inputs import Tokens
+
+Ask = Callable[[Tensor], Tensor]
+"""Queries [B, Q, E] -> answers [B, Q, E]."""
+
+
+@dataclass
+class Decision:
+    """What :meth:`Outputs.act` returns: the action, its joint log-probability [B] and the value [B]."""
+
+    action: Any
+    log_prob: Tensor
+    value: Tensor
+
+
+@dataclass
+class ActionEvaluation:
+    """What :meth:`Outputs.evaluate_actions` returns, each [B].
+
+    ``entropies`` are by the heads' paths; ``entropy`` is their sum.
+
+    ``normalized_value`` is the value in the units it is learned in, see :class:`ValueHead`. ``distributions`` are each
+    head's over all that was evaluated, flat, and where it is used (None: everywhere).
+    """
+
+    log_prob: Tensor
+    entropy: Tensor
+    value: Tensor
+    normalized_value: Tensor
+    entropies: dict[str, Tensor]
+    distributions: list[tuple[Distribution, Tensor | None]]
+
+    def divergence(self, reference: ActionEvaluation) -> Tensor:
+        """KL(reference || this), shaped like ``log_prob``: the heads' sum, each given what was chosen before it."""
+        total = torch.zeros_like(self.log_prob).flatten()
+        for (mine, used), (known, _) in zip(self.distributions, reference.distributions, strict=True):
+            term = mine.divergence(known)
+            total = total + (term if used is None else torch.where(used, term, 0.0))
+        return total.view_as(self.log_prob)
+
+
+class Outputs(nn.Module):
+    """The action space's heads and the value, on one decoder."""
+
+    def __init__(
+        self,
+        space: spaces.Space[Any],
+        observation_space: spaces.Space[Any],
+        *,
+        width: int,
+        latent_width: int,
+        heads: int,
+        widening: int,
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.decoder = Decoder(width, latent_width, heads=heads, widening=widening)
+        self.norm = nn.LayerNorm(width)
+        self.leaves = tuple(_leaves(space))
+        self.heads = nn.ModuleList(make_head(leaf.space, leaf.path, observation_space, width) for leaf in self.leaves)
+        self.value_query = nn.Parameter(torch.randn(1, width) * 0.02)
+        self.value_head = ValueHead(width)
+        for i, leaf in enumerate(self.leaves):
+            if leaf.functions is not None:
+                uses = torch.as_tensor(leaf.functions.uses[:, leaf.argument])
+                self.register_buffer(f"uses_{i}", uses, persistent=False)
+
+    def act(
+        self, latents: Tensor, tokens: Tokens, mask: Any, *, greedy: bool, generator: torch.Generator | None
+    ) -> Decision:
+        """Choose, head by head. ``mask``: the observation's action mask, or None."""
+        ask = self._asker(self.decoder.keys_values(latents))
+        batch = len(latents)
+        context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
+        log_prob = torch.zeros(batch, device=latents.device)
+        chosen: list[Tensor] = []
+        for i, head in enumerate(self._heads()):
+            if i == 0:
+                value, answers = ask(torch.cat((self.value_query, head.queries))[None]).split((1, len(head.queries)), 1)
+                used = None
+            else:
+                used = self._used(i, chosen)
+                if used is not None and not bool(used.any()):
+                    chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
+                    continue
+                answers = ask(head.queries + context)
+            distribution = head.distribution(answers, tokens, _mask_at(mask, self.leaves[i].path))
+            action = distribution.best() if greedy else distribution.sample(generator)
+            term = distribution.log_prob(action)
+            if used is not None:
+                action = torch.where(_like(used, action), action, torch.zeros_like(action))
+                term = torch.where(used, term, 0.0)
+            chosen.append(action)
+            log_prob = log_prob + term
+            if i + 1 < len(self.heads):
+                context = context + self._context(head, action, tokens, used)
+        return Decision(_nest(self.space, iter(chosen)), log_prob, self.value_head(value)[0])
+
+    def evaluate_actions(self, latents: Tensor, tokens: Tokens, mask: Any, action: Any) -> ActionEvaluation:
+        """Log-probability and entropy of a known action, and the value: one decoder call for all queries.
+
+        The entropy of a later head is that of its distribution given what was chosen before it. Observations that come
+        after the last action are asked for their values alone.
+        """
+        chosen = [at(action, leaf.path) for leaf in self.leaves]
+        batch = len(chosen[0])
+        latents, after = latents[:batch], latents[batch:]
+        tokens, mask = tokens.first(batch), optree.tree_map(lambda x: x[:batch], mask)
+        context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
+        queries, used = [self.value_query.expand(batch, -1, -1)], []
+        for i, head in enumerate(self._heads()):
+            queries.append(head.queries + context)
+            used.append(self._used(i, chosen))
+            if i + 1 < len(self.heads):
+                context = context + self._context(head, chosen[i], tokens, used[i])
+        answers = self._asker(self.decoder.keys_values(latents))(torch.cat(queries, 1))
+        value, *rest = answers.split([q.shape[1] for q in queries], 1)
+        log_prob = torch.zeros(batch, device=latents.device)
+        entropies: dict[str, Tensor] = {}
+        given: list[tuple[Distribution, Tensor | None]] = []
+        for i, (head, answer) in enumerate(zip(self._heads(), rest, strict=True)):
+            distribution = head.distribution(answer, tokens, _mask_at(mask, self.leaves[i].path))
+            term, entropy, mine = distribution.log_prob(chosen[i]), distribution.entropy(), used[i]
+            if mine is not None:
+                term, entropy = torch.where(mine, term, 0.0), torch.where(mine, entropy, 0.0)
+            log_prob = log_prob + term
+            entropies[self.leaves[i].path] = entropy
+            given.append((distribution, mine))
+        total = torch.stack(tuple(entropies.values())).sum(0)
+        if len(after):
+            value = torch.cat((value, self._asker(self.decoder.keys_values(after))(self.value_query[None])))
+        real, normalized = self.value_head(value)
+        return ActionEvaluation(log_prob, total, real, normalized, entropies, given)
+
+    def value(self, latents: Tensor) -> Tensor:
+        """[B]."""
+        ask = self._asker(self.decoder.keys_values(latents))
+        return cast(Tensor, self.value_head(ask(self.value_query[None]))[0])
+
+    def _asker(self, keys_values: KeyValues) -> Ask:
+        return lambda queries: self.norm(self.decoder(queries, keys_values=keys_values))
+
+    def _heads(self) -> Iterator[Head]:
+        return cast(Iterator[Head], iter(self.heads))
+
+    @staticmethod
+    def _context(head: Head, action: Tensor, tokens: Tokens, used: Tensor | None) -> Tensor:
+        """What an action adds to later queries, [B, 1, E]: nothing where it is not used."""
+        embedded = head.embed(action, tokens)[:, None]
+        return embedded if used is None else torch.where(used[:, None, None], embedded, 0.0)
+
+    def _used(self, i: int, chosen: list[Tensor]) -> Tensor | None:
+        """Whether each chosen function takes this argument [B]; None for what is always used."""
+        leaf = self.leaves[i]
+        return None if leaf.functions is None else getattr(self, f"uses_{i}")[chosen[leaf.function]]
+
+
+def to_environment(space: spaces.Space[Any], action: Any) -> Any:
+    """An action (numpy arrays, games first) as the environment takes it: starts added, Boxes scaled and clipped."""
+    if isinstance(space, spaces.Dict):
+        return {key: to_environment(inner, action[key]) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(to_environment(inner, part) for inner, part in zip(space.spaces, action, strict=True))
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return action + space.start
+    if isinstance(space, spaces.Box):
+        low, high = space.low, space.high
+        bounded = space.bounded_below & space.bounded_above
+        half = np.divide(high - low, 2, out=np.ones(space.shape), where=bounded)
+        middle = np.add(low, high, out=np.zeros(space.shape), where=bounded) / 2
+        return np.clip(middle + half * action, low, high).astype(space.dtype)
+    return action.astype(space.dtype)
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    path: str
+    space: spaces.Space[Any]
+    functions: Functions | None = None  # set for an argument: whose it is,
+    function: int = 0  # at which place in the order of heads its function is chosen,
+    argument: int = 0  # and which of its arguments it is
+
+
+def _leaves(space: spaces.Space[Any], path: str = "", before: int = 0) -> list[_Leaf]:
+    def join(key: object) -> str:
+        return f"{path}/{key}" if path else str(key)
+
+    if isinstance(space, Functions):
+        taken = [_Leaf(join(name), space[name], space, before, i) for i, name in enumerate(space.arguments)]
+        for leaf in taken:
+            if isinstance(leaf.space, spaces.Dict | spaces.Tuple):
+                raise ValueError(f"argument {leaf.path!r}: an argument must be a leaf space, got {leaf.space}")
+        return [_Leaf(join("function"), space["function"]), *taken]
+    inner: Any
+    if isinstance(space, spaces.Dict):
+        inner = space.spaces.items()
+    elif isinstance(space, spaces.Tuple):
+        inner = enumerate(space.spaces)
+    else:
+        return [_Leaf(path, space)]
+    found: list[_Leaf] = []
+    for key, value in inner:
+        found += _leaves(value, join(key), before + len(found))
+    return found
+
+
+def _nest(space: spaces.Space[Any], chosen: Iterator[Tensor]) -> Any:
+    """The reverse of :func:`_leaves`."""
+    if isinstance(space, Functions):
+        return {key: next(chosen) for key in ("function", *space.arguments)}
+    if isinstance(space, spaces.Dict):
+        return {key: _nest(inner, chosen) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_nest(inner, chosen) for inner in space.spaces)
+    return next(chosen)
+
+
+def _mask_at(mask: Any, path: str) -> Any:
+    """This head's part of the action mask; whatever the mask leaves out is unrestricted."""
+    if mask is None or path == "":
+        return mask
+    key, _, rest = path.partition("/")
+    if isinstance(mask, dict):
+        return _mask_at(mask.get(key), rest)
+    return _mask_at(mask[int(key)], rest)
+
+
+def _zeros(space: spaces.Space[Any], batch: int, device: torch.device) -> Tensor:
+    dtype = torch.float32 if isinstance(space, spaces.Box) else torch.int64
+    return torch.zeros((batch, *(space.shape or ())), dtype=dtype, device=device)
+
+
+def _like(flags: Tensor, action: Tensor) -> Tensor:
+    return flags.view(-1, *(1,) * (action.dim() - 1))

@@ -1,0 +1,145 @@
+"""The policy: observation -> tokens -> latents -> queries -> action and value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optree
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from envs.spaces import ACTION_MASK
+from perceiver_policy.core.attention import KeyValues
+from perceiver_policy.core.encoder import Encoder
+from perceiver_policy.policy.config import PolicyConfig
+from perceiver_policy.policy.inputs import Inputs, Tokens
+from perceiver_policy.policy.memory import LatentMemory
+from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs
+
+
+class PerceiverPolicy(nn.Module):
+    """A Perceiver IO actor-critic for any supported pair of spaces (see `inputs` and `outputs`).
+
+    Observations and actions are nests (dicts and tuples) of tensors. The memory is a tensor [B, N, D], empty ([B, 0])
+    without memory; ``first`` [B] marks an episode's first observation, before which the memory is reset.
+    Raises ValueError, naming the part, for a space that it cannot read or choose from.
+    """
+
+    def __init__(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], config: PolicyConfig
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.observation_space, self.action_space = observation_space, action_space
+        self.masked = isinstance(observation_space, spaces.Dict) and ACTION_MASK in observation_space.spaces
+        self.inputs = Inputs(
+            observation_space,
+            config.token_width,
+            bands=config.position_bands,
+            neighborhood=config.neighborhood,
+            patch=config.patch,
+        )
+        self.encoder = Encoder(
+            config.token_width,
+            latents=config.latents,
+            latent_width=config.latent_width,
+            cross_attends=config.cross_attends,
+            share_cross_attends=config.share_cross_attends,
+            self_attends=config.self_attends,
+            share_blocks=config.share_blocks,
+            cross_heads=config.cross_heads,
+            self_heads=config.heads,
+            cross_widening=config.widening,
+            self_widening=config.widening,
+        )
+        self.memory = LatentMemory(config.latents, config.latent_width) if config.memory == "latents" else None
+        self.outputs = Outputs(
+            action_space,
+            observation_space,
+            width=config.token_width,
+            latent_width=config.latent_width,
+            heads=config.heads,
+            widening=config.widening,
+        )
+
+    def initial_memory(self, batch: int) -> Tensor:
+        """What an episode starts with."""
+        return self.memory.initial(batch) if self.memory else torch.zeros(batch, 0)
+
+    @torch.no_grad()
+    def act(
+        self,
+        observation: Any,
+        memory: Tensor,
+        first: Tensor,
+        *,
+        greedy: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Decision, Tensor]:
+        """Choose for observations [B, ...]; returns the decision and the memory after it.
+
+        ``greedy`` takes each head's likeliest action; otherwise ``generator`` draws it.
+        """
+        tokens = self.inputs(observation)
+        latents, memory = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
+        decision = self.outputs.act(latents, tokens, self._mask(observation), greedy=greedy, generator=generator)
+        return decision, memory
+
+    @torch.no_grad()
+    def value(self, observation: Any, memory: Tensor, first: Tensor) -> Tensor:
+        """Values [B] of observations [B, ...]."""
+        tokens = self.inputs(observation)
+        latents, _ = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
+        return self.outputs.value(latents)
+
+    def evaluate_actions(self, observation: Any, action: Any, memory: Tensor, first: Tensor) -> ActionEvaluation:
+        """Log-probabilities, entropies and values [T, B] of known actions in sequences [T, B, ...].
+
+        With one observation more than actions, [T + 1, B, ...], values are [T + 1, B]. ``memory`` [B, ...] is what was
+        carried into step 0. Only the latents are scanned over time: everything that depends on the observations alone
+        is computed for all of them at once.
+        """
+        observed, batch = first.shape
+        flat = optree.tree_map(lambda x: x.flatten(0, 1), observation)
+        tokens = self.inputs(flat)
+        keys_values = self.encoder.keys_values(tokens.tokens)
+        if self.memory is None:
+            latents = self.encoder(mask=tokens.mask, keys_values=keys_values)
+        else:
+            latents = self._scan(keys_values, tokens, memory, first)
+        steps = len(optree.tree_leaves(action)[0])
+        action = optree.tree_map(lambda x: x.flatten(0, 1), action)
+        evaluated = self.outputs.evaluate_actions(latents, tokens, self._mask(flat), action)
+        return ActionEvaluation(
+            evaluated.log_prob.view(steps, batch),
+            evaluated.entropy.view(steps, batch),
+            evaluated.value.view(observed, batch),
+            evaluated.normalized_value.view(observed, batch),
+            {path: entropy.view(steps, batch) for path, entropy in evaluated.entropies.items()},
+            evaluated.distributions,
+        )
+
+    def _scan(self, keys_values: tuple[KeyValues, ...], tokens: Tokens, memory: Tensor, first: Tensor) -> Tensor:
+        steps, batch = first.shape
+        each = [tuple(part.unflatten(0, (steps, batch)).unbind(0) for part in pair) for pair in keys_values]
+        masks = [None] * steps if tokens.mask is None else tokens.mask.unflatten(0, (steps, batch)).unbind(0)
+        latents = []
+        for t in range(steps):
+            step = tuple((keys[t], values[t]) for keys, values in each)
+            z, memory = self._step(step, masks[t], memory, first[t])
+            latents.append(z)
+        return torch.stack(latents).flatten(0, 1)
+
+    def _step(
+        self, keys_values: tuple[KeyValues, ...], mask: Tensor | None, memory: Tensor, first: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if self.memory is None:
+            return self.encoder(mask=mask, keys_values=keys_values), memory
+        memory = memory.masked_fill(first[:, None, None], 0.0)
+        start = self.memory.start(self.encoder.latents(1), memory)
+        latents = self.encoder(mask=mask, latents=start, keys_values=keys_values)
+        return latents, self.memory(memory, latents)
+
+    def _mask(self, observation: Any) -> Any:
+        return observation[ACTION_MASK] if self.masked else None

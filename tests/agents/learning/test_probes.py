@@ -1,0 +1,80 @@
+"""Learning, one ability at a time, on environments with a known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.player import PolicyPlayer
+from agents.config import Config
+from agents.placement.local import Training
+from envs import registry
+from perceiver_policy.policy.config import PolicyConfig
+
+TINY = PolicyConfig(token_width=16, latents=2, latent_width=16, heads=2, position_bands=2)
+
+
+SETTINGS = {
+    "ppo": {"unroll": 16, "minibatch": 128, "epochs": 4, "learning_rate": 3e-3, "gamma": 0.95},
+    "appo": {"unroll": 16, "minibatch": 128, "epochs": 4, "learning_rate": 3e-3, "gamma": 0.95},
+    "impala": {"unroll": 8, "minibatch": 128, "epochs": 2, "learning_rate": 5e-3, "gamma": 0.95},
+}
+algorithms = pytest.mark.parametrize("algorithm", SETTINGS)
+
+
+def learn(
+    algorithm: str, probe: str, steps: int, *, memory: str = "none", episodes: int = 200, **options: float
+) -> float:
+    """The mean return of greedy play after training."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    data = {"algorithm": algorithm, algorithm: SETTINGS[algorithm] | options, "num_envs": 32, "total_steps": steps}
+    policy = TINY.model_copy(update={"memory": memory})
+    config = Config.model_validate({**data, "env": f"tests.agents.probes:{probe}", "policy": policy})
+    env = registry.make(config.env, 32)
+    training = Training(config, env, torch.device("cpu"))
+    while training.learner.steps < steps:
+        training.step()
+    env = registry.make(config.env, 20)
+    player = PolicyPlayer(training.policy, device=torch.device("cpu"), greedy=True, seed=0)
+    observation, _ = env.reset(seed=99)
+    first, totals = np.ones(20, bool), []
+    while len(totals) < episodes:
+        observation, reward, terminated, truncated, _ = env.step(player.act(observation, first))
+        first = terminated | truncated
+        totals += reward[first].tolist()
+    return float(np.mean(totals))
+
+
+@algorithms
+def test_bandit(algorithm: str) -> None:
+    assert learn(algorithm, "Bandit", 4_000) == 1
+
+
+@algorithms
+def test_two_step_credit(algorithm: str) -> None:
+    assert learn(algorithm, "TwoStepCredit", 4_000) == 1
+
+
+@algorithms
+def test_recall_after_a_delay(algorithm: str) -> None:
+    assert learn(algorithm, "Recall", 12_000, memory="latents", unroll=12) > 0.99
+
+
+def test_recall_takes_memory() -> None:
+    assert 0.3 < learn("ppo", "Recall", 3_000) < 0.7
+
+
+@algorithms
+def test_masked_actions(algorithm: str) -> None:
+    assert learn(algorithm, "Masked", 8_000, episodes=1000) > 0.68
+
+
+@algorithms
+def test_pick_the_marked_unit(algorithm: str) -> None:
+    assert learn(algorithm, "PickTheMarked", 10_000) > 0.97
+
+
+def test_aim_with_a_continuous_action() -> None:
+    assert learn("ppo", "Aim", 12_000, unroll=8, minibatch=64, entropy_coefficient=0) > 0.85

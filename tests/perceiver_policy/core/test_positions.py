@@ -1,0 +1,109 @@
+"""Positions against their formulas, term by term."""
+
+import math
+
+import pytest
+import torch
+
+from perceiver_policy.core.attention import rotate
+from perceiver_policy.core.positions import (
+    FourierPositions,
+    LearnedPositions,
+    fourier_features,
+    fourier_width,
+    grid_positions,
+    rotary,
+    sinusoidal,
+)
+
+
+def test_fourier_features_term_by_term():
+    positions = torch.tensor([[[0.3, -0.7]], [[-1.0, 1.0]]])
+    bands, resolution = 3, (8, 20)
+    features = fourier_features(positions, bands, resolution)
+    assert features.shape == (2, 1, fourier_width(2, bands))
+    for b in range(2):
+        x = positions[b, 0].tolist()
+        frequencies = [[1 + k * (r / 2 - 1) / (bands - 1) for k in range(bands)] for r in resolution]
+        expected = list(x)
+        expected += [math.sin(math.pi * f * x[d]) for d in range(2) for f in frequencies[d]]
+        expected += [math.cos(math.pi * f * x[d]) for d in range(2) for f in frequencies[d]]
+        torch.testing.assert_close(features[b, 0], torch.tensor(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_fourier_features_variants():
+    positions = torch.rand(2, 5, 3) * 2 - 1
+    whole = fourier_features(positions, 4, (8, 8, 8))
+    assert torch.equal(fourier_features(positions, 4, (8, 8, 8), concat_position=False), whole[..., 3:])
+    assert torch.equal(fourier_features(positions, 4, (8, 8, 8), sine_only=True), whole[..., : 3 + 12])
+    with pytest.raises(ValueError, match="give one number an axis"):
+        fourier_features(positions, 4, (8, 8))
+
+
+def test_grids():
+    grid = grid_positions((2, 3))
+    assert grid.tolist() == [[-1, -1], [-1, 0], [-1, 1], [1, -1], [1, 0], [1, 1]]
+    assert grid_positions((4,), inclusive=False).flatten().tolist() == [-1.0, -0.5, 0.0, 0.5]
+    points = torch.tensor([5, 0, 2])
+    assert torch.equal(grid_positions((2, 3), points=points), grid[points])
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_fourier_positions_by_shape_and_point(cached):
+    positions = FourierPositions((4, 6), 3, cached=cached)
+    whole = positions()
+    assert whole.shape == (1, 24, positions.width)
+    points = torch.tensor([3, 23, 0])
+    assert torch.equal(positions(points=points), whole[:, points])
+    other = positions((2, 2))
+    # The corners of any grid are the same corners.
+    assert torch.equal(other[0, 0], whole[0, 0])
+    assert torch.equal(other[0, -1], whole[0, -1])
+    assert "features" not in positions.state_dict()
+    assert positions.double()().dtype == torch.float64
+
+
+def test_learned_positions_shorter_resized_and_refused():
+    sequence = LearnedPositions(10, 4)
+    assert torch.equal(sequence((7,)), sequence()[:, :7])
+    with pytest.raises(ValueError, match=r"learned positions are for inputs of shape \(10,\), got \(11,\)"):
+        sequence((11,))
+    grid = LearnedPositions((4, 4), 3, project_to=5)
+    assert grid((8, 8)).shape == (1, 64, 5)
+    flat = LearnedPositions((4, 4), 3)
+    with torch.no_grad():
+        flat.table.fill_(2.5)
+    torch.testing.assert_close(flat((7, 5)), torch.full((1, 35, 3), 2.5))
+
+
+def test_sinusoidal_term_by_term():
+    features = sinusoidal(torch.tensor([[0, 5, 31]]), 6, 100.0)
+    for i, position in enumerate((0, 5, 31)):
+        angles = [position / 100.0 ** (k / 3) for k in range(3)]
+        expected = [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
+        torch.testing.assert_close(features[0, i], torch.tensor(expected), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="even width, got 5"):
+        sinusoidal(torch.tensor([0]), 5)
+
+
+def test_rotary_is_a_rotation_of_pairs():
+    x = torch.randn(1, 1, 1, 6)
+    cos, sin = rotary(torch.tensor([7]), 4)
+    turned = rotate(x, (cos, sin))
+    for pair in range(2):
+        angle = 7 * 10_000.0 ** (-2 * pair / 4)
+        a, b = x[0, 0, 0, 2 * pair].item(), x[0, 0, 0, 2 * pair + 1].item()
+        expected = [a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(angle)]
+        torch.testing.assert_close(turned[0, 0, 0, 2 * pair : 2 * pair + 2], torch.tensor(expected))
+    assert torch.equal(turned[..., 4:], x[..., 4:])
+
+
+def test_rotary_products_depend_on_distance_only():
+    q, k = torch.randn(1, 2, 1, 8).double(), torch.randn(1, 2, 1, 8).double()
+
+    def product(at, to):
+        (c1, s1), (c2, s2) = rotary(torch.tensor([[at]]), 8), rotary(torch.tensor([[to]]), 8)
+        return (rotate(q, (c1.double(), s1.double())) * rotate(k, (c2.double(), s2.double()))).sum(-1)
+
+    torch.testing.assert_close(product(3, 10), product(53, 60), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(product(3, 10), product(3, 11))

@@ -1,0 +1,188 @@
+"""The joint distribution: against torch.distributions, against its own definition, and against brute enumeration."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import optree
+import pytest
+import torch
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import distributions as D
+
+from envs.spaces import Place, Pointer
+from perceiver_policy.policy.distributions import bernoulli, categorical, normal
+from perceiver_policy.policy.outputs import to_environment
+from perceiver_policy.policy.policy import PerceiverPolicy
+from tests.policies import FUNCTIONS, SCREEN, SMALL, UNITS, game, perturbed, sample_batch, with_time
+
+actions = st.recursive(
+    st.one_of(
+        st.builds(spaces.Discrete, st.integers(1, 5)),
+        st.builds(lambda n: spaces.MultiDiscrete(n), st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+        st.builds(spaces.MultiBinary, st.integers(1, 4)),
+        st.builds(lambda n: spaces.Box(-2, 3, (n,)), st.integers(1, 3)),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(spaces.Tuple),
+        st.dictionaries(st.sampled_from("abc"), inner, min_size=1, max_size=3).map(spaces.Dict),
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(actions, st.integers(0, 3), st.booleans())
+def test_what_was_recorded_is_what_is_judged(action: spaces.Space[Any], seed: int, greedy: bool) -> None:
+    observation_space = spaces.Box(-1, 1, (3,))
+    policy = perturbed(observation_space, action, seed=seed)
+    observation = sample_batch(observation_space, 6, seed)
+    first, memory = torch.ones(6, dtype=torch.bool), policy.initial_memory(6)
+    decision, _ = policy.act(observation, memory, first, greedy=greedy, generator=torch.Generator().manual_seed(seed))
+    evaluated = policy.evaluate_actions(with_time(observation), with_time(decision.action), memory, first[None])
+    torch.testing.assert_close(evaluated.log_prob[0], decision.log_prob, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(evaluated.value[0], decision.value, rtol=1e-5, atol=1e-5)
+    taken = to_environment(action, optree.tree_map(lambda x: x.numpy(), decision.action))
+    for i in range(6):
+        one = optree.tree_map(lambda x: x[i], taken)  # noqa: B023
+        assert action.contains(one), (action, one)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_functions_are_recorded_and_judged_alike_with_masks_and_padding(seed: int) -> None:
+    space, observation = game(64, seed)
+    policy = perturbed(space, FUNCTIONS, seed=seed)
+    first, memory = torch.ones(64, dtype=torch.bool), policy.initial_memory(64)
+    decision, _ = policy.act(observation, memory, first, generator=torch.Generator().manual_seed(seed))
+    action = decision.action
+    evaluated = policy.evaluate_actions(
+        with_time(observation),
+        with_time(action),
+        memory,
+        first[None],
+    )
+    torch.testing.assert_close(evaluated.log_prob[0], decision.log_prob, rtol=1e-5, atol=1e-5)
+    assert len(action["function"].unique()) == 4
+    legal = observation["action_mask"]["function"].bool()
+    assert legal.gather(1, action["function"][:, None]).all()
+    selecting = action["function"] == 1
+    units = (observation["units"]["mask"] * observation["action_mask"]["unit"]).bool()
+    assert units[selecting].gather(1, action["unit"][selecting][:, None]).all()
+    assert not (action["several"].bool() & ~observation["units"]["mask"].bool()).any()
+    for i, name in enumerate(FUNCTIONS.arguments):
+        unused = ~torch.as_tensor(FUNCTIONS.uses)[action["function"], i]
+        assert not action[name][unused].any(), name
+
+
+def test_probabilities_of_all_choices_sum_to_one() -> None:
+    space, observation = game(1, 3)
+    observation["units"]["mask"][:] = torch.tensor([1, 0, 1, 1, 0])
+    observation["action_mask"]["function"][:] = 1
+    observation["action_mask"]["unit"][:] = torch.tensor([1, 1, 0, 1, 1])
+    policy = perturbed(space, FUNCTIONS)
+    every = [(0, 0, 0, 0, (0,) * 5)]
+    every += [(1, 0, unit, 0, (0,) * 5) for unit in range(5)]
+    every += [(2, queued, 0, cell, (0,) * 5) for queued in range(2) for cell in range(16)]
+    every += [(3, q, 0, 0, several) for q in range(2) for several in itertools.product((0, 1), repeat=5)]
+    columns = [torch.tensor(column)[None] for column in zip(*every, strict=True)]
+    action = dict(zip(("function", "queued", "unit", "screen", "several"), columns, strict=True))
+    many = optree.tree_map(lambda x: x.expand(len(every), *x.shape[1:])[None], observation)
+    first = torch.ones(1, len(every), dtype=torch.bool)
+    with torch.no_grad():
+        log_prob = policy.evaluate_actions(many, action, policy.initial_memory(len(every)), first).log_prob
+    assert float(log_prob.exp().sum()) == pytest.approx(1, abs=1e-5)
+    impossible = [i for i, e in enumerate(every) if (e[0] == 1 and e[2] in (1, 2, 4)) or e[4][1] or e[4][4]]
+    assert float(log_prob[0, impossible].exp().max()) == 0
+
+
+def test_samples_have_the_stated_probabilities() -> None:
+    logits = torch.tensor([[0.0, 1.0, -1.0, 2.0]])
+    mask = torch.tensor([[1, 1, 0, 1]])
+    distribution = categorical(logits.expand(20_000, -1), mask)
+    counts = distribution.sample(torch.Generator().manual_seed(0)).bincount(minlength=4) / 20_000
+    expected = D.Categorical(logits=logits.masked_fill(mask == 0, -math.inf)).probs[0]
+    assert counts[2] == 0
+    torch.testing.assert_close(counts, expected, atol=0.012, rtol=0)
+
+
+def test_scores_agree_with_torch_distributions() -> None:
+    torch.manual_seed(0)
+    logits, action = torch.randn(7, 5), torch.randint(5, (7,))
+    mine, theirs = categorical(logits, None), D.Categorical(logits=logits)
+    torch.testing.assert_close(mine.log_prob(action), theirs.log_prob(action))
+    torch.testing.assert_close(mine.entropy(), theirs.entropy())
+    bits = torch.randint(2, (7, 5))
+    mine, theirs = bernoulli(logits, None), D.Independent(D.Bernoulli(logits=logits), 1)
+    torch.testing.assert_close(mine.log_prob(bits), theirs.log_prob(bits.float()))
+    torch.testing.assert_close(mine.entropy(), theirs.entropy())
+    log_deviation, place = torch.randn(5), torch.randn(7, 5)
+    mine, theirs = normal(logits, log_deviation), D.Independent(D.Normal(logits, log_deviation.exp()), 1)
+    torch.testing.assert_close(mine.log_prob(place), theirs.log_prob(place))
+    torch.testing.assert_close(mine.entropy(), theirs.entropy())
+
+
+def test_nothing_legal_is_uniform_and_finite() -> None:
+    logits = torch.randn(2, 4, requires_grad=True)
+    distribution = categorical(logits, torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0]]))
+    torch.testing.assert_close(distribution.log_prob(torch.tensor([2, 0])), torch.tensor([-math.log(4), 0.0]))
+    distribution.entropy().sum().backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_multi_discrete_obeys_its_tuple_of_masks() -> None:
+    action = spaces.MultiDiscrete([3, 2])
+    mask = spaces.Tuple([spaces.MultiBinary(3), spaces.MultiBinary(2)])
+    space = spaces.Dict({"observation": spaces.Box(0, 1, (2,)), "action_mask": mask})
+    observation = {
+        "observation": torch.rand(50, 2),
+        "action_mask": (torch.tensor([[0, 1, 1]]).expand(50, -1), torch.tensor([[1, 0]]).expand(50, -1)),
+    }
+    policy = perturbed(space, action)
+    decision, _ = policy.act(observation, policy.initial_memory(50), torch.ones(50, dtype=torch.bool))
+    assert set(decision.action[:, 0].tolist()) == {1, 2}
+    assert set(decision.action[:, 1].tolist()) == {0}
+
+
+def test_to_environment_adds_starts_scales_and_clips() -> None:
+    space = spaces.Dict(
+        {
+            "d": spaces.Discrete(3, start=5),
+            "box": spaces.Box(np.float32([0, -10]), np.float32([4, 10])),
+            "free": spaces.Box(-np.inf, np.inf, (1,)),
+        }
+    )
+    action = {"d": np.array([0, 2]), "box": np.float32([[0, 0.5], [-9, 9]]), "free": np.float32([[3.5], [-2]])}
+    action = to_environment(space, action)
+    assert action["d"].tolist() == [5, 7]
+    assert action["box"].tolist() == [[2, 5], [0, 10]]
+    assert action["free"].tolist() == [[3.5], [-2]]
+
+
+def test_the_value_stays_when_its_units_change() -> None:
+    policy = perturbed(spaces.Box(-1, 1, (3,)), spaces.Discrete(2))
+    observation, first = torch.rand(9, 3), torch.ones(9, dtype=torch.bool)
+    before = policy.value(observation, policy.initial_memory(9), first)
+    for mean, deviation in ((3.0, 10.0), (-20.0, 0.1)):
+        policy.outputs.value_head.set_units(torch.tensor(mean), torch.tensor(deviation))
+        torch.testing.assert_close(
+            policy.value(observation, policy.initial_memory(9), first), before, atol=1e-4, rtol=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        (Pointer("troops", 5), "points to 'troops'"),
+        (Pointer("units", 9), "9 choices for 5"),
+        (Place("units", 4, 4), "no Planes"),
+        (spaces.Text(4), "Text"),
+    ],
+)
+def test_spaces_that_cannot_be_chosen_from_are_named(action: spaces.Space[Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        PerceiverPolicy(spaces.Dict({"units": UNITS, "screen": SCREEN}), action, SMALL)
