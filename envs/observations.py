@@ -1,0 +1,130 @@
+"""Observations as environments return them, read through their space: one gate for every environment's every step.
+
+Lists, tuples, other number types and more keys than the space names are read as the space's arrays. What cannot be, or
+is no number that a policy could learn from, is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import concatenate
+
+from envs.spaces import Units, at, leaves, path_of, spell
+
+LARGEST = float(np.finfo(np.float32).max)
+"""What a policy, which computes in float32, can hold."""
+
+
+class Fault(ValueError):
+    """What is wrong with something that an environment returned, and in which game of several."""
+
+    def __init__(self, message: str, game: int = 0) -> None:
+        super().__init__(message)
+        self.game = game
+
+
+def read(space: spaces.Space[Any], observations: Sequence[Any], out: Any) -> Any:
+    """The observations of several games as one nest of arrays [B, ...], written into ``out``.
+
+    Raises Fault for the first that is none of ``space``: a key or a part is missing, a shape or a type is another.
+    """
+    try:
+        with np.errstate(over="ignore"):  # checked afterwards, by name
+            return concatenate(space, observations, out)
+    except Exception:
+        for game, observation in enumerate(observations):
+            fault = _misfit(space, observation)
+            if fault:
+                raise Fault(fault, game) from None
+        raise
+
+
+def row(batch: Any, game: int) -> Any:
+    """One game's part of a nest of arrays [B, ...]: views."""
+    if isinstance(batch, Mapping):
+        return {key: row(part, game) for key, part in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(row(part, game) for part in batch)
+    return batch[game]
+
+
+class Checker:
+    """Looks for values in a batch of observations that a policy cannot read.
+
+    Only numbers that could be infinite or no number, and integers that name one of so many values, cost anything.
+    """
+
+    def __init__(self, space: spaces.Space[Any]) -> None:
+        self.space = space
+        self.floats, self.choices = [], []
+        for keys, part in leaves(space):
+            if isinstance(part, Units) or (isinstance(part, spaces.Box) and part.dtype.kind == "f"):
+                self.floats.append((keys, part))
+            elif isinstance(part, spaces.Discrete):
+                self.choices.append((keys, int(part.start), int(part.start) + int(part.n) - 1))
+            elif isinstance(part, spaces.MultiDiscrete):
+                first = part.start.astype(np.int64)
+                self.choices.append((keys, first, first + part.nvec.astype(np.int64) - 1))
+
+    def __call__(self, batch: Any) -> None:
+        """Raises Fault for the first value of ``batch`` [B, ...] that is not finite in float32, or is no choice."""
+        for keys, part in self.floats:
+            value = at(batch, keys)
+            if isinstance(part, Units):
+                good = np.isfinite(value["features"]) | (np.asarray(value["mask"])[..., None] == 0)
+                value = value["features"]
+            else:
+                good = np.isfinite(value) if value.dtype.itemsize <= 4 else np.abs(value) <= LARGEST
+            if not good.all():
+                raise self._fault(keys, value, good, "which is not finite, or larger than a float32 can hold")
+        for keys, first, last in self.choices:
+            value = at(batch, keys)
+            good = (value >= first) & (value <= last)
+            if not good.all():
+                raise self._fault(keys, value, good, f"but its space is {at(self.space, keys)}")
+
+    def _fault(self, keys: tuple[Any, ...], value: np.ndarray, good: np.ndarray, why: str) -> Fault:
+        where = tuple(int(i[0]) for i in np.nonzero(~good))
+        element = f" at {list(where[1:])}" if len(where) > 1 else ""
+        return Fault(f"{name_of(path_of(self.space, keys))} holds {value[where]}{element}, {why}", where[0])
+
+
+def name_of(path: str) -> str:
+    """How messages call the part under a path."""
+    return f"observation {path!r}" if path else "the observation"
+
+
+def _misfit(space: spaces.Space[Any], value: Any, path: str = "") -> str | None:
+    """In which way ``value`` is none of ``space``, if it is none."""
+    name, kind = name_of(path), type(value).__name__
+    inner: list[tuple[Any, str, spaces.Space[Any]]]
+    if isinstance(space, spaces.Dict):
+        if not isinstance(value, Mapping):
+            return f"{name} is a {kind}; expected a dict with the keys {list(space.spaces)}"
+        missing = [key for key in space.spaces if key not in value]
+        if missing:
+            return f"{name} has no entry {missing[0]!r}, which its space names; it has {list(value)}"
+        inner = [(key, spell(key), part) for key, part in space.spaces.items()]
+    elif isinstance(space, spaces.Tuple):
+        if not isinstance(value, tuple | list | np.ndarray) or len(value) != len(space.spaces):
+            count = f" of {len(value)}" if isinstance(value, tuple | list | np.ndarray) else ""
+            return f"{name} is a {kind}{count}; expected a tuple of {len(space.spaces)} parts"
+        inner = [(i, str(i), part) for i, part in enumerate(space.spaces)]
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            return f"{name} is no array: {error}"
+        if array.dtype.kind not in "biuf":
+            return f"{name} is a {kind}, which is no number or array of numbers; its space is {space}"
+        if array.shape != space.shape:
+            return f"{name} has the shape {array.shape}; its space has {space.shape}"
+        if not np.can_cast(array.dtype, space.dtype, "same_kind"):
+            return f"{name} is of {array.dtype}; its space is of {space.dtype}"
+        return None
+    faults = (_misfit(part, value[key], f"{path}/{word}" if path else word) for key, word, part in inner)
+    return next((fault for fault in faults if fault), None)
