@@ -28,8 +28,8 @@ INSTEAD: dict[type, str] = {
     spaces.Text: "give what it says as numbers: a Discrete, or a MultiDiscrete of word numbers",
     spaces.Sequence: "envs.spaces.Units holds a set that grows and shrinks: rows up to a capacity, and a mask",
     spaces.Graph: "envs.spaces.Units holds its nodes, as rows up to a capacity with a mask; edges can be their columns",
-    spaces.OneOf: "an action: envs.spaces.Functions, a choice with its own arguments; an observation: a Dict of all, and "
-    "a Discrete that says which",
+    spaces.OneOf: "to choose: envs.spaces.Functions, a choice with its own arguments; to observe: a Dict of all, and a "
+    "Discrete that says which",
 }
 """What serves in place of spaces that are not supported."""
 
@@ -38,7 +38,9 @@ def check_space(space: Any, what: str) -> None:
     """Raise ValueError naming the first part of ``space`` that no policy can read or write, and what would serve."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         if not space.spaces:
-            raise ValueError(f"{what} is an empty {type(space).__name__}: leave it out, there is nothing to learn from it")
+            raise ValueError(
+                f"{what} is an empty {type(space).__name__}: leave it out, there is nothing to learn from it"
+            )
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         for key, part in inner:
             check_space(part, f"{what}[{key!r}]")
@@ -49,7 +51,7 @@ def check_space(space: Any, what: str) -> None:
             f"{what} is a {type(space).__name__}, which is not supported{instead}; use {known}, "
             "Units, Planes or Numbers of envs.spaces, or a Dict or Tuple of these"
         )
-    elif not np.prod(space.shape):
+    elif 0 in (space.shape or ()):
         raise ValueError(f"{what} is a {type(space).__name__} without elements: leave it out")
 
 
@@ -101,7 +103,7 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         options = {name: value for name, value in (options or {}).items() if name != "stagger"} or None
         if isinstance(seed, int):
             seed = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
-        seeds = [None] * self.num_envs if seed is None else seed
+        seeds: Any = [None] * self.num_envs if seed is None else seed
         self._episodes, self._steps = [0] * self.num_envs, [0] * self.num_envs
         for i, (env, one) in enumerate(zip(self.envs, seeds, strict=True)):
             observation, info = env.reset(seed=one, options=options)
@@ -126,9 +128,9 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
             what = f"the reward is {self._rewards[i]}, which is not finite, or larger than a float32 can hold"
             raise self._error(Fault(what), i)
         self._autoreset_envs = self._terminations | self._truncations
-        for i in np.flatnonzero(self._autoreset_envs):
+        for i in np.flatnonzero(self._autoreset_envs).tolist():
             observation, info = self.envs[i].reset()
-            self._begin(int(i), observation, info)
+            self._begin(i, observation, info)
         return self._read(), self._rewards.copy(), self._terminations.copy(), self._truncations.copy(), infos
 
     def _begin(self, i: int, observation: Any, info: Mapping[str, Any]) -> None:

@@ -14,7 +14,6 @@ Arrays of any number type will do, as long as they hold nothing but these number
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,7 +46,7 @@ def compact(space: spaces.Space[Any], mask: Any, path: str = "") -> Any:
 def space_of(space: spaces.Space[Any], mask: Any) -> spaces.Space[Any]:
     """The space of masks like ``mask``, which :func:`compact` made."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        return spaces.Dict({key: space_of(space[key], part) for key, part in mask.items()})  # type: ignore[index]
+        return spaces.Dict({key: space_of(space[key], part) for key, part in mask.items()})
     if _holds_bits(space):
         return spaces.Box(0, 2, mask.shape, np.int8)
     return spaces.MultiBinary(mask.shape)
@@ -126,8 +125,8 @@ def check(
         needed = needed & (there != 0).any(1)  # where there is nothing to point to, no mask can help
         array = (array != 0) & (there != 0)
     ends = np.cumsum(_counts(space))
-    for component, part in enumerate(np.split(array, ends[:-1], 1)):
-        some = part.any(1) | ~needed
+    for component, columns in enumerate(np.split(array, ends[:-1], 1)):
+        some = columns.any(1) | ~needed
         if not some.all():
             which = f" for component {component}" if len(ends) > 1 else ""
             raise Fault(f"{_name(path)} forbids everything{which}", int(np.argmin(some)))
@@ -191,7 +190,9 @@ def _flat(space: spaces.Space[Any], mask: Any, lead: tuple[int, ...], path: str)
 
 def _components(nvec: np.ndarray, mask: Any, lead: tuple[int, ...], path: str) -> np.ndarray:
     counts = [int(n) for n in nvec.ravel()]
-    if isinstance(mask, tuple | list) and any(part is None or np.ndim(part) or isinstance(part, tuple) for part in mask):
+    if isinstance(mask, tuple | list) and any(
+        part is None or np.ndim(part) or isinstance(part, tuple) for part in mask
+    ):
         if len(mask) != len(nvec):
             raise Fault(f"{_name(path)} is of {len(mask)} parts for {len(nvec)} components")
         parts = []

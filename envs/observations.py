@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import concatenate
 
-from envs.spaces import Units, at, leaves, path_of, spell
+from envs.spaces import Keys, Units, at, leaves, path_of, spell
 
 LARGEST = float(np.finfo(np.float32).max)
 """What a policy, which computes in float32, can hold."""
@@ -49,7 +49,7 @@ def row(batch: Any, game: int) -> Any:
         return {key: row(part, game) for key, part in batch.items()}
     if isinstance(batch, tuple):
         return tuple(row(part, game) for part in batch)
-    return batch[game]
+    return None if batch is None else batch[game]
 
 
 class Checker:
@@ -60,7 +60,8 @@ class Checker:
 
     def __init__(self, space: spaces.Space[Any]) -> None:
         self.space = space
-        self.floats, self.choices = [], []
+        self.floats: list[tuple[Keys, Units | spaces.Box]] = []
+        self.choices: list[tuple[Keys, Any, Any]] = []
         for keys, part in leaves(space):
             if isinstance(part, Units) or (isinstance(part, spaces.Box) and part.dtype.kind == "f"):
                 self.floats.append((keys, part))
@@ -87,7 +88,7 @@ class Checker:
             if not good.all():
                 raise self._fault(keys, value, good, f"but its space is {at(self.space, keys)}")
 
-    def _fault(self, keys: tuple[Any, ...], value: np.ndarray, good: np.ndarray, why: str) -> Fault:
+    def _fault(self, keys: Keys, value: np.ndarray, good: np.ndarray, why: str) -> Fault:
         where = tuple(int(i[0]) for i in np.nonzero(~good))
         element = f" at {list(where[1:])}" if len(where) > 1 else ""
         return Fault(f"{name_of(path_of(self.space, keys))} holds {value[where]}{element}, {why}", where[0])
@@ -101,7 +102,7 @@ def name_of(path: str) -> str:
 def _misfit(space: spaces.Space[Any], value: Any, path: str = "") -> str | None:
     """In which way ``value`` is none of ``space``, if it is none."""
     name, kind = name_of(path), type(value).__name__
-    inner: list[tuple[Any, str, spaces.Space[Any]]]
+    inner: list[tuple[Any, str, Any]]
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
             return f"{name} is a {kind}; expected a dict with the keys {list(space.spaces)}"
@@ -123,7 +124,7 @@ def _misfit(space: spaces.Space[Any], value: Any, path: str = "") -> str | None:
             return f"{name} is a {kind}, which is no number or array of numbers; its space is {space}"
         if array.shape != space.shape:
             return f"{name} has the shape {array.shape}; its space has {space.shape}"
-        if not np.can_cast(array.dtype, space.dtype, "same_kind"):
+        if not np.can_cast(array.dtype, np.dtype(space.dtype), "same_kind"):
             return f"{name} is of {array.dtype}; its space is of {space.dtype}"
         return None
     faults = (_misfit(part, value[key], f"{path}/{word}" if path else word) for key, word, part in inner)
