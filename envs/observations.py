@@ -32,15 +32,11 @@ def read(space: spaces.Space[Any], observations: Sequence[Any], out: Any) -> Any
 
     Raises Fault for the first that is none of ``space``: a key or a part is missing, a shape or a type is another.
     """
-    try:
-        with np.errstate(over="ignore"):  # checked afterwards, by name
+    with np.errstate(over="ignore"):  # checked afterwards, by name
+        try:
             return concatenate(space, observations, out)
-    except Exception:
-        for game, observation in enumerate(observations):
-            fault = _misfit(space, observation)
-            if fault:
-                raise Fault(fault, game) from None
-        raise
+        except Exception:
+            return concatenate(space, [_fit(space, one, game) for game, one in enumerate(observations)], out)
 
 
 def row(batch: Any, game: int) -> Any:
@@ -99,33 +95,36 @@ def name_of(path: str) -> str:
     return f"observation {path!r}" if path else "the observation"
 
 
-def _misfit(space: spaces.Space[Any], value: Any, path: str = "") -> str | None:
-    """In which way ``value`` is none of ``space``, if it is none."""
+def _fit(space: spaces.Space[Any], value: Any, game: int, path: str = "") -> Any:
+    """``value`` with arrays of the space's types, where nothing is lost by it. Raises Fault where it is none of it."""
     name, kind = name_of(path), type(value).__name__
-    inner: list[tuple[Any, str, Any]]
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
-            return f"{name} is a {kind}; expected a dict with the keys {list(space.spaces)}"
+            raise Fault(f"{name} is a {kind}; expected a dict with the keys {list(space.spaces)}", game)
         missing = [key for key in space.spaces if key not in value]
         if missing:
-            return f"{name} has no entry {missing[0]!r}, which its space names; it has {list(value)}"
-        inner = [(key, spell(key), part) for key, part in space.spaces.items()]
-    elif isinstance(space, spaces.Tuple):
+            raise Fault(f"{name} has no entry {missing[0]!r}, which its space names; it has {list(value)}", game)
+        return {key: _fit(part, value[key], game, _join(path, spell(key))) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
         if not isinstance(value, tuple | list | np.ndarray) or len(value) != len(space.spaces):
             count = f" of {len(value)}" if isinstance(value, tuple | list | np.ndarray) else ""
-            return f"{name} is a {kind}{count}; expected a tuple of {len(space.spaces)} parts"
-        inner = [(i, str(i), part) for i, part in enumerate(space.spaces)]
-    else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            return f"{name} is no array: {error}"
-        if array.dtype.kind not in "biuf":
-            return f"{name} is a {kind}, which is no number or array of numbers; its space is {space}"
-        if array.shape != space.shape:
-            return f"{name} has the shape {array.shape}; its space has {space.shape}"
-        if not np.can_cast(array.dtype, np.dtype(space.dtype), "same_kind"):
-            return f"{name} is of {array.dtype}; its space is of {space.dtype}"
-        return None
-    faults = (_misfit(part, value[key], f"{path}/{word}" if path else word) for key, word, part in inner)
-    return next((fault for fault in faults if fault), None)
+            raise Fault(f"{name} is a {kind}{count}; expected a tuple of {len(space.spaces)} parts", game)
+        parts = enumerate(zip(space.spaces, value, strict=True))
+        return tuple(_fit(part, inner, game, _join(path, str(i))) for i, (part, inner) in parts)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise Fault(f"{name} is no array: {error}", game) from None
+    if array.dtype.kind not in "biuf":
+        raise Fault(f"{name} is a {kind}, which is no number or array of numbers; its space is {space}", game)
+    if array.shape != space.shape:
+        raise Fault(f"{name} has the shape {array.shape}; its space has {space.shape}", game)
+    with np.errstate(invalid="ignore"):
+        fitted = array.astype(space.dtype)
+        if not np.can_cast(array.dtype, fitted.dtype, "same_kind") and not (fitted == array).all():
+            raise Fault(f"{name} is {array.dtype} that cannot be told as {fitted.dtype}, the type of its space", game)
+    return fitted
+
+
+def _join(path: str, word: str) -> str:
+    return f"{path}/{word}" if path else word
