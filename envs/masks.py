@@ -190,9 +190,7 @@ def _flat(space: spaces.Space[Any], mask: Any, lead: tuple[int, ...], path: str)
 
 def _components(nvec: np.ndarray, mask: Any, lead: tuple[int, ...], path: str) -> np.ndarray:
     counts = [int(n) for n in nvec.ravel()]
-    if isinstance(mask, tuple | list) and any(
-        part is None or np.ndim(part) or isinstance(part, tuple) for part in mask
-    ):
+    if isinstance(mask, tuple | list) and not all(np.isscalar(part) for part in mask):
         if len(mask) != len(nvec):
             raise Fault(f"{_name(path)} is of {len(mask)} parts for {len(nvec)} components")
         parts = []
