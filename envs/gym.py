@@ -9,76 +9,50 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
-from envs.spaces import ACTION_MASK
+from envs import masks
+from envs.errors import EnvError
+from envs.observations import LARGEST, Checker, Fault, read, row
+from envs.spaces import ACTION_MASK, Units
 
 SUPPORTED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
+INSTEAD: dict[type, str] = {
+    spaces.Text: "give what it says as numbers: a Discrete, or a MultiDiscrete of word numbers",
+    spaces.Sequence: "envs.spaces.Units holds a set that grows and shrinks: rows up to a capacity, and a mask",
+    spaces.Graph: "envs.spaces.Units holds its nodes, as rows up to a capacity with a mask; edges can be their columns",
+    spaces.OneOf: "to choose: envs.spaces.Functions, a choice with its own arguments; to observe: a Dict of all, and a "
+    "Discrete that says which",
+}
+"""What serves in place of spaces that are not supported."""
+
 
 def check_space(space: Any, what: str) -> None:
-    """Raise ValueError naming the first part of ``space`` that no policy can read or write, and what is supported."""
-    if isinstance(space, spaces.Dict):
-        for key, part in space.items():
+    """Raise ValueError naming the first part of ``space`` that no policy can read or write, and what would serve."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        if not space.spaces:
+            raise ValueError(
+                f"{what} is an empty {type(space).__name__}: leave it out, there is nothing to learn from it"
+            )
+        inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
+        for key, part in inner:
             check_space(part, f"{what}[{key!r}]")
-    elif isinstance(space, spaces.Tuple):
-        for i, part in enumerate(space):
-            check_space(part, f"{what}[{i}]")
     elif not isinstance(space, SUPPORTED):
         known = ", ".join(kind.__name__ for kind in SUPPORTED)
+        instead = next((f" ({words})" for kind, words in INSTEAD.items() if isinstance(space, kind)), "")
         raise ValueError(
-            f"{what} is a {type(space).__name__}, which is not supported; use {known}, or a Dict or Tuple of these"
+            f"{what} is a {type(space).__name__}, which is not supported{instead}; use {known}, "
+            "Units, Planes or Numbers of envs.spaces, or a Dict or Tuple of these"
         )
-    elif isinstance(space, spaces.Box) and not (
-        np.issubdtype(space.dtype, np.number) or np.issubdtype(space.dtype, np.bool_)
-    ):
-        raise ValueError(f"{what} is a Box of {space.dtype}; use a number type such as float32 or uint8")
-
-
-class MaskedObservation(gymnasium.Wrapper[dict[str, Any], Any, Any, Any]):
-    """Moves the mask that an environment gives in ``info["action_mask"]`` into its observation.
-
-    The observation becomes ``{"observation": what it was, "action_mask": the mask}``: masks are then in one place for
-    whoever chooses. ``mask`` is an example, taken from a reset.
-    """
-
-    def __init__(self, env: gymnasium.Env[Any, Any], mask: Any) -> None:
-        super().__init__(env)
-        self.observation_space = spaces.Dict({"observation": env.observation_space, ACTION_MASK: _mask_space(mask)})
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], Any]:
-        """Reset the environment; see the class for the observation."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self._with_mask(observation, info), info
-
-    def step(self, action: Any) -> tuple[dict[str, Any], Any, bool, bool, dict[str, Any]]:
-        """Take a step; see the class for the observation."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._with_mask(observation, info), reward, terminated, truncated, info
-
-    def _with_mask(self, observation: Any, info: Mapping[str, Any]) -> dict[str, Any]:
-        if ACTION_MASK not in info:
-            raise ValueError(f"{self.env}: info had an {ACTION_MASK!r} at the first reset, but not at a later step")
-        return {"observation": observation, ACTION_MASK: info[ACTION_MASK]}
-
-
-def _mask_space(mask: Any) -> spaces.Space[Any]:
-    if isinstance(mask, Mapping):
-        return spaces.Dict({key: _mask_space(part) for key, part in mask.items()})
-    if isinstance(mask, tuple):
-        return spaces.Tuple([_mask_space(part) for part in mask])
-    shape = np.shape(mask)
-    if mask is None or not shape:
-        raise ValueError(
-            f"info[{ACTION_MASK!r}] should be an array of 0 and 1 (or a dict or tuple of them), got {mask!r}"
-        )
-    return spaces.MultiBinary(shape)
+    elif 0 in (space.shape or ()):
+        raise ValueError(f"{what} is a {type(space).__name__} without elements: leave it out")
 
 
 class GymVectorEnv(SyncVectorEnv[Any, Any]):
@@ -87,6 +61,14 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
     Observations are nests of arrays with games first, overwritten by the next step: copy what you keep. An episode that
     ends is reset in the same step; its last observation is in ``info["final_obs"]``, an object array, where
     ``info["_final_obs"]`` is true. ``info`` holds nothing else.
+
+    Whatever the environments return is read through their spaces (`envs.observations`). A mask that they give in
+    ``info["action_mask"]`` becomes a part of the observation: in a Dict under that key, else the observation becomes
+    ``{"observation": what it was, "action_mask": the mask}``. Where an episode ends a mask may be missing; the last one
+    then stands there. `envs.masks` says what a mask looks like.
+
+    Raises EnvError that names the environment, game, episode, step and part for an observation that is not of its
+    space, a mask that cannot be obeyed, and an observation or reward that is not finite.
     """
 
     def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int) -> None:
@@ -95,13 +77,23 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         check_space(first.observation_space, "the observation space")
         check_space(first.action_space, "the action space")
         _, info = first.reset(seed=0)
-        has_mask = ACTION_MASK in info and not _holds_mask(first.observation_space)
-
-        def wrapped(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-            return MaskedObservation(env, info[ACTION_MASK]) if has_mask else env
-
-        makers = [lambda: wrapped(first)] + [lambda: wrapped(make())] * (num_envs - 1)
+        makers = [lambda: first] + [make] * (num_envs - 1)
         super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        self.name = first.spec.id if first.spec else type(first.unwrapped).__name__
+        self._episodes, self._steps = [0] * num_envs, [0] * num_envs
+        space = first.observation_space
+        self._nested = not isinstance(space, spaces.Dict) or isinstance(space, Units)
+        self._shows_mask = not self._nested and ACTION_MASK in space.spaces  # type: ignore[attr-defined]
+        self._mask_space: spaces.Space[Any] | None = None
+        if self._shows_mask:
+            masks.check_space(first.action_space, space[ACTION_MASK])  # type: ignore[index]
+        elif (mask := masks.compact(first.action_space, info.get(ACTION_MASK))) is not None:
+            self._mask_space = masks.space_of(first.action_space, mask)
+            shown = {"observation": space} if self._nested else space.spaces  # type: ignore[attr-defined]
+            self.single_observation_space = spaces.Dict({**shown, ACTION_MASK: self._mask_space})
+            self.observation_space = batch_space(self.single_observation_space, num_envs)
+            self._observations = create_empty_array(self.single_observation_space, num_envs)
+        self._check = Checker(self.single_observation_space)
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset all games. A game's random stream depends on ``seed`` and its number, and on no other run's seed.
@@ -111,21 +103,99 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         options = {name: value for name, value in (options or {}).items() if name != "stagger"} or None
         if isinstance(seed, int):
             seed = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
-        return super().reset(seed=seed, options=options)
+        seeds: Any = [None] * self.num_envs if seed is None else seed
+        self._episodes, self._steps = [0] * self.num_envs, [0] * self.num_envs
+        for i, (env, one) in enumerate(zip(self.envs, seeds, strict=True)):
+            observation, info = env.reset(seed=one, options=options)
+            self._begin(i, observation, info)
+        return self._read(), {}
 
-    def _add_info(self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int) -> dict[str, Any]:
-        # Gymnasium's own hook; what it would build for every other key costs time and is read by nobody.
-        if "final_obs" in env_info and "final_info" in env_info:
-            final = vector_infos.setdefault("final_obs", np.full(self.num_envs, None, object))
-            ended = vector_infos.setdefault("_final_obs", np.zeros(self.num_envs, bool))
-            final[env_num] = deepcopy(env_info["final_obs"])  # the reset that follows may write into the same array
-            ended[env_num] = True
-        return vector_infos
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """One step of every game."""
+        infos: dict[str, Any] = {}
+        for i, (env, action) in enumerate(zip(self.envs, iterate(self.action_space, actions), strict=True)):
+            self._steps[i] += 1
+            observation, self._rewards[i], terminated, truncated, info = env.step(action)
+            self._terminations[i], self._truncations[i] = terminated, truncated
+            if terminated or truncated:
+                final = infos.setdefault("final_obs", np.full(self.num_envs, None, object))
+                final[i] = self._final(i, observation, info, finite=not terminated)
+                infos.setdefault("_final_obs", np.zeros(self.num_envs, bool))[i] = True
+            else:
+                self._env_obs[i] = self._with_mask(i, observation, info)
+        if not (np.abs(self._rewards) <= LARGEST).all():  # NaN is not
+            i = int(np.argmin(np.abs(self._rewards) <= LARGEST))
+            what = f"the reward is {self._rewards[i]}, which is not finite, or larger than a float32 can hold"
+            raise self._error(Fault(what), i)
+        self._autoreset_envs = self._terminations | self._truncations
+        for i in np.flatnonzero(self._autoreset_envs).tolist():
+            observation, info = self.envs[i].reset()
+            self._begin(i, observation, info)
+        return self._read(), self._rewards.copy(), self._terminations.copy(), self._truncations.copy(), infos
+
+    def _begin(self, i: int, observation: Any, info: Mapping[str, Any]) -> None:
+        self._episodes[i] += 1
+        self._steps[i] = 0
+        self._env_obs[i] = self._with_mask(i, observation, info)
+
+    def _with_mask(self, i: int, observation: Any, info: Mapping[str, Any], *, ended: bool = False) -> Any:
+        """What a game shows, with the mask that it gave in ``info``."""
+        given = info.get(ACTION_MASK)
+        if self._mask_space is None:
+            if given is not None and not self._shows_mask:
+                what = f"info has an {ACTION_MASK!r}, but the first reset gave none: give one from the first reset on"
+                raise self._error(Fault(what), i)
+            return observation
+        if given is not None:
+            try:
+                mask = masks.compact(self.single_action_space, given)
+                mask = masks.complete(self.single_action_space, self._mask_space, mask)
+            except Fault as fault:
+                raise self._error(fault, i) from None
+        elif ended:
+            mask = row(self._observations[ACTION_MASK], i)
+        else:
+            raise self._error(Fault(f"info has no {ACTION_MASK!r}, which the first reset gave"), i)
+        if not self._nested and isinstance(observation, Mapping):
+            return {**observation, ACTION_MASK: mask}
+        return {"observation": observation, ACTION_MASK: mask}
+
+    def _final(self, i: int, observation: Any, info: Mapping[str, Any], *, finite: bool) -> Any:
+        """An episode's last observation, of its own arrays: the reset that follows may write into the game's."""
+        shown = self._with_mask(i, observation, info, ended=True)
+        if self._shows_mask and isinstance(shown, Mapping) and shown.get(ACTION_MASK) is None:
+            shown = {**shown, ACTION_MASK: row(self._observations[ACTION_MASK], i)}
+        space = self.single_observation_space
+        try:
+            batch = read(space, [shown], create_empty_array(space, 1))
+            if finite:  # something follows a truncation; a termination may be because of what is not finite
+                self._check(batch)
+        except Fault as fault:
+            raise self._error(fault, i) from None
+        return row(batch, 0)
+
+    def _read(self) -> Any:
+        """The games' observations as one nest of arrays, and nothing in them that a policy could not obey or read."""
+        space = self.single_observation_space
+        try:
+            self._observations = read(space, self._env_obs, self._observations)
+            self._check(self._observations)
+            if self._shows_mask or self._mask_space is not None:
+                shown = self._observations
+                masks.check(self.single_action_space, shown[ACTION_MASK], self.num_envs, shown)
+        except Fault as fault:
+            raise self._error(fault, fault.game) from None
+        return self._observations
+
+    def _error(self, fault: Fault, game: int) -> EnvError:
+        step = f"step {self._steps[game]}" if self._steps[game] else "at its reset"
+        where = f"game {game + 1} of {self.num_envs}, episode {self._episodes[game]}, {step}"
+        return EnvError(f"{self.name}, {where}: {fault}")
 
     def save_state(self) -> dict[str, np.ndarray]:
         """What the next steps depend on, for :meth:`load_state`; empty, with a warning, if it cannot be had."""
         try:
-            state = pickle.dumps((self.envs, self._env_obs, self._autoreset_envs))
+            state = pickle.dumps((self.envs, self._env_obs, self._autoreset_envs, self._episodes, self._steps))
         except Exception as error:
             name = type(self.envs[0].unwrapped).__name__
             warnings.warn(
@@ -142,15 +212,10 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         """
         if "pickle" not in state:
             raise ValueError("this environment's state was not saved; reset it instead")
-        envs, observations, ended = pickle.loads(np.asarray(state["pickle"], np.uint8).tobytes())
+        saved = pickle.loads(np.asarray(state["pickle"], np.uint8).tobytes())
+        envs, observations, ended, episodes, steps = saved
         if len(envs) != self.num_envs:
             raise ValueError(f"the saved state is of {len(envs)} environments, here are {self.num_envs}")
         self.envs, self._env_obs, self._autoreset_envs = envs, observations, ended
-        self._observations = gymnasium.vector.utils.concatenate(
-            self.single_observation_space, self._env_obs, self._observations
-        )
-        return self._observations
-
-
-def _holds_mask(space: spaces.Space[Any]) -> bool:
-    return isinstance(space, spaces.Dict) and ACTION_MASK in space.spaces
+        self._episodes, self._steps = episodes, steps
+        return self._read()

@@ -6,12 +6,16 @@ its own arguments (:class:`Functions`). Each is a subclass of the Gymnasium spac
 Gymnasium's own tools (vectorisation, sampling, checking) work on them unchanged.
 
 An observation may hold, under the key ``action_mask``, what may be chosen: the structure that ``action_space.sample``
-takes as its mask, where an entry that is left out means "anything". 1 is legal, 0 is not.
+takes as its mask, where an entry that is left out means "anything". 1 is legal, 0 is not; of a MultiBinary, as
+Gymnasium has it, 0 is held at 0, 1 at 1, and 2 is free. `envs.masks` reads them.
+
+A part of a nest has a path: its keys and positions joined by "/", spelled as :func:`spell` does, so that no two parts
+share one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,9 +23,18 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
+from envs.errors import EnvError
+
 ACTION_MASK = "action_mask"
 
 Kind = Literal["scalar", "log", "category", "position"]
+
+Keys = tuple[Any, ...]
+"""Where a part of a nest is: the keys of dicts and positions in tuples on the way to it."""
+
+
+class SpaceError(EnvError):
+    """A space that no policy can read or choose from; the message names the part and what would serve."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +116,19 @@ class Pointer(spaces.Discrete):
 
 
 class Pointers(spaces.MultiBinary):
-    """Any number of rows of the :class:`Units` found in the observation under the path ``of``."""
+    """Any number of rows of the :class:`Units` found in the observation under the path ``of``.
+
+    Its mask says which rows may be chosen (1) and which may not (0): none is held at 1, as a MultiBinary's would be.
+    """
 
     def __init__(self, of: str, capacity: int) -> None:
         self.of = of
         super().__init__(int(capacity))
+
+    def sample(self, mask: Any = None, probability: Any = None) -> np.ndarray:
+        """Draw each row that ``mask`` [capacity] allows with probability 1/2, or with its own."""
+        drawn = super().sample(probability=probability)
+        return drawn if mask is None else np.where(np.asarray(mask) != 0, drawn, 0).astype(self.dtype)
 
 
 class Place(spaces.Discrete):
@@ -123,7 +144,8 @@ class Functions(spaces.Dict):
     """A choice of function with its own arguments: ``{"function": n, argument: value, ...}``.
 
     ``functions`` maps each function's name to the names of the arguments that it takes, in the order of their action.
-    An argument that the chosen function does not take is there all the same, and is all zeros.
+    An argument that the chosen function does not take is there all the same, and is all zeros (or what is nearest to
+    them in its space).
     """
 
     def __init__(self, functions: Mapping[str, Sequence[str]], arguments: Mapping[str, spaces.Space[Any]]) -> None:
@@ -143,22 +165,44 @@ class Functions(spaces.Dict):
         super().__init__(spaces={"function": spaces.Discrete(len(self.names)), **arguments})
 
     def sample(self, mask: Any = None, probability: Any = None) -> dict[str, Any]:
-        """Draw a legal function uniformly, then its arguments; ``mask`` may leave entries out."""
+        """Draw a legal function uniformly, then its arguments; ``mask`` may leave entries out.
+
+        A function is passed over that takes an argument of which the mask allows nothing, unless all do.
+        """
         if probability is not None:
             raise ValueError("Functions.sample takes a mask, not probabilities")
         mask = mask or {}
-        action: dict[str, Any] = {"function": self["function"].sample(_int8(mask.get("function")))}
+        legal = np.ones(len(self.names), np.int8) if mask.get("function") is None else _int8(mask["function"])
+        empty = [self._allows_nothing(name, mask.get(name)) for name in self.arguments]
+        possible = legal & ~(self.uses & np.array(empty, bool)).any(1)
+        action: dict[str, Any] = {"function": self["function"].sample(possible if possible.any() else legal)}
         for i, name in enumerate(self.arguments):
             space = self[name]
             if self.uses[action["function"], i]:
                 action[name] = space.sample(_int8(mask.get(name)))
             else:
-                action[name] = np.zeros(space.shape, space.dtype) if space.shape else np.int64(0)
+                action[name] = _nearest_to_zero(space)
         return action
+
+    def _allows_nothing(self, name: str, mask: Any) -> bool:
+        return isinstance(self[name], spaces.Discrete) and mask is not None and not np.any(mask)
 
 
 def _int8(mask: Any) -> Any:
+    if isinstance(mask, tuple):
+        return tuple(_int8(part) for part in mask)
     return None if mask is None else np.asarray(mask, np.int8)
+
+
+def _nearest_to_zero(space: spaces.Space[Any]) -> Any:
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        last = space.start + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - space.dtype.type(1)
+        value = np.clip(np.zeros_like(space.start), space.start, last)
+    elif isinstance(space, spaces.Box):
+        value = np.clip(np.zeros_like(space.low), space.low, space.high)
+    else:
+        value = np.zeros(space.shape or (), space.dtype)
+    return value if space.shape else np.dtype(space.dtype).type(value)
 
 
 def describe(space: spaces.Space[Any]) -> str:
@@ -198,8 +242,53 @@ def _columns(features: Sequence[Feature]) -> str:
     return ", ".join(f"{f.name} ({f.kind} {f.scale:g})" for f in features)
 
 
-def at(value: Any, path: str) -> Any:
-    """What lies under ``path`` ("/"-joined keys or tuple positions) in a nest of dicts and tuples, or of spaces."""
-    for key in path.split("/") if path else ():
-        value = value[key] if isinstance(value, Mapping | spaces.Dict) else value[int(key)]
+def spell(key: object) -> str:
+    """A key in a path: "~" is ~0, "/" is ~1 (as in JSON Pointer, RFC 6901), "" is ~, and what is no string, say 7, ~:7.
+
+    Positions in a tuple are plain numbers.
+    """
+    if not isinstance(key, str):
+        return "~:" + str(key).replace("~", "~0").replace("/", "~1")
+    return key.replace("~", "~0").replace("/", "~1") or "~"
+
+
+def path_of(space: Any, keys: Keys) -> str:
+    """The path of the part of ``space`` (or of a nest of values) that is under ``keys``."""
+    words = []
+    for key in keys:
+        mapping = isinstance(space, Mapping | spaces.Dict)
+        words.append(spell(key) if mapping else str(key))
+        space = space[key]
+    return "/".join(words)
+
+
+def at(value: Any, path: str | Keys) -> Any:
+    """What lies under a path, or under its keys themselves, in a nest of dicts and tuples, or of spaces.
+
+    Raises KeyError, IndexError, TypeError or ValueError where nothing does.
+    """
+    if isinstance(path, tuple):
+        for key in path:
+            value = value[key]
+        return value
+    for word in path.split("/") if path else ():
+        if not isinstance(value, Mapping | spaces.Dict):
+            value = value[int(word)]
+        elif "~" in word:
+            value = value[next((key for key in value if spell(key) == word), word)]
+        else:
+            value = value[word]
     return value
+
+
+def leaves(space: spaces.Space[Any], keys: Keys = ()) -> Iterator[tuple[Keys, spaces.Space[Any]]]:
+    """The parts of a nest of Dicts and Tuples that are neither, with their keys; a :class:`Units` is one part."""
+    inner: Any = ()
+    if isinstance(space, spaces.Dict) and not isinstance(space, Units):
+        inner = space.spaces.items()
+    elif isinstance(space, spaces.Tuple):
+        inner = enumerate(space.spaces)
+    else:
+        yield keys, space
+    for key, part in inner:
+        yield from leaves(part, (*keys, key))

@@ -14,6 +14,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from rich.text import Text
 
+from envs.masks import for_sampling
+from envs.observations import row
 from envs.spaces import ACTION_MASK
 
 CONFIDENCE = 0.95
@@ -37,7 +39,7 @@ class Player(Protocol):
 
 
 class RandomPlayer:
-    """Plays what ``action_space`` samples, within the masks of the observation."""
+    """Plays what ``action_space`` samples, within the masks of the observation and among the units that it holds."""
 
     def __init__(self, action_space: spaces.Space[Any], seed: int) -> None:
         self.action_space = action_space
@@ -46,7 +48,10 @@ class RandomPlayer:
     def act(self, observation: Any, first: np.ndarray) -> Any:
         """See :class:`Player`."""
         masks = observation.get(ACTION_MASK) if isinstance(observation, Mapping) else None
-        return _stack([self.action_space.sample(_row(masks, game)) for game in range(len(first))])
+        return _stack([self._choose(row(masks, game), row(observation, game)) for game in range(len(first))])
+
+    def _choose(self, mask: Any, observation: Any) -> Any:
+        return self.action_space.sample(for_sampling(self.action_space, mask, observation))
 
 
 class ScriptedPlayer:
@@ -58,16 +63,6 @@ class ScriptedPlayer:
     def act(self, observation: Any, first: np.ndarray) -> Any:
         """See :class:`Player`."""
         return self.choose(observation)
-
-
-def _row(nest: Any, game: int) -> Any:
-    if nest is None:
-        return None
-    if isinstance(nest, Mapping):
-        return {key: _row(part, game) for key, part in nest.items()}
-    if isinstance(nest, tuple):
-        return tuple(_row(part, game) for part in nest)
-    return np.asarray(nest[game], np.int8)  # the type that Gymnasium wants of a mask
 
 
 def _stack(actions: list[Any]) -> Any:

@@ -226,9 +226,9 @@ class Rollout:
 
 
 def as_tensor(x: np.ndarray) -> Tensor:
-    """A view where torch knows the type; float64 becomes float32, what the network computes in."""
+    """A view where torch knows the type; larger floats become float32, what the network computes in."""
     x = np.asarray(x)
-    if x.dtype == np.float64:
+    if x.dtype.kind == "f" and x.dtype.itemsize > 4:
         return torch.from_numpy(x.astype(np.float32))
     if x.dtype in (np.uint16, np.uint32, np.uint64):
         return torch.from_numpy(x.astype(np.int64))

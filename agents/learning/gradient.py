@@ -90,7 +90,8 @@ def descend(
 ) -> dict[str, float]:
     """One step down ``terms["loss/total"]``; the terms, which are parts of means, summed over the learners.
 
-    Raises UserError, on every learner and before the step that it would spoil, where a term is not finite.
+    Raises UserError, on every learner and before the step that it would spoil, where a term or the gradient is not
+    finite.
     """
     values = dict(zip(terms, total(torch.stack(list(terms.values())).detach()).tolist(), strict=True))
     check_finite(values)
@@ -102,8 +103,10 @@ def descend(
         flat = total(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
         for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter)
-    values["learner/gradient_norm"] = float(nn.utils.clip_grad_norm_(parameters, max_norm))
+    norm = {"learner/gradient_norm": float(nn.utils.clip_grad_norm_(parameters, max_norm))}
+    check_finite(norm)
     optimizer.step()
+    values |= norm
     return values
 
 
@@ -112,6 +115,7 @@ def check_finite(terms: dict[str, float]) -> None:
     for name, term in terms.items():
         if not abs(term) < float("inf"):
             raise UserError(
-                f"{name} is {term}: training cannot go on. The last checkpoint is unharmed; resume from it with a "
-                "lower learning_rate or max_gradient_norm, and check that observations and rewards are finite."
+                f"{name} is {term}: training cannot go on, and stops before a step that would spoil the policy. The "
+                "rewards and observations were finite, so it is the learning that grew without bound: start a new run "
+                "with a lower learning_rate or max_gradient_norm, or with rewards of a smaller scale."
             )

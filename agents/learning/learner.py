@@ -11,6 +11,7 @@ import torch
 from agents.acting.rollout import Trajectory
 from agents.config import Config
 from agents.learning import appo, gradient, impala, ppo
+from agents.learning.finite import check_data
 from agents.learning.regularization import check_entropy_coefficients, load_reference
 from agents.learning.returns import ReturnScale
 from agents.learning.state import LearnerState
@@ -52,12 +53,16 @@ class Learner:
         return torch.optim.Adam(parameters, lr=options.learning_rate, eps=options.epsilon, fused=True)
 
     def update(self, trajectory: Trajectory) -> dict[str, float]:
-        """Learn from one trajectory; returns what was measured."""
+        """Learn from one trajectory; returns what was measured.
+
+        Raises UserError, before anything has changed, where the trajectory holds what is not finite.
+        """
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         lag = (self.version - trajectory.version).float()
         trajectory = trajectory.to(self.device)
+        check_data(trajectory, self.policy.observation_space)
         metrics = UPDATES[self.algorithm](self, trajectory)
         # only now, so that the log-probabilities in the update meant what they meant at collection
         observed = optree.tree_map(lambda x: x[:-1].flatten(0, 1), trajectory.observation)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ILLEGAL = -1e9  # far below any logit, yet finite after log-softmax
+CERTAIN = 1e9
 
 
 @dataclass
@@ -50,16 +51,19 @@ def categorical(logits: Tensor, mask: Tensor | None) -> Distribution:
 
 
 def bernoulli(logits: Tensor, mask: Tensor | None) -> Distribution:
-    """Independent, over logits [B, ...]; where the mask is False the action is 0, for certain."""
+    """Independent, over logits [B, ...]; where the mask is False the action is 0, for certain.
+
+    A logit of `CERTAIN` is a 1 for certain: like a 0 for certain it has log-probability and entropy 0.
+    """
     if mask is not None:
         logits = logits.masked_fill(~mask, ILLEGAL)
 
     def log_prob(action: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(logits, action.float(), reduction="none").flatten(1).sum(1)
+        return -_sum(F.binary_cross_entropy_with_logits(logits, action.float(), reduction="none"))
 
     def entropy() -> Tensor:
         p = logits.sigmoid()
-        return (p * F.softplus(-logits) + (1 - p) * F.softplus(logits)).flatten(1).sum(1)
+        return _sum(p * F.softplus(-logits) + (1 - p) * F.softplus(logits))
 
     def sample(generator: torch.Generator | None) -> Tensor:
         uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
@@ -67,13 +71,9 @@ def bernoulli(logits: Tensor, mask: Tensor | None) -> Distribution:
 
     def divergence(other: Distribution) -> Tensor:
         theirs = other.parameters
-        return (
-            (
-                (theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(logits)))
-                + (-theirs).sigmoid() * (F.logsigmoid(-theirs) - F.logsigmoid(-logits))
-            )
-            .flatten(1)
-            .sum(1)
+        return _sum(
+            theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(logits))
+            + (-theirs).sigmoid() * (F.logsigmoid(-theirs) - F.logsigmoid(-logits))
         )
 
     return Distribution(log_prob, entropy, sample, lambda: (logits > 0).long(), logits, divergence)
@@ -85,7 +85,7 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
 
     def log_prob(action: Tensor) -> Tensor:
         z = (action - mean) / deviation
-        return (-0.5 * z.square() - log_deviation - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+        return _sum(-0.5 * z.square() - log_deviation - 0.5 * math.log(2 * math.pi))
 
     def entropy() -> Tensor:
         return (log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(len(mean))
@@ -97,9 +97,14 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
         theirs, their_log_deviation = other.parameters
         ratio = (their_log_deviation - log_deviation).exp()
         apart = ((theirs - mean) / deviation).square()
-        return (0.5 * (ratio.square() + apart - 1) - ratio.log()).flatten(1).sum(1)
+        return _sum(0.5 * (ratio.square() + apart - 1) - ratio.log())
 
     return Distribution(log_prob, entropy, sample, lambda: mean, (mean, log_deviation), divergence)
+
+
+def _sum(x: Tensor) -> Tensor:
+    """[B, ...] -> [B]."""
+    return x.flatten(1).sum(1) if x.dim() > 1 else x
 
 
 def independent(each: list[Distribution], shape: tuple[int, ...]) -> Distribution:

@@ -12,9 +12,22 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from envs.spaces import Place, Planes, Pointer, Pointers, Units, at
-from perceiver_policy.policy.distributions import Distribution, bernoulli, categorical, independent, normal
-from perceiver_policy.policy.inputs import Tokens
+from envs.spaces import Place, Planes, Pointer, Pointers, SpaceError, Units, leaves, path_of
+from perceiver_policy.policy.distributions import (
+    CERTAIN,
+    ILLEGAL,
+    Distribution,
+    bernoulli,
+    categorical,
+    independent,
+    normal,
+)
+from perceiver_policy.policy.inputs import Tokens, counts_of
+
+WIDEST = 2e6
+"""A Box's side that is longer has no middle worth aiming at: some environments bound numbers by the largest float."""
+MOST_STEPS = 64
+"""Integers that an element of a Box may be chosen from one by one; more are a rounded number."""
 
 
 class Head(nn.Module, ABC):
@@ -36,33 +49,38 @@ class Head(nn.Module, ABC):
 
 
 class CategoricalHead(Head):
-    """Discrete, and MultiDiscrete as one query with independent components."""
+    """Discrete, and as one query with independent components MultiDiscrete and a Box of few integers."""
 
     offset: Tensor
 
-    def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete, width: int) -> None:
+    def __init__(self, counts: list[int], shape: tuple[int, ...], width: int, *, takes_mask: bool = True) -> None:
         super().__init__(1, width)
-        self.single = isinstance(space, spaces.Discrete)
-        self.counts = [int(n) for n in ([space.n] if isinstance(space, spaces.Discrete) else space.nvec.flatten())]
-        self.shape = space.shape
-        self.logits = _last_layer(width, sum(self.counts))
-        self.register_buffer("offset", torch.tensor(np.cumsum([0, *self.counts[:-1]])), persistent=False)
-        self.embedding = nn.Embedding(sum(self.counts), width)
+        self.counts, self.shape, self.takes_mask = counts, shape, takes_mask
+        self.logits = _last_layer(width, sum(counts))
+        self.register_buffer("offset", torch.tensor(np.cumsum([0, *counts[:-1]])), persistent=False)
+        self.embedding = nn.Embedding(sum(counts), width)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
-        masks = (mask,) * len(self.counts) if self.single or mask is None else _tuple_of_masks(mask)
         parts = self.logits(answers[:, 0]).float().split(self.counts, -1)
-        if len(masks) != len(parts):
-            raise ValueError(f"action mask has {len(masks)} parts for {len(parts)} components of a MultiDiscrete")
+        masks = [None] * len(parts) if mask is None else self._masks(mask)
         each = [categorical(logits, m) for logits, m in zip(parts, masks, strict=True)]
-        return each[0] if self.single else independent(each, self.shape or ())
+        return independent(each, self.shape) if self.shape else each[0]
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
         return self.embedding(action.reshape(len(action), len(self.counts)) + self.offset).sum(1)
 
+    def _masks(self, mask: Any) -> tuple[Tensor, ...]:
+        """Each component's [B, n], of one array or a tuple of arrays as `envs.masks` has them."""
+        if not self.takes_mask:
+            raise ValueError("there is an action mask for a Box, which takes none")
+        whole = torch.cat([part.flatten(1) for part in _arrays(mask)], 1)
+        if whole.shape[1] != sum(self.counts):
+            raise ValueError(f"an action mask of {whole.shape[1]} entries for components of {self.counts} values")
+        return whole.split(self.counts, 1)
+
 
 class BernoulliHead(Head):
-    """MultiBinary."""
+    """MultiBinary. Its mask holds a bit at 0, or at 1, or leaves it free (2)."""
 
     def __init__(self, space: spaces.MultiBinary, width: int) -> None:
         super().__init__(1, width)
@@ -71,29 +89,60 @@ class BernoulliHead(Head):
         self.embedding = nn.Linear(math.prod(space.shape), width, bias=False)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
-        return bernoulli(self.logits(answers[:, 0]).float().unflatten(-1, self.shape), None)
+        logits = self.logits(answers[:, 0]).float().unflatten(-1, self.shape)
+        if mask is not None:
+            mask = mask.reshape(logits.shape)
+            logits = logits.masked_fill(mask == 0, ILLEGAL).masked_fill(mask == 1, CERTAIN)
+        return bernoulli(logits, None)
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
         return self.embedding(action.flatten(1).float())
 
 
 class NormalHead(Head):
-    """Box."""
+    """Box, in the units of :func:`box_units`; of integers it is rounded by whoever hands it to an environment."""
 
     def __init__(self, space: spaces.Box, width: int) -> None:
         super().__init__(1, width)
-        self.shape = space.shape
-        self.mean = _last_layer(width, math.prod(space.shape))
+        self.shape, self.size = space.shape, math.prod(space.shape)
+        self.mean = _last_layer(width, self.size)
         # in the units of the bounds a deviation of 1/2 reaches the whole range; without bounds the unit is all there is
-        bounded = torch.as_tensor(space.bounded_below & space.bounded_above)
+        bounded = torch.as_tensor(box_units(space)[2])
         self.log_deviation = nn.Parameter(torch.where(bounded, math.log(0.5), 0.0))
-        self.embedding = nn.Linear(math.prod(space.shape), width, bias=False)
+        self.embedding = nn.Linear(self.size, width, bias=False)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
-        return normal(self.mean(answers[:, 0]).float().unflatten(-1, self.shape), self.log_deviation)
+        if mask is not None:
+            raise ValueError("there is an action mask for a Box, which takes none")
+        return normal(self.mean(answers[:, 0]).float().view(-1, *self.shape), self.log_deviation)
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
-        return self.embedding(action.flatten(1))
+        return self.embedding(action.reshape(len(action), self.size))
+
+
+def box_units(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each element of a Box: what an action of 0 means, what a step of 1 means, and whether its bounds say so.
+
+    Between bounds -1 and 1 are the bounds. Where a bound is missing, or so far away that it says nothing, a step is 1
+    and 0 stays 0, or is the nearest number to it that is a step within the bound.
+    """
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = high - low
+        away = np.maximum(np.maximum(low, -high), 0)  # from 0 to the interval
+        step = np.maximum(1.0, away * 1e-6)  # a float of 1e30 does not see a step of 1
+        bounded = width < WIDEST
+        open_middle = np.minimum(np.maximum(0.0, low + step), high - step)
+        middle, half = np.where(bounded, low + width / 2, open_middle), np.where(bounded, width / 2, step)
+    return middle, half, bounded
+
+
+def box_counts(space: spaces.Box) -> list[int] | None:
+    """How many integers each element is chosen from, one by one; None for a Box whose numbers are drawn and rounded."""
+    if space.dtype.kind not in "iub":
+        return None
+    counts = space.high.astype(np.float64) - space.low.astype(np.float64) + 1
+    return [int(n) for n in counts.ravel()] if (counts <= MOST_STEPS).all() else None
 
 
 class PointerHead(Head):
@@ -164,35 +213,44 @@ class ValueHead(nn.Module):
 
 
 def make_head(space: spaces.Space[Any], path: str, observation_space: spaces.Space[Any], width: int) -> Head:
-    """The head of a leaf space. Raises ValueError for a space that has none."""
-    if isinstance(space, Pointer | Pointers | Place):
-        return PointerHead(space, observation_space, width)
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return CategoricalHead(space, width)
-    if isinstance(space, spaces.MultiBinary):
-        return BernoulliHead(space, width)
-    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        return NormalHead(space, width)
-    raise ValueError(
+    """The head of a leaf space. Raises SpaceError for a space that has none."""
+    try:
+        if isinstance(space, Pointer | Pointers | Place):
+            return PointerHead(space, observation_space, width)
+        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+            return CategoricalHead(counts_of(space), space.shape or (), width)
+        if isinstance(space, spaces.MultiBinary):
+            return BernoulliHead(space, width)
+        if isinstance(space, spaces.Box) and space.low.size:
+            counts = box_counts(space)
+            return NormalHead(space, width) if counts is None else _integers(space, counts, width)
+    except SpaceError as error:
+        raise SpaceError(f"action {path or 'space'!r}: {error}") from None
+    raise SpaceError(
         f"action {path or 'space'!r}: {space} is not supported; use Discrete, MultiDiscrete, MultiBinary, "
-        "a Box of floats, Pointer, Pointers, Place, Functions, or a Dict or Tuple of these"
+        "Box, Pointer, Pointers, Place, Functions, or a Dict or Tuple of these"
     )
+
+
+def _integers(space: spaces.Box, counts: list[int], width: int) -> Head:
+    return CategoricalHead(counts, space.shape, width, takes_mask=False)
 
 
 def _pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Space[Any]) -> int:
     """The number of rows or cells that it points to."""
     kind = Planes if isinstance(space, Place) else Units
-    try:
-        target = at(observation_space, space.of)
-    except (KeyError, IndexError, TypeError, ValueError):
-        target = None
+    seen = {path_of(observation_space, keys): part for keys, part in leaves(observation_space)}
+    target = seen.get(space.of)
     if not isinstance(target, kind):
-        raise ValueError(
-            f"{type(space).__name__} points to {space.of!r}, which is no {kind.__name__} of the observation"
+        known = [path for path, part in seen.items() if isinstance(part, kind)]
+        raise SpaceError(
+            f"{type(space).__name__} points to {space.of!r}, which is no {kind.__name__} of the observation; "
+            f"it has {known or 'none'}"
         )
+    assert isinstance(target, Planes | Units)
     count = target.height * target.width if isinstance(target, Planes) else target.capacity
     if count != space.n:
-        raise ValueError(f"{type(space).__name__} of {space.of!r} has {space.n} choices for {count} rows or cells")
+        raise SpaceError(f"{type(space).__name__} of {space.of!r} has {space.n} choices for {count} rows or cells")
     return count
 
 
@@ -204,7 +262,5 @@ def _last_layer(width: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def _tuple_of_masks(mask: Any) -> tuple[Any, ...]:
-    if isinstance(mask, tuple | list):
-        return tuple(part for inner in mask for part in _tuple_of_masks(inner))
-    return (mask,)
+def _arrays(mask: Any) -> list[Tensor]:
+    return [array for part in mask for array in _arrays(part)] if isinstance(mask, tuple | list) else [mask]

@@ -15,19 +15,22 @@ modality's last projection is its learned modality vector. Nothing here knows a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from envs.spaces import Feature, Numbers, Planes, Units, at
+from envs.spaces import Feature, Numbers, Planes, SpaceError, Units, at, leaves, path_of
 from perceiver_policy.core.positions import fourier_features
 
 MOST_IMAGE_TOKENS = 1024
+MOST_VALUES = 2**16
+"""Of a Discrete, or of a MultiDiscrete's components together: each value has an embedding of its own."""
 
 POSITION_RESOLUTION = 16.0
 """Of the Fourier encoding, for units and for cells alike: one place has one encoding, so that they can be matched."""
@@ -95,7 +98,7 @@ class PlanesEmbedder(nn.Module):
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
         self.shape = (space.height, space.width)
         if space.height % patch or space.width % patch:
-            raise ValueError(f"planes of {space.height} x {space.width} cells cannot be cut in patches of side {patch}")
+            raise SpaceError(f"planes of {space.height} x {space.width} cells cannot be cut in patches of side {patch}")
         self.merge_cells = nn.Conv2d(width, width, patch, stride=patch) if patch > 1 else None
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
@@ -158,11 +161,12 @@ class VectorEmbedder(nn.Module):
     def __init__(self, space: spaces.Box | spaces.MultiBinary, width: int) -> None:
         super().__init__()
         self.scale = BoxScale(space) if isinstance(space, spaces.Box) else None
-        self.project = nn.Sequential(nn.Linear(math.prod(space.shape), width), nn.ReLU(), nn.Linear(width, width))
+        self.size = math.prod(space.shape)
+        self.project = nn.Sequential(nn.Linear(self.size, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
         value = self.scale(value) if self.scale else value.float()
-        return self.project(value.flatten(1))[:, None], None
+        return self.project(value.reshape(len(value), self.size))[:, None], None
 
 
 class DiscreteEmbedder(nn.Module):
@@ -173,8 +177,8 @@ class DiscreteEmbedder(nn.Module):
 
     def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete, width: int) -> None:
         super().__init__()
-        counts = torch.as_tensor([space.n] if isinstance(space, spaces.Discrete) else space.nvec.flatten())
-        self.register_buffer("start", torch.as_tensor(space.start).flatten(), persistent=False)
+        counts = torch.tensor(counts_of(space))
+        self.register_buffer("start", torch.as_tensor(space.start.astype(np.int64)).flatten(), persistent=False)
         self.register_buffer("offset", counts.cumsum(0) - counts, persistent=False)
         self.embed = nn.Embedding(int(counts.sum()), width)
 
@@ -235,7 +239,7 @@ class BoxScale(nn.Module):
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
-        low, high = torch.as_tensor(space.low).double(), torch.as_tensor(space.high).double()
+        low, high = (torch.as_tensor(bound.astype(np.float64)) for bound in (space.low, space.high))
         # some environments bound a number by the largest float: that is no scale
         bounded = (low > -1e6) & (high < 1e6)
         self.learns = not bool(bounded.all())
@@ -258,17 +262,20 @@ class BoxScale(nn.Module):
         return ((value - mean) / deviation).float().clamp(-10, 10)
 
     def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
-        """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`."""
+        """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`.
+
+        A row that holds what is not finite is left out: it would stay in them for ever.
+        """
         if not self.learns:
             return
-        away = value.double() - self.mean
-        count, shift, square = total(
-            torch.stack((torch.full_like(self.mean, len(value)), away.sum(0), away.square().sum(0)))
-        )
-        all_of_them = self.count + count
+        rows = value.isfinite().reshape(len(value), self.mean.numel()).all(1)
+        away = torch.where(rows.view(-1, *[1] * self.mean.dim()), value.double() - self.mean, 0.0)
+        counted = torch.zeros_like(self.mean) + rows.sum()
+        count, shift, square = total(torch.stack((counted, away.sum(0), away.square().sum(0))))
+        all_of_them = (self.count + count).clamp(min=1)
         self.second += square - shift.square() / all_of_them
         self.mean += shift / all_of_them
-        self.count.copy_(all_of_them.flatten()[0])
+        self.count += count.flatten()[0]
 
 
 class Inputs(nn.Module):
@@ -278,12 +285,17 @@ class Inputs(nn.Module):
         self, space: spaces.Space[Any], width: int, *, bands: int = 4, neighborhood: int = 3, patch: int = 1
     ) -> None:
         super().__init__()
-        self.paths = tuple(path for path, _ in leaves(space))
+        found = list(leaves(space))
+        if not found:
+            raise SpaceError(f"the observation space {space} is empty: a policy needs something to look at")
+        self.keys = tuple(keys for keys, _ in found)
+        self.paths = tuple(path_of(space, keys) for keys in self.keys)
         self.embedders = nn.ModuleList(
-            _embedder(leaf, path, width, bands, neighborhood, patch) for path, leaf in leaves(space)
+            _embedder(leaf, path, width, bands, neighborhood, patch)
+            for path, (_, leaf) in zip(self.paths, found, strict=True)
         )
         # attention needs something to look at even where every set is empty
-        only_sets = all(isinstance(leaf, Units) for _, leaf in leaves(space))
+        only_sets = all(isinstance(leaf, Units) for _, leaf in found)
         self.always = nn.Parameter(torch.randn(1, width) * 0.02) if only_sets else None
 
     def forward(self, observation: Any) -> Tokens:
@@ -291,8 +303,8 @@ class Inputs(nn.Module):
         elements: dict[str, Tensor] = {}
         masks: dict[str, Tensor | None] = {}
         parts: list[Tensor] = []
-        for path, embedder in zip(self.paths, self.embedders, strict=True):
-            elements[path], masks[path] = embedder(at(observation, path))
+        for path, keys, embedder in zip(self.paths, self.keys, self.embedders, strict=True):
+            elements[path], masks[path] = embedder(at(observation, keys))
             merge = embedder.merge if isinstance(embedder, PlanesEmbedder) else None
             parts.append(merge(elements[path]) if merge else elements[path])
         if self.always is not None:
@@ -312,23 +324,21 @@ class Inputs(nn.Module):
 
         ``total`` sums a tensor over all who learn side by side, each from observations of its own.
         """
-        for path, embedder in zip(self.paths, self.embedders, strict=True):
+        for keys, embedder in zip(self.keys, self.embedders, strict=True):
             scale = getattr(embedder, "scale", None)
             if isinstance(scale, BoxScale):
-                scale.learn(at(observation, path), total)
+                scale.learn(at(observation, keys), total)
 
 
-def leaves(space: spaces.Space[Any], path: str = "") -> Iterator[tuple[str, spaces.Space[Any]]]:
-    """The modalities of an observation space, each with its path."""
-    inner: Any = ()
-    if isinstance(space, spaces.Dict) and not isinstance(space, Units):
-        inner = space.spaces.items()
-    elif isinstance(space, spaces.Tuple):
-        inner = enumerate(space.spaces)
-    else:
-        yield path, space
-    for key, value in inner:
-        yield from leaves(value, f"{path}/{key}" if path else str(key))
+def counts_of(space: spaces.Discrete | spaces.MultiDiscrete) -> list[int]:
+    """How many values each component has. Raises SpaceError where they are more than a policy can tell apart."""
+    counts = [int(n) for n in (space.nvec.ravel() if isinstance(space, spaces.MultiDiscrete) else [space.n])]
+    if sum(counts) > MOST_VALUES:
+        raise SpaceError(
+            f"{type(space).__name__} of {sum(counts):,} values: a policy tells at most {MOST_VALUES:,} apart; where "
+            "their order means something use a Box, else a MultiDiscrete of their digits"
+        )
+    return counts
 
 
 def _embedder(space: spaces.Space[Any], path: str, width: int, bands: int, neighborhood: int, patch: int) -> nn.Module:
@@ -344,8 +354,11 @@ def _embedder(space: spaces.Space[Any], path: str, width: int, bands: int, neigh
     if isinstance(space, spaces.MultiBinary):
         return VectorEmbedder(space, width)
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return DiscreteEmbedder(space, width)
-    raise ValueError(
+        try:
+            return DiscreteEmbedder(space, width)
+        except SpaceError as error:
+            raise SpaceError(f"observation {path or 'space'!r}: {error}") from None
+    raise SpaceError(
         f"observation {path or 'space'!r}: {type(space).__name__} is not supported; "
         "use Box, Discrete, MultiDiscrete, MultiBinary, Units, Planes, Numbers, or a Dict or Tuple of these"
     )

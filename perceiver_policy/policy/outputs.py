@@ -12,13 +12,14 @@ actor asks in order, with the latents' keys and values computed once.
 |---|---|
 | `Discrete` | categorical, masked |
 | `MultiDiscrete` | independent categoricals, masked |
-| `MultiBinary` | independent Bernoullis |
-| `Box` | independent normals with learned, state-independent deviations, in units where the bounds are -1 and 1 |
+| `MultiBinary` | independent Bernoullis, masked |
+| `Box` | independent normals with learned, state-independent deviations, in units where the bounds are -1 and 1; of
+  few integers independent categoricals |
 | `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells |
 | `Pointers` | independent Bernoullis over the same |
 
 An action is a nest of tensors like the action space's: integers counted from 0 (a Discrete's `start` is added by
-:func:`to_environment`), floats unclipped and in the units above.
+:func:`to_environment`), floats unclipped and in the units above (`heads.box_units`).
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from envs.spaces import Functions, at
+from envs.spaces import Functions, Keys, SpaceError, at, path_of
 from perceiver_policy.core.attention import KeyValues
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.policy.distributions import Distribution
-from perceiver_policy.policy.heads import Head, ValueHead, make_head
+from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units, make_head
 from perceiver_policy.policy.inputs import Tokens
 
 Ask = Callable[[Tensor], Tensor]
@@ -97,6 +98,8 @@ class Outputs(nn.Module):
         self.decoder = Decoder(width, latent_width, heads=heads, widening=widening)
         self.norm = nn.LayerNorm(width)
         self.leaves = tuple(_leaves(space))
+        if not self.leaves:
+            raise SpaceError(f"the action space {space} is empty: there is nothing to choose")
         self.heads = nn.ModuleList(make_head(leaf.space, leaf.path, observation_space, width) for leaf in self.leaves)
         self.value_query = nn.Parameter(torch.randn(1, width) * 0.02)
         self.value_head = ValueHead(width)
@@ -124,7 +127,7 @@ class Outputs(nn.Module):
                     chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
                     continue
                 answers = ask(head.queries + context)
-            distribution = head.distribution(answers, tokens, _mask_at(mask, self.leaves[i].path))
+            distribution = head.distribution(answers, tokens, _mask_at(mask, self.leaves[i].keys))
             action = distribution.best() if greedy else distribution.sample(generator)
             term = distribution.log_prob(action)
             if used is not None:
@@ -142,7 +145,7 @@ class Outputs(nn.Module):
         The entropy of a later head is that of its distribution given what was chosen before it. Observations that come
         after the last action are asked for their values alone.
         """
-        chosen = [at(action, leaf.path) for leaf in self.leaves]
+        chosen = [at(action, leaf.keys) for leaf in self.leaves]
         batch = len(chosen[0])
         latents, after = latents[:batch], latents[batch:]
         tokens, mask = tokens.first(batch), optree.tree_map(lambda x: x[:batch], mask)
@@ -159,7 +162,7 @@ class Outputs(nn.Module):
         entropies: dict[str, Tensor] = {}
         given: list[tuple[Distribution, Tensor | None]] = []
         for i, (head, answer) in enumerate(zip(self._heads(), rest, strict=True)):
-            distribution = head.distribution(answer, tokens, _mask_at(mask, self.leaves[i].path))
+            distribution = head.distribution(answer, tokens, _mask_at(mask, self.leaves[i].keys))
             term, entropy, mine = distribution.log_prob(chosen[i]), distribution.entropy(), used[i]
             if mine is not None:
                 term, entropy = torch.where(mine, term, 0.0), torch.where(mine, entropy, 0.0)
@@ -196,24 +199,35 @@ class Outputs(nn.Module):
 
 
 def to_environment(space: spaces.Space[Any], action: Any) -> Any:
-    """An action (numpy arrays, games first) as the environment takes it: starts added, Boxes scaled and clipped."""
+    """An action (numpy arrays, games first) as the environment takes it, each part of its space's own type: starts
+    added, Boxes scaled and clipped, those of integers rounded."""
     if isinstance(space, spaces.Dict):
         return {key: to_environment(inner, action[key]) for key, inner in space.spaces.items()}
     if isinstance(space, spaces.Tuple):
         return tuple(to_environment(inner, part) for inner, part in zip(space.spaces, action, strict=True))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return action + space.start
+        return action.astype(space.dtype) + space.start
     if isinstance(space, spaces.Box):
-        low, high = space.low, space.high
-        bounded = space.bounded_below & space.bounded_above
-        half = np.divide(high - low, 2, out=np.ones(space.shape), where=bounded)
-        middle = np.add(low, high, out=np.zeros(space.shape), where=bounded) / 2
-        return np.clip(middle + half * action, low, high).astype(space.dtype)
+        return _scaled(space, action)
     return action.astype(space.dtype)
+
+
+def _scaled(space: spaces.Box, action: np.ndarray) -> np.ndarray:
+    if box_counts(space) is not None:
+        return action.astype(space.dtype) + space.low
+    middle, half, _ = box_units(space)
+    value, dtype = middle + half * action, space.dtype
+    if dtype.kind == "f":
+        largest = float(np.finfo(dtype.type).max)  # type: ignore[type-var]
+        return np.clip(value, np.maximum(space.low, -largest), np.minimum(space.high, largest)).astype(dtype)
+    limits = np.iinfo(dtype.type)  # type: ignore[type-var]
+    top = float(limits.max) if float(limits.max) <= limits.max else np.nextafter(float(limits.max), 0)  # 2**63 - 1
+    return np.clip(np.clip(np.rint(value), float(limits.min), top).astype(dtype), space.low, space.high)
 
 
 @dataclass(frozen=True)
 class _Leaf:
+    keys: Keys
     path: str
     space: spaces.Space[Any]
     functions: Functions | None = None  # set for an argument: whose it is,
@@ -221,26 +235,28 @@ class _Leaf:
     argument: int = 0  # and which of its arguments it is
 
 
-def _leaves(space: spaces.Space[Any], path: str = "", before: int = 0) -> list[_Leaf]:
-    def join(key: object) -> str:
-        return f"{path}/{key}" if path else str(key)
-
-    if isinstance(space, Functions):
-        taken = [_Leaf(join(name), space[name], space, before, i) for i, name in enumerate(space.arguments)]
-        for leaf in taken:
-            if isinstance(leaf.space, spaces.Dict | spaces.Tuple):
-                raise ValueError(f"argument {leaf.path!r}: an argument must be a leaf space, got {leaf.space}")
-        return [_Leaf(join("function"), space["function"]), *taken]
+def _leaves(root: spaces.Space[Any], keys: Keys = (), before: int = 0) -> list[_Leaf]:
+    space = at(root, keys)
     inner: Any
+    if isinstance(space, Functions):
+        found = [_Leaf((*keys, "function"), path_of(root, (*keys, "function")), space["function"])]
+        for i, name in enumerate(space.arguments):
+            here = (*keys, name)
+            if isinstance(space[name], spaces.Dict | spaces.Tuple):
+                raise SpaceError(
+                    f"argument {path_of(root, here)!r}: an argument must be a leaf space, got {space[name]}"
+                )
+            found.append(_Leaf(here, path_of(root, here), space[name], space, before, i))
+        return found
     if isinstance(space, spaces.Dict):
-        inner = space.spaces.items()
+        inner = space.spaces
     elif isinstance(space, spaces.Tuple):
-        inner = enumerate(space.spaces)
+        inner = range(len(space.spaces))
     else:
-        return [_Leaf(path, space)]
-    found: list[_Leaf] = []
-    for key, value in inner:
-        found += _leaves(value, join(key), before + len(found))
+        return [_Leaf(keys, path_of(root, keys), space)]
+    found = []
+    for key in inner:
+        found += _leaves(root, (*keys, key), before + len(found))
     return found
 
 
@@ -255,18 +271,17 @@ def _nest(space: spaces.Space[Any], chosen: Iterator[Tensor]) -> Any:
     return next(chosen)
 
 
-def _mask_at(mask: Any, path: str) -> Any:
+def _mask_at(mask: Any, keys: Keys) -> Any:
     """This head's part of the action mask; whatever the mask leaves out is unrestricted."""
-    if mask is None or path == "":
-        return mask
-    key, _, rest = path.partition("/")
-    if isinstance(mask, dict):
-        return _mask_at(mask.get(key), rest)
-    return _mask_at(mask[int(key)], rest)
+    for key in keys:
+        if mask is None:
+            return None
+        mask = mask.get(key) if isinstance(mask, dict) else mask[key]
+    return mask
 
 
 def _zeros(space: spaces.Space[Any], batch: int, device: torch.device) -> Tensor:
-    dtype = torch.float32 if isinstance(space, spaces.Box) else torch.int64
+    dtype = torch.float32 if isinstance(space, spaces.Box) and box_counts(space) is None else torch.int64
     return torch.zeros((batch, *(space.shape or ())), dtype=dtype, device=device)
 
 

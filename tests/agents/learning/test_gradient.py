@@ -105,8 +105,8 @@ def test_two_learners_of_parts_are_one_of_the_whole(runs: Any, which: int) -> No
 
 
 def test_a_loss_that_is_not_finite_stops_every_learner(runs: Any) -> None:
-    for found in runs[1:]:
-        assert "nan: training cannot go on" in found[-1]["refused"]
+    for found, where in zip(runs[1:], ("at another learner", "nan in step 0 of the unroll, game 1"), strict=True):
+        assert f"the reward is not finite ({where}): training cannot go on" in found[-1]["refused"]
 
 
 @pytest.mark.parametrize(("whole", "size"), [(False, 24), (True, 6)])

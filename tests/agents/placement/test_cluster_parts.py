@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import gymnasium
+import numpy as np
 import optree
 import pytest
 import torch
@@ -24,6 +26,7 @@ from agents.placement.cluster import inferences  # noqa: E402
 from agents.placement.cluster.inference import Inference  # noqa: E402
 from agents.placement.cluster.inferences import Inferences  # noqa: E402
 from agents.placement.cluster.ledger import LONGEST_PAUSE, PATIENCE, Health, Ledger, cause_of  # noqa: E402
+from agents.placement.cluster.worker import Worker  # noqa: E402
 
 
 def experiment(*, policy_memory: str = "none", **placed: Any) -> Config:
@@ -199,3 +202,36 @@ def test_an_inference_process_that_is_gone_for_good_is_replaced_where_workers_lo
     assert handles == [replacement]
     assert made.slots[0].version == 1
     assert made.ledger.restarts["inference"] == 1
+
+
+class Listed(gymnasium.Env[Any, Any]):
+    """Returns lists, more keys than its space names and a mask; truncated after two steps."""
+
+    observation_space = spaces.Dict({"a/b": spaces.Box(-1, 1, (2,)), 0: spaces.Tuple((spaces.Discrete(3, start=1),))})
+    action_space = spaces.Dict({"n": spaces.MultiDiscrete([2, 3], dtype=np.int32), "x": spaces.Box(-1, 1, ())})
+
+    def show(self) -> Any:
+        mask = {"n": [[False, True], [True, False, False]], "x": None}
+        return {"a/b": [0.0, 0.5], 0: [2], "note": "more"}, {"action_mask": mask}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.steps = 0
+        return self.show()
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action)
+        assert action["n"].tolist() == [1, 0]
+        self.steps += 1
+        return self.show()[0], 1.0, False, self.steps == 2, self.show()[1]
+
+
+def test_a_worker_reads_and_obeys_as_one_process_does() -> None:
+    config = experiment().model_copy(update={"env": f"{__name__}:Listed"})
+    worker = Worker(config, 0)
+    policy = PerceiverPolicy(*worker.spaces(), config.policy)
+    told, packed = worker.collect(0, 0, pack(policy.state_dict()), 0.0)
+    trajectory = unpack(packed)
+    assert told.episodes
+    assert trajectory["observation"]["a/b"].unique().tolist() == [0.0, 0.5]
+    assert trajectory["observation"][0][0].unique().tolist() == [2]
+    assert trajectory["next_value"].isfinite().all()
