@@ -375,12 +375,11 @@ class Interface:
         """A function, and the arguments that the agent chooses."""
         functions = {name: self.chosen_arguments(name) for name in self.functions}
         taken = {argument for chosen in functions.values() for argument in chosen}
+        on_screen = Place("screen" if self.screen_planes else None, self.screen, self.screen)
+        on_minimap = Place("minimap" if self.minimap_planes else None, self.minimap, self.minimap)
         sizes: dict[str, spaces.Space[Any]] = {
-            "screen": Place("screen", self.screen, self.screen),
-            "minimap": Place("minimap", self.minimap, self.minimap),
-            "screen2": Place("screen", self.screen, self.screen),
-            "world": Place("minimap", self.minimap, self.minimap),
-        }
+            "screen": on_screen, "screen2": on_screen, "minimap": on_minimap, "world": on_minimap,
+        }  # fmt: skip
         if self.max_units:
             sizes["unit_tags"] = Pointers("units", self.max_units)
             sizes["target_unit_tag"] = Pointer("units", self.max_units)

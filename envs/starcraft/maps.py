@@ -280,14 +280,19 @@ def mini_game(name: str) -> MiniGame:
 
 
 def interface_for(name: str, **options: Any) -> Interface:
-    """The interface that suits the map ``name``, with single options replaced. In the raw style: with all functions."""
+    """The interface that suits the map ``name``, with single options replaced.
+
+    In the raw style: with all functions, and without planes of the screen, which say nothing that the units do not.
+    """
     names = [f.name for f in fields(Interface)]
     for option in options:
         if option not in names:
             near = difflib.get_close_matches(option, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
-    raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64} if options.get("style") == "raw" else {}
+    raw: dict[str, Any] = {}
+    if options.get("style") == "raw":
+        raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64, "screen_planes": ()}
     return Interface(**{**mini_game(name).interface, **raw, **options})
 
 
