@@ -16,6 +16,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.checks import whole
 from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
@@ -24,10 +25,12 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.starcraft import interface as sc
-from envs.starcraft.maps import MELEE, interface_for, mini_game
+from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
 
 Observation = dict[str, Any]
+
+MOST_GAMES, MOST_THREADS = 1_000_000, 1024
 
 
 class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.NDArray[Any]]):
@@ -53,11 +56,13 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         render_games: int | None = None,
         opponent: str | None = None,
     ) -> None:
-        for name, value in (("num_envs", num_envs), ("step_mul", step_mul), ("threads", threads)):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        if max_loops is not None and max_loops < 1:
-            raise ValueError(f"max_loops: expected at least 1, got {max_loops}")
+        whole("num_envs", num_envs, 1, MOST_GAMES)
+        whole("step_mul", step_mul, 1, LONGEST_STEP)
+        whole("threads", threads, 1, MOST_THREADS)
+        if max_loops is not None:
+            whole("max_loops", max_loops, 1, LONGEST_EPISODE)
+        if render_games is not None:
+            whole("render_games", render_games, 0, MOST_GAMES)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         self.map = mini_game(scenario)
@@ -101,7 +106,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
         self._no_tags = np.zeros((n, face.max_units), np.int8)
-        self._sizes = np.array([face.screen, face.screen, face.minimap, face.minimap])
+        self._sizes = np.array([*face.screen_size, *face.minimap_size])
         functions = [face.function_table[name] for name in face.functions]
         self._commands = np.array([COMMANDS.index(f.command) for f in functions])
         self._modes = np.array([MODES.index(f.mode) for f in functions])
@@ -122,8 +127,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             "features": np.zeros((n, face.max_units, len(columns)), np.float32),
             "mask": np.zeros((n, face.max_units), np.int8),
         }
-        screen_planes = np.zeros((n, face.screen, face.screen, len(screen)), np.int16)
-        map_planes = np.zeros((n, face.minimap, face.minimap, len(minimap)), np.int16)
+        screen_planes = np.zeros((n, *face.screen_size[::-1], len(screen)), np.int16)
+        map_planes = np.zeros((n, *face.minimap_size[::-1], len(minimap)), np.int16)
         values = np.zeros((n, len(numbers)), np.float32)
         function_mask = np.zeros((n, len(functions)), np.int8)
         own_mask, target_mask = (np.zeros((n, face.max_units), np.int8) for _ in range(2))

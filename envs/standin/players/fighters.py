@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from envs.standin.players.sight import Action, Floats, Observation, Player, Sight, pick
 from envs.standin.rules.world import QUEUE
-from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface
+from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface, Size
 
 _BASICS = ("unit_type", "alliance", "x", "y", "selected")
 
@@ -276,7 +276,7 @@ def search_and_attack(interface: Interface) -> Player:
     see = Sight(interface, ("select_army", "Attack_minimap"), ("unit_type", "alliance"))
     if "player_relative" not in interface.minimap_planes:
         raise ValueError("this player needs an interface with the minimap plane player_relative")
-    plane, size = interface.minimap_planes.index("player_relative"), interface.minimap
+    plane, size = interface.minimap_planes.index("player_relative"), interface.minimap_size
     memory: dict[int, int] = {}
 
     def play(observation: Observation) -> Action:
@@ -298,14 +298,14 @@ def search_and_attack(interface: Interface) -> Player:
                 row, column = enemies[((enemies - middle) ** 2).sum(1).argmin()]
             else:
                 column, row = _minimap(ROUTE[memory[i] % 8], size)
-                if abs(row - middle[0]) + abs(column - middle[1]) < size / 16:
+                if abs(row - middle[0]) + abs(column - middle[1]) < min(size) / 16:
                     memory[i] += 1
             action["function"][i] = see.function["Attack_minimap"]
-            action["minimap"][i] = row * size + column
+            action["minimap"][i] = row * size[0] + column
         return action
 
     return play
 
 
-def _minimap(place: Floats, size: int) -> tuple[int, int]:
-    return int(place[0] / MAP_SIZE * size), int((1 - place[1] / MAP_SIZE) * size)
+def _minimap(place: Floats, size: Size) -> tuple[int, int]:
+    return int(place[0] / MAP_SIZE * size[0]), int((1 - place[1] / MAP_SIZE) * size[1])
