@@ -125,6 +125,14 @@ class Place(spaces.Discrete):
         super().__init__(self.height * self.width)
 
 
+class Choice(spaces.Discrete):
+    """One of several values that have names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(len(self.names))
+
+
 class Functions(spaces.Dict):
     """A choice of function with its own arguments: ``{"function": n, argument: value, ...}``.
 

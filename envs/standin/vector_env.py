@@ -102,6 +102,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             explored = int(sc.MAP_SIZE)
         self.explored = np.zeros((n, explored, explored), np.uint8)
         self._all = np.arange(n)
+        self._clicks: dict[int, list[tuple[float, float]]] = {}
         self._rows = np.zeros((n, ACTION), np.int64)
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
@@ -211,6 +212,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         """Carry out one action a game and run ``step_mul`` game loops."""
         function = np.asarray(actions["function"])
+        self._clicks = {}
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
         rows[:, 0] = self._commands[function]
@@ -258,7 +260,36 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         """A frame [height, width, 3] of each game, or of the first ``render_games``."""
         from envs.standin.show.render import frame
 
-        return tuple(frame(self.games[i], self.units[i], self._types, self.scenario) for i in range(self.render_games))
+        return tuple(
+            frame(self.games[i], self.units[i], self._types, self.scenario, self._clicks.get(i, ()))
+            for i in range(self.render_games)
+        )
+
+    def mark(self, actions: dict[str, npt.NDArray[Any]]) -> None:
+        """Let the frames until the next step show where these actions, one a game, point to."""
+        self._clicks = {i: self._pointed_to(i, actions) for i in range(self.render_games)}
+
+    def _pointed_to(self, i: int, actions: dict[str, npt.NDArray[Any]]) -> list[tuple[float, float]]:
+        """World coordinates of the places and of the unit that an action names."""
+        g, face = self.games[i], self.interface
+        name = face.functions[int(actions["function"][i])]
+        found = []
+        for argument in face.chosen_arguments(name):
+            if argument == "target_unit_tag":
+                slot = int(self.slots[i, int(actions[argument][i])])
+                if slot >= 0:
+                    found.append((float(self.units[i, slot]["x"]), float(self.units[i, slot]["y"])))
+            elif argument in ("screen", "screen2", "minimap", "world"):
+                on_screen = argument.startswith("screen")
+                width, height = face.screen_size if on_screen else face.minimap_size
+                row, column = divmod(int(actions[argument][i]), width)
+                x, y = (column + 0.5) / width, (row + 0.5) / height
+                if on_screen:
+                    left, top = g["camera_x"] - sc.CAMERA_WIDTH / 2, g["camera_y"] + sc.CAMERA_WIDTH / 2
+                    found.append((float(left + x * sc.CAMERA_WIDTH), float(top - y * sc.CAMERA_WIDTH)))
+                else:
+                    found.append((x * sc.MAP_SIZE, (1 - y) * sc.MAP_SIZE))
+        return found
 
     def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
         """Everything that the games' further course depends on, as plain bytes."""

@@ -27,7 +27,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.checks import whole
-from envs.spaces import ACTION_MASK, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
+from envs.spaces import ACTION_MASK, Choice, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
 
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
@@ -155,6 +155,16 @@ MINIMAP_PLANES: Mapping[str, Feature] = _planes(
         "buildable": _FLAG,
     }
 )
+
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "queued": ("now", "queued"),
+    "control_group_act": ("recall", "set", "append", "set_and_append", "append_and_recall"),
+    "select_point_act": ("select", "toggle", "select_all_type", "add_all_type"),
+    "select_add": ("select", "add"),
+    "select_unit_act": ("select", "deselect", "select_all_type", "deselect_all_type"),
+    "select_worker": ("select", "add", "select_all", "add_all"),
+}
+"""Argument -> what its values mean, where they have names (``pysc2.lib.actions``)."""
 
 ARGUMENTS: Mapping[str, int] = {
     "screen": 0,
@@ -416,4 +426,5 @@ class Interface:
             sizes["unit_tags"] = Pointers("units", self.max_units)
             sizes["target_unit_tag"] = Pointer("units", self.max_units)
         sizes.update({name: spaces.Discrete(n) for name, n in ARGUMENTS.items() if n})
+        sizes.update({name: Choice(names) for name, names in VALUES.items()})
         return Functions(functions, {name: sizes[name] for name in ARGUMENTS if name in taken})
