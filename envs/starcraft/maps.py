@@ -99,7 +99,8 @@ _FIGHT: Mapping[str, Any] = {
     "unit_features": (
         "unit_type", "alliance", "x", "y", "health_ratio", "selected", "weapon_cooldown", "order",
     ),
-    "screen_planes": ("player_relative", "selected", "unit_hit_points_ratio", "unit_density"),
+    "screen": 32,
+    "screen_planes": (),
     "functions": ("no_op", "select_army", "select_point", "Move_screen", "Attack_screen"),
 }  # fmt: skip
 _ECONOMY: Mapping[str, Any] = {
@@ -132,16 +133,19 @@ MAPS: Mapping[str, MiniGame] = {
             interface={
                 "max_units": 22,
                 "unit_features": ("unit_type", "alliance", "x", "y", "selected", "order"),
+                "screen": 40,
+                "screen_planes": (),
                 "functions": ("no_op", "select_army", "select_point", "Move_screen"),
+                "arguments": ("queued",),
             },
         ),
         # 1, 2: the sides, left and right.
-        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 32, **_FIGHT}),
+        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 64, **_FIGHT}),
         MiniGame(
             "DefeatZerglingsAndBanelings",
             Layout(1920, (_ARENA, *_SIDES)),
             capacity=72,
-            interface={"max_units": 32, **_FIGHT},
+            interface={"max_units": 72, **_FIGHT},
         ),
         # 1: where zerglings appear, but for 2: the disc (x, y, radius); 3: the ring (x, y, inner, outer) of the second.
         MiniGame(
@@ -151,7 +155,7 @@ MAPS: Mapping[str, MiniGame] = {
             fog=True,
             interface={
                 **_FIGHT,
-                "max_units": 16,
+                "max_units": 28,
                 "minimap_planes": ("visibility_map", "player_relative", "camera"),
                 "numbers": ("game_loop", "army_count", "selected_count", "camera_x", "camera_y"),
                 "functions": (
@@ -179,7 +183,7 @@ MAPS: Mapping[str, MiniGame] = {
             capacity=160,
             interface={
                 **_ECONOMY,
-                "max_units": 64,
+                "max_units": 128,
                 "functions": (
                     "no_op",
                     "select_point",
@@ -201,7 +205,7 @@ MAPS: Mapping[str, MiniGame] = {
             capacity=256,
             interface={
                 **_ECONOMY,
-                "max_units": 64,
+                "max_units": 256,
                 "functions": (
                     "no_op",
                     "select_point",

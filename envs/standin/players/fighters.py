@@ -68,6 +68,35 @@ def shards_apart(interface: Interface) -> Player:
     return play
 
 
+def shards_by_command(interface: Interface) -> Player:
+    """The same tours for the raw style: whichever marine is to go elsewhere than it goes is commanded there."""
+    see = Sight(interface, ("Move_unit",), ("unit_type", "x", "y"))
+    scale = MAP_SIZE / CAMERA_WIDTH  # tours are measured in widths of the screen
+    memory: dict[int, list[Spot | None]] = {}
+
+    def play(observation: Observation) -> Action:
+        xs, ys = see.units(observation, "x") * scale, see.units(observation, "y") * scale
+        shards, marines = see.are(observation, "NaturalMinerals"), see.are(observation, "Marine")
+        action = see.nothing(len(xs))
+        for i in range(len(xs)):
+            spots = [(float(xs[i, k]), float(ys[i, k])) for k in range(len(xs[i]))]
+            own = [int(k) for k in np.flatnonzero(marines[i])]
+            rows = {spots[k]: int(k) for k in np.flatnonzero(shards[i])}
+            going = memory.setdefault(i, [None, None])
+            for m, tour in enumerate(_split(list(rows), [[spots[k]] for k in own])):
+                wanted = tour[0] if tour else None
+                if going[m] not in rows:  # it has been picked up: the marine stands
+                    going[m] = None
+                if wanted is not None and going[m] is None and not action["function"][i]:
+                    action["function"][i] = see.function["Move_unit"]
+                    action["unit_tags"][i, own[m]] = 1
+                    action["target_unit_tag"][i] = rows[wanted]
+                    going[m] = wanted
+        return action
+
+    return play
+
+
 SWITCH, ENOUGH = 16.0, 40.0
 """A marine that will be done in fewer loops than this is given more to do, once the other has so much to do."""
 

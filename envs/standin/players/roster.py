@@ -77,6 +77,7 @@ _STRONG: Mapping[str, _Maker] = {
     "CollectMineralsAndGas": builders.mine_and_expand,
     "BuildMarines": builders.build_marines,
 }
+_RAW: Mapping[str, _Maker] = {"CollectMineralShards": fighters.shards_by_command}
 
 
 def has_strong_player(scenario: str) -> bool:
@@ -95,5 +96,9 @@ def make_player(name: str, scenario: str, interface: Interface) -> Player:
         raise ValueError(f"unknown player {name!r}; known: {', '.join(PLAYERS)}")
     kind = "Melee" if mini_game(scenario).melee else scenario
     strong = _STRONG.get(kind) if name == "strong" else None
+    if interface.style == "raw":
+        if kind not in _RAW:
+            raise ValueError(f"nobody has written a {name} player of {scenario} for style raw; there is random play")
+        return _RAW[kind](interface)
     # Where there is no better player than the scripted one, that is the strong one.
     return (strong or _SCRIPTED[kind])(interface)
