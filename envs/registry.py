@@ -65,7 +65,7 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
 def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Raise EnvError, with the nearest right spelling, if there is no such environment. Makes none.
 
-    Of its ``options`` those count without which there is none: a melee in StarCraft II needs an ``opponent``.
+    Of its ``options`` those count without which there is none: a melee needs an ``opponent``.
     """
     weights = parts(env_id)
     if len(weights) > 1:
@@ -77,10 +77,13 @@ def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Non
         return
     if env_id.startswith(SC2):
         from envs.starcraft import installation
+        from envs.starcraft.maps import INTERFACE_OPTIONS, interface_of
         from envs.starcraft.pysc2 import find_map
 
+        name = env_id.removeprefix(SC2)
         try:
-            find_map(env_id.removeprefix(SC2), installation.find(), options.get("opponent") is not None)
+            find_map(name, installation.find(), options.get("opponent") is not None)
+            interface_of(name, options.get("interface"), {k: v for k, v in options.items() if k in INTERFACE_OPTIONS})
         except ValueError as error:
             raise EnvError(f"{env_id}: {error}") from error
         return
@@ -89,6 +92,12 @@ def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Non
         if env_id.removeprefix(SIM) not in known:
             near = did_you_mean(env_id, [SIM + name for name in known])
             raise EnvError(f"{env_id}: no such map in the stand-in game{near} There are: {', '.join(known)}")
+        from envs.starcraft.maps import check_players
+
+        try:
+            check_players(env_id.removeprefix(SIM), options.get("opponent") is not None)
+        except ValueError as error:
+            raise EnvError(f"{env_id}: {error}") from error
         return
     _entry(env_id)
 
@@ -120,15 +129,11 @@ def part_options(env_id: str, options: dict[str, Any]) -> dict[str, Any]:
     names = [name for part in parts(env_id) if (name := _mini_game(part)) is not None]
     if len(names) < 2 or "interface" in options:
         return options
-    from dataclasses import fields
+    from envs.starcraft.maps import INTERFACE_OPTIONS, common_interface
 
-    from envs.starcraft.interface import Interface
-    from envs.starcraft.maps import common_interface
-
-    of_interface = {field.name for field in fields(Interface)}
     return {
-        "interface": common_interface(names, **{k: v for k, v in options.items() if k in of_interface}),
-        **{k: v for k, v in options.items() if k not in of_interface},
+        "interface": common_interface(names, **{k: v for k, v in options.items() if k in INTERFACE_OPTIONS}),
+        **{k: v for k, v in options.items() if k not in INTERFACE_OPTIONS},
     }
 
 
@@ -158,12 +163,10 @@ def player_options(env_id: str, name: str, given: dict[str, Any]) -> dict[str, A
     mini_game = _mini_game(env_id)
     if mini_game is None:
         return given
-    from dataclasses import fields
-
     from envs.standin.players.roster import interface_for_player
-    from envs.starcraft.interface import Interface
+    from envs.starcraft.maps import INTERFACE_OPTIONS
 
-    if {field.name for field in fields(Interface)} & given.keys():
+    if given.keys() & {"interface", *INTERFACE_OPTIONS}:
         return given
     return {**given, "interface": interface_for_player(name, mini_game)}
 
@@ -182,6 +185,16 @@ def scripted(env_id: str, name: str, env: VectorEnv[Any, Any, Any]) -> Callable[
         return make_player(name, mini_game, env.interface)  # type: ignore[attr-defined]
     except ValueError as error:
         raise EnvError(f"{env_id}: {error}") from error
+
+
+def player_name(env_id: str, name: str) -> str:
+    """What the player ``name`` must be called there: where nobody has written a strong one, it is the scripted one."""
+    mini_game = _mini_game(env_id)
+    if name == "strong" and mini_game is not None:
+        from envs.standin.players.roster import has_strong_player
+
+        return name if has_strong_player(mini_game) else "scripted (there is no stronger one)"
+    return name
 
 
 def _mini_game(env_id: str) -> str | None:

@@ -119,6 +119,7 @@ class Pointers(spaces.MultiBinary):
     """Any number of rows of the :class:`Units` found in the observation under the path ``of``.
 
     Its mask says which rows may be chosen (1) and which may not (0): none is held at 1, as a MultiBinary's would be.
+    A policy selects at least one where the action mask and the set leave one to select.
     """
 
     def __init__(self, of: str, capacity: int) -> None:
@@ -132,12 +133,23 @@ class Pointers(spaces.MultiBinary):
 
 
 class Place(spaces.Discrete):
-    """One cell, ``row * width + column``, of the :class:`Planes` found in the observation under the path ``of``."""
+    """One cell, ``row * width + column``, of the :class:`Planes` found in the observation under the path ``of``.
 
-    def __init__(self, of: str, height: int, width: int) -> None:
+    None: no planes show it, and all that is known of a cell is where it is.
+    """
+
+    def __init__(self, of: str | None, height: int, width: int) -> None:
         self.of = of
         self.height, self.width = int(height), int(width)
         super().__init__(self.height * self.width)
+
+
+class Choice(spaces.Discrete):
+    """One of several values that have names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(len(self.names))
 
 
 class Functions(spaces.Dict):
@@ -218,7 +230,8 @@ def describe(space: spaces.Space[Any]) -> str:
     if isinstance(space, Planes):
         return f"Planes[{space.height} x {space.width}: {_columns(space.planes)}]"
     if isinstance(space, Place):
-        return f"Place[{space.height} x {space.width} of {space.of}]"
+        of = f" of {space.of}" if space.of is not None else ""
+        return f"Place[{space.height} x {space.width}{of}]"
     if isinstance(space, Pointer | Pointers):
         return f"{type(space).__name__}[{space.n} of {space.of}]"
     if isinstance(space, spaces.Dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from agents.acting.evaluate import Player
 from agents.errors import UserError
-from envs.spaces import Functions, Place
+from envs.spaces import Choice, Functions, Place
 
 SMALLEST_SIDE = 480
 TEXT_SIZE = 18
@@ -24,16 +24,18 @@ DEFAULT_RATE = 10.0
 def frames(player: Player, env: VectorEnv[Any, Any, Any], episodes: int, seed: int, title: str) -> Iterator[np.ndarray]:
     """Play ``episodes`` episodes of the one game in ``env`` and yield a frame [H, W, 3] uint8 for every step.
 
-    A frame shows the game before the step, and under it the step's number, the action chosen, its reward, and the
-    return so far with that reward in it.
+    A frame shows the game before the step, with a mark where the action points to if the game can draw one, and under
+    it the step's number, the action chosen, its reward, and the return so far with that reward in it.
     """
     observation, _ = env.reset(seed=seed)
     first = np.ones(1, bool)
     for episode in range(1, episodes + 1):
         step, score = 0, 0.0
         while True:
-            picture = render(env)
             action = player.act(observation, first)
+            if hasattr(env, "mark"):
+                env.mark(action)
+            picture = render(env)
             observation, reward, terminated, truncated, _ = env.step(action)
             step += 1
             score += float(reward[0])
@@ -66,8 +68,10 @@ def describe_action(space: spaces.Space[Any], action: Any) -> str:
     """An action in a few words: a function by its name with the arguments it takes, else its numbers."""
     if isinstance(space, Functions):
         name = space.names[int(action["function"])]
-        taken = ", ".join(describe_action(space[argument], action[argument]) for argument in space.functions[name])
-        return f"{name}({taken})"
+        taken = (_argument(argument, space[argument], action[argument]) for argument in space.functions[name])
+        return f"{name}({', '.join(taken)})"
+    if isinstance(space, Choice):
+        return space.names[int(action)]
     if isinstance(space, Place):
         row, column = divmod(int(action), space.width)
         return f"[{column}, {row}]"
@@ -80,6 +84,12 @@ def describe_action(space: spaces.Space[Any], action: Any) -> str:
     if isinstance(space, spaces.Box):
         return np.array2string(np.asarray(action), precision=2, suppress_small=True, threshold=8)
     return str(np.asarray(action).tolist())
+
+
+def _argument(name: str, space: spaces.Space[Any], value: Any) -> str:
+    """A number means nothing without the argument's name; names, places and sets of rows say what they are."""
+    bare = isinstance(space, spaces.Discrete) and not isinstance(space, Choice | Place)
+    return f"{name} {describe_action(space, value)}" if bare else describe_action(space, value)
 
 
 def caption(picture: np.ndarray, title: str, where: str, words: str, reward: float, score: float) -> np.ndarray:
@@ -118,8 +128,19 @@ def frame_rate(env: VectorEnv[Any, Any, Any]) -> float:
     return float((env.metadata or {}).get("render_fps") or DEFAULT_RATE)
 
 
-def write_video(pictures: Iterable[np.ndarray], path: Path, rate: float) -> int:
-    """Write frames of one size as .mp4 or .gif and return how many there were. Raises UserError if it cannot."""
+def expected_frames(env: VectorEnv[Any, Any, Any], episodes: int) -> int | None:
+    """Frames of so many episodes if none ends before its time limit; None if the environment names no limit."""
+    limit, step = getattr(env, "max_loops", None), getattr(env, "step_mul", 1)
+    return -(-limit // step) * episodes if limit else None
+
+
+def write_video(
+    pictures: Iterable[np.ndarray], path: Path, rate: float, written: Callable[[], object] = lambda: None
+) -> int:
+    """Write frames of one size as .mp4 or .gif and return how many there were. Raises UserError if it cannot.
+
+    ``written`` is called after each.
+    """
     import imageio.v2 as imageio
 
     how: dict[str, Any] = {"duration": 1000 / rate, "loop": 0} if path.suffix == ".gif" else {"fps": rate}
@@ -132,6 +153,7 @@ def write_video(pictures: Iterable[np.ndarray], path: Path, rate: float) -> int:
             for picture in pictures:
                 writer.append_data(picture)  # type: ignore[attr-defined]
                 count += 1
+                written()
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error})") from error
     return count

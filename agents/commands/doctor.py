@@ -144,8 +144,8 @@ def _starcraft() -> Finding:
 def _maps() -> Finding:
     from envs.starcraft.maps import MAPS, archive
 
-    folder = installation.folder() / "Maps"
-    there = {file.stem for file in folder.rglob("*.SC2Map")}
+    folder = installation.maps_folder(installation.folder())
+    there = set(installation.map_files(installation.folder()))
     packed = {name for name in MAPS if archive(name) is not None} - there
     found = [f"{len(names)} in {place}" for names, place in ((there, folder), (packed, "PySC2")) if names]
     missing = [name for name in MAPS if name not in there | packed]

@@ -18,6 +18,7 @@ from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructType
 from agents.errors import UserError
 from agents.runs.experiment import parse_value
 from envs.spelling import did_you_mean
+from envs.starcraft.opponents import parse_opponent
 
 T = TypeVar("T")
 
@@ -63,6 +64,14 @@ def parse(kind: type[T], default: T, argv: Sequence[str], prog: str) -> T:
     rules = tyro.constructors.ConstructorRegistry()
     rules.struct_rule(command_line_rule)
     return tyro.cli(kind, default=default, args=argv, prog=prog, description=kind.__doc__, registry=rules)
+
+
+def check_opponent(name: str) -> None:
+    """Refuse what names no computer player."""
+    try:
+        parse_opponent(name)
+    except ValueError as error:
+        raise UserError(f"--opponent {name}: {error}") from error
 
 
 def check_device(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from agents.errors import UserError
 from agents.runs import experiment
 from envs import registry
 from envs.spelling import did_you_mean
+from envs.starcraft.installation import HOW_TO_GET_PYSC2
 from envs.starcraft.opponents import parse_opponent
 
 if TYPE_CHECKING:
@@ -56,16 +57,18 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Watch:
-    """Play episodes and make a video of them, with what was chosen and what it earned."""
+    """Play episodes and make a video of them, with what was chosen and what it earned; or show a replay."""
 
     run: Positional[Path | None] = None
-    """The run folder of a trained policy."""
+    """The run folder of a trained policy; or a replay of the stand-in game."""
     policy: str | None = None
     """Instead of a run: random, scripted or strong."""
     env: str | None = None
     """The environment; without it the run's own."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE, a keyword argument of the environment; it is added to the run's own."""
+    opponent: str | None = None
+    """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush."""
     video: Path = Path("episode.mp4")
     """The video: .mp4 or .gif."""
     episodes: int = 1
@@ -88,10 +91,7 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
             raise UserError(f"{name} should be at least 1, got {value}")
     check_player(asked)
     for opponent in asked.opponent:
-        try:
-            parse_opponent(opponent)
-        except ValueError as error:
-            raise UserError(f"--opponent {opponent}: {error}") from error
+        options.check_opponent(opponent)
     if asked.json and not asked.json.parent.is_dir():
         raise UserError(f"--json {asked.json}: there is no folder {asked.json.parent}")
     play_and_tell(asked, Console())
@@ -185,34 +185,76 @@ def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env
     if asked.policy == "random":
         return RandomPlayer(env.single_action_space, asked.seed), "random"
     assert asked.policy is not None  # check_player has seen to it
-    return ScriptedPlayer(registry.scripted(env_id, asked.policy, env)), asked.policy
+    name = registry.player_name(env_id, asked.policy)
+    return ScriptedPlayer(registry.scripted(env_id, asked.policy, env)), name
 
 
 def watch(argv: Sequence[str], prog: str) -> None:
     """Make a video of a player."""
     asked = options.parse(Watch, Watch(), argv, prog)
-    check_player(asked)
-    if asked.env:
-        registry.check(asked.env, options.parse_env_options(asked.env_option))
     for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps)):
         if value is not None and value <= 0:
             raise UserError(f"{name} should be above 0, got {value}")
     if asked.video.suffix not in (".mp4", ".gif"):
         raise UserError(f"--video {asked.video}: expected a name that ends in .mp4 or .gif")
+    from agents.acting import video as watching
+
+    if asked.run and asked.run.is_file():
+        watch_replay(asked, asked.run)
+        return
+    check_player(asked)
+    if asked.opponent:
+        options.check_opponent(asked.opponent)
+    versus = {"opponent": asked.opponent} if asked.opponent else {}
     config = experiment.read_run_config(asked.run) if asked.run else None
     env_id = asked.env or (config.env if config else "")
-    from agents.acting import video as watching
+    env_options = {**_env_options(asked, config, env_id), **versus}
+    registry.check(env_id, env_options)
     from agents.acting.evaluate import FRESH_SEED
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen, and without complaining of none
-    env = registry.make(env_id, 1, render_mode="rgb_array", **_env_options(asked, config, env_id))
+    env = registry.make(env_id, 1, render_mode="rgb_array", **env_options)
     try:
         player, name = make_player(asked, config, env_id, env)
-        title = f"{registry.label(env_id)}, {name}"
+        against = f" against {parse_opponent(asked.opponent)}" if asked.opponent else ""
+        title = f"{registry.label(env_id)}, {name}{against}"
         frames = watching.frames(player, env, asked.episodes, FRESH_SEED + asked.seed, title)
-        count = watching.write_video(frames, asked.video, asked.fps or watching.frame_rate(env))
+        _write(frames, asked, watching.frame_rate(env), watching.expected_frames(env, asked.episodes))
     finally:
         env.close()
+
+
+def watch_replay(asked: Watch, file: Path) -> None:
+    """Make a video of a replay of the stand-in game."""
+    given = [n for n in ("policy", "env", "env_option", "opponent", "sampled") if getattr(asked, n)]
+    if given:
+        names = ", ".join(map(experiment.option, given))
+        raise UserError(f"{names}: {file} is a file, and taken for a replay, which says itself what was played")
+    try:
+        from envs.standin.protocol.playback import LOOPS_A_FRAME, RATE, frames, read_replay
+
+        replay = read_replay(file)
+    except ImportError as error:
+        raise UserError(f"{file}: replays need s2clientprotocol ({error}): {HOW_TO_GET_PYSC2}") from error
+    _write(frames(replay), asked, RATE, 1 + replay.loops // LOOPS_A_FRAME)
+
+
+def _write(frames: Iterable[Any], asked: Watch, rate: float, expected: int | None) -> None:
+    """Write the video, and show how far it has come: the games of an economy take minutes."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from agents.acting.video import write_video
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"writing {asked.video}", total=expected)
+        count = write_video(frames, asked.video, asked.fps or rate, lambda: progress.advance(task))
     print(f"{count} frames in {asked.video}")
 
 

@@ -43,6 +43,9 @@ class Train:
     """The experiment: a YAML file, or a name in configs/."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE, a keyword argument of the environment, such as step_mul=8; it is added to env_options."""
+    opponent: str | None = None
+    """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; the same as the environment's
+    option opponent."""
     resume: Path | None = None
     """Go on with the run in this folder, with its own options. Only total-steps, device, threads, checkpoint-interval,
     keep-checkpoints and evaluation-episodes may be changed."""
@@ -74,6 +77,9 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
         base = experiment.read_config(experiment.find_config(experiment.DEFAULT))
     chosen = options.parse(Train, Train(base), argv, prog)
     env_options = {**base.env_options, **options.parse_env_options(chosen.env_option)}
+    if chosen.opponent:
+        options.check_opponent(chosen.opponent)
+        env_options["opponent"] = chosen.opponent
     data = {**chosen.experiment.model_dump(), "env_options": env_options}
     config = experiment.check(data, experiment.COMMAND_LINE)
     options.check_device(config.device)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.checks import whole
 from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
@@ -24,10 +25,12 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.starcraft import interface as sc
-from envs.starcraft.maps import MELEE, interface_for, mini_game
+from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
 
 Observation = dict[str, Any]
+
+MOST_GAMES, MOST_THREADS = 1_000_000, 1024
 
 
 class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.NDArray[Any]]):
@@ -53,11 +56,13 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         render_games: int | None = None,
         opponent: str | None = None,
     ) -> None:
-        for name, value in (("num_envs", num_envs), ("step_mul", step_mul), ("threads", threads)):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        if max_loops is not None and max_loops < 1:
-            raise ValueError(f"max_loops: expected at least 1, got {max_loops}")
+        whole("num_envs", num_envs, 1, MOST_GAMES)
+        whole("step_mul", step_mul, 1, LONGEST_STEP)
+        whole("threads", threads, 1, MOST_THREADS)
+        if max_loops is not None:
+            whole("max_loops", max_loops, 1, LONGEST_EPISODE)
+        if render_games is not None:
+            whole("render_games", render_games, 0, MOST_GAMES)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         self.map = mini_game(scenario)
@@ -97,11 +102,12 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             explored = int(sc.MAP_SIZE)
         self.explored = np.zeros((n, explored, explored), np.uint8)
         self._all = np.arange(n)
+        self._clicks: dict[int, list[tuple[float, float]]] = {}
         self._rows = np.zeros((n, ACTION), np.int64)
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
         self._no_tags = np.zeros((n, face.max_units), np.int8)
-        self._sizes = np.array([face.screen, face.screen, face.minimap, face.minimap])
+        self._sizes = np.array([*face.screen_size, *face.minimap_size])
         functions = [face.function_table[name] for name in face.functions]
         self._commands = np.array([COMMANDS.index(f.command) for f in functions])
         self._modes = np.array([MODES.index(f.mode) for f in functions])
@@ -122,8 +128,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             "features": np.zeros((n, face.max_units, len(columns)), np.float32),
             "mask": np.zeros((n, face.max_units), np.int8),
         }
-        screen_planes = np.zeros((n, face.screen, face.screen, len(screen)), np.int16)
-        map_planes = np.zeros((n, face.minimap, face.minimap, len(minimap)), np.int16)
+        screen_planes = np.zeros((n, *face.screen_size[::-1], len(screen)), np.int16)
+        map_planes = np.zeros((n, *face.minimap_size[::-1], len(minimap)), np.int16)
         values = np.zeros((n, len(numbers)), np.float32)
         function_mask = np.zeros((n, len(functions)), np.int8)
         own_mask, target_mask = (np.zeros((n, face.max_units), np.int8) for _ in range(2))
@@ -206,6 +212,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         """Carry out one action a game and run ``step_mul`` game loops."""
         function = np.asarray(actions["function"])
+        self._clicks = {}
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
         rows[:, 0] = self._commands[function]
@@ -253,7 +260,36 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         """A frame [height, width, 3] of each game, or of the first ``render_games``."""
         from envs.standin.show.render import frame
 
-        return tuple(frame(self.games[i], self.units[i], self._types, self.scenario) for i in range(self.render_games))
+        return tuple(
+            frame(self.games[i], self.units[i], self._types, self.scenario, self._clicks.get(i, ()))
+            for i in range(self.render_games)
+        )
+
+    def mark(self, actions: dict[str, npt.NDArray[Any]]) -> None:
+        """Let the frames until the next step show where these actions, one a game, point to."""
+        self._clicks = {i: self._pointed_to(i, actions) for i in range(self.render_games)}
+
+    def _pointed_to(self, i: int, actions: dict[str, npt.NDArray[Any]]) -> list[tuple[float, float]]:
+        """World coordinates of the places and of the unit that an action names."""
+        g, face = self.games[i], self.interface
+        name = face.functions[int(actions["function"][i])]
+        found = []
+        for argument in face.chosen_arguments(name):
+            if argument == "target_unit_tag":
+                slot = int(self.slots[i, int(actions[argument][i])])
+                if slot >= 0:
+                    found.append((float(self.units[i, slot]["x"]), float(self.units[i, slot]["y"])))
+            elif argument in ("screen", "screen2", "minimap", "world"):
+                on_screen = argument.startswith("screen")
+                width, height = face.screen_size if on_screen else face.minimap_size
+                row, column = divmod(int(actions[argument][i]), width)
+                x, y = (column + 0.5) / width, (row + 0.5) / height
+                if on_screen:
+                    left, top = g["camera_x"] - sc.CAMERA_WIDTH / 2, g["camera_y"] + sc.CAMERA_WIDTH / 2
+                    found.append((float(left + x * sc.CAMERA_WIDTH), float(top - y * sc.CAMERA_WIDTH)))
+                else:
+                    found.append((x * sc.MAP_SIZE, (1 - y) * sc.MAP_SIZE))
+        return found
 
     def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
         """Everything that the games' further course depends on, as plain bytes."""

@@ -26,7 +26,8 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import spaces
 
-from envs.spaces import ACTION_MASK, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
+from envs.checks import whole
+from envs.spaces import ACTION_MASK, Choice, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
 
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
@@ -155,6 +156,16 @@ MINIMAP_PLANES: Mapping[str, Feature] = _planes(
     }
 )
 
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "queued": ("now", "queued"),
+    "control_group_act": ("recall", "set", "append", "set_and_append", "append_and_recall"),
+    "select_point_act": ("select", "toggle", "select_all_type", "add_all_type"),
+    "select_add": ("select", "add"),
+    "select_unit_act": ("select", "deselect", "select_all_type", "deselect_all_type"),
+    "select_worker": ("select", "add", "select_all", "add_all"),
+}
+"""Argument -> what its values mean, where they have names (``pysc2.lib.actions``)."""
+
 ARGUMENTS: Mapping[str, int] = {
     "screen": 0,
     "minimap": 0,
@@ -280,9 +291,22 @@ def _known(option: str, names: Iterable[str], table: Mapping[str, Any]) -> None:
             raise InterfaceError(f"{option}: unknown name {name!r}{hint}")
 
 
-def _positive(option: str, value: int) -> None:
-    if not 1 <= value <= 512:
-        raise InterfaceError(f"{option}: expected a number from 1 to 512, got {value}")
+LARGEST_MAP, MOST_UNITS = 512, 512
+
+Size = tuple[int, int]
+"""Cells in width and height."""
+
+
+def _size(option: str, value: Any) -> Size:
+    sides = value if isinstance(value, tuple | list) else (value, value)
+    try:
+        width, height = sides
+        for side in sides:
+            whole(option, side, 1, LARGEST_MAP)
+    except ValueError as error:
+        words = f"expected a whole number from 1 to {LARGEST_MAP}, or two, [width, height], got {value!r}"
+        raise InterfaceError(f"{option}: {words}") from error
+    return int(width), int(height)
 
 
 @dataclass(frozen=True)
@@ -297,12 +321,12 @@ class Interface:
     max_units: int = 4
     """Rows of the units observed: own first, then enemies, then neutrals. 0: none observed."""
     unit_features: tuple[str, ...] = ("unit_type", "alliance", "x", "y", "health_ratio", "selected")
-    screen: int = 16
-    """Cells that the screen is wide and high, for its planes and for clicks."""
+    screen: int | Size = 16
+    """Cells that the screen is wide and high, for its planes and for clicks; two numbers for a rectangle."""
     screen_planes: tuple[str, ...] = ("player_relative", "selected", "unit_density")
     """Planes of the screen to observe. Empty: none."""
-    minimap: int = 16
-    """Cells that the minimap is wide and high, for its planes and for clicks."""
+    minimap: int | Size = 16
+    """Cells that the minimap is wide and high, for its planes and for clicks; two numbers for a rectangle."""
     minimap_planes: tuple[str, ...] = ()
     """Planes of the minimap to observe. Empty: none."""
     numbers: tuple[str, ...] = ("game_loop", "army_count", "selected_count")
@@ -315,15 +339,21 @@ class Interface:
 
     def __post_init__(self) -> None:
         for name in ("unit_features", "screen_planes", "minimap_planes", "numbers", "functions", "arguments"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            names = getattr(self, name)
+            if isinstance(names, str) or not isinstance(names, Iterable):
+                raise InterfaceError(f"{name}: expected a list of names, got {names!r}")
+            object.__setattr__(self, name, tuple(names))
         if self.style not in ("feature", "raw"):
             raise InterfaceError(f"style: expected 'feature' or 'raw', got {self.style!r}")
-        if not 0 <= self.max_units <= 512:
-            raise InterfaceError(f"max_units: expected a number from 0 to 512, got {self.max_units}")
+        try:
+            whole("max_units", self.max_units, 0, MOST_UNITS)
+        except ValueError as error:
+            raise InterfaceError(str(error)) from error
         if self.max_units and not self.unit_features:
             raise InterfaceError("unit_features: name at least one, or set max_units to 0 to observe no units")
-        _positive("screen", self.screen)
-        _positive("minimap", self.minimap)
+        for name in ("screen", "minimap"):
+            width, height = _size(name, getattr(self, name))
+            object.__setattr__(self, name, width if width == height else (width, height))
         _known("unit_features", self.unit_features, UNIT_FEATURES)
         _known("screen_planes", self.screen_planes, SCREEN_PLANES)
         _known("minimap_planes", self.minimap_planes, MINIMAP_PLANES)
@@ -338,6 +368,16 @@ class Interface:
             raise InterfaceError("max_units: the raw style points at units, so it must observe at least one")
         if not (self.max_units or self.screen_planes or self.minimap_planes or self.numbers):
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
+
+    @property
+    def screen_size(self) -> Size:
+        """Cells that the screen is wide and high."""
+        return _size("screen", self.screen)
+
+    @property
+    def minimap_size(self) -> Size:
+        """Cells that the minimap is wide and high."""
+        return _size("minimap", self.minimap)
 
     @property
     def function_table(self) -> Mapping[str, Function]:
@@ -357,10 +397,12 @@ class Interface:
             observed["units"] = Units(self.max_units, [UNIT_FEATURES[n] for n in self.unit_features])
         if self.screen_planes:
             planes = [SCREEN_PLANES[n] for n in self.screen_planes]
-            observed["screen"] = Planes(self.screen, self.screen, planes, np.int16)
+            width, height = self.screen_size
+            observed["screen"] = Planes(height, width, planes, np.int16)
         if self.minimap_planes:
             planes = [MINIMAP_PLANES[n] for n in self.minimap_planes]
-            observed["minimap"] = Planes(self.minimap, self.minimap, planes, np.int16)
+            width, height = self.minimap_size
+            observed["minimap"] = Planes(height, width, planes, np.int16)
         if self.numbers:
             observed["player"] = Numbers([NUMBERS[n] for n in self.numbers])
         mask: dict[str, spaces.Space[Any]] = {"function": spaces.MultiBinary(len(self.functions))}
@@ -375,14 +417,14 @@ class Interface:
         """A function, and the arguments that the agent chooses."""
         functions = {name: self.chosen_arguments(name) for name in self.functions}
         taken = {argument for chosen in functions.values() for argument in chosen}
+        on_screen = Place("screen" if self.screen_planes else None, *reversed(self.screen_size))
+        on_minimap = Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size))
         sizes: dict[str, spaces.Space[Any]] = {
-            "screen": Place("screen", self.screen, self.screen),
-            "minimap": Place("minimap", self.minimap, self.minimap),
-            "screen2": Place("screen", self.screen, self.screen),
-            "world": Place("minimap", self.minimap, self.minimap),
-        }
+            "screen": on_screen, "screen2": on_screen, "minimap": on_minimap, "world": on_minimap,
+        }  # fmt: skip
         if self.max_units:
             sizes["unit_tags"] = Pointers("units", self.max_units)
             sizes["target_unit_tag"] = Pointer("units", self.max_units)
         sizes.update({name: spaces.Discrete(n) for name, n in ARGUMENTS.items() if n})
+        sizes.update({name: Choice(names) for name, names in VALUES.items()})
         return Functions(functions, {name: sizes[name] for name in ARGUMENTS if name in taken})

@@ -30,6 +30,12 @@ from envs.starcraft.interface import (
 
 Rect = tuple[float, float, float, float]
 
+INTERFACE_OPTIONS = tuple(f.name for f in fields(Interface))
+"""The options of an environment that say what is seen and done."""
+
+LONGEST_STEP, LONGEST_EPISODE = 28_800, 10_000_000
+"""Game loops: PySC2's longest game, and five days."""
+
 
 class UnknownMap(ValueError):
     """A map that is not among those known."""
@@ -93,7 +99,8 @@ _FIGHT: Mapping[str, Any] = {
     "unit_features": (
         "unit_type", "alliance", "x", "y", "health_ratio", "selected", "weapon_cooldown", "order",
     ),
-    "screen_planes": ("player_relative", "selected", "unit_hit_points_ratio", "unit_density"),
+    "screen": 32,
+    "screen_planes": (),
     "functions": ("no_op", "select_army", "select_point", "Move_screen", "Attack_screen"),
 }  # fmt: skip
 _ECONOMY: Mapping[str, Any] = {
@@ -126,16 +133,19 @@ MAPS: Mapping[str, MiniGame] = {
             interface={
                 "max_units": 22,
                 "unit_features": ("unit_type", "alliance", "x", "y", "selected", "order"),
+                "screen": 40,
+                "screen_planes": (),
                 "functions": ("no_op", "select_army", "select_point", "Move_screen"),
+                "arguments": ("queued",),
             },
         ),
         # 1, 2: the sides, left and right.
-        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 32, **_FIGHT}),
+        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 64, **_FIGHT}),
         MiniGame(
             "DefeatZerglingsAndBanelings",
             Layout(1920, (_ARENA, *_SIDES)),
             capacity=72,
-            interface={"max_units": 32, **_FIGHT},
+            interface={"max_units": 72, **_FIGHT},
         ),
         # 1: where zerglings appear, but for 2: the disc (x, y, radius); 3: the ring (x, y, inner, outer) of the second.
         MiniGame(
@@ -145,7 +155,7 @@ MAPS: Mapping[str, MiniGame] = {
             fog=True,
             interface={
                 **_FIGHT,
-                "max_units": 16,
+                "max_units": 28,
                 "minimap_planes": ("visibility_map", "player_relative", "camera"),
                 "numbers": ("game_loop", "army_count", "selected_count", "camera_x", "camera_y"),
                 "functions": (
@@ -173,7 +183,7 @@ MAPS: Mapping[str, MiniGame] = {
             capacity=160,
             interface={
                 **_ECONOMY,
-                "max_units": 64,
+                "max_units": 128,
                 "functions": (
                     "no_op",
                     "select_point",
@@ -195,7 +205,7 @@ MAPS: Mapping[str, MiniGame] = {
             capacity=256,
             interface={
                 **_ECONOMY,
-                "max_units": 64,
+                "max_units": 256,
                 "functions": (
                     "no_op",
                     "select_point",
@@ -279,16 +289,50 @@ def mini_game(name: str) -> MiniGame:
     return known[name]
 
 
+def check_players(name: str, versus: bool, players: int | None = None) -> None:
+    """Raise a ValueError if the map ``name`` is for more players, or for fewer, than it is to be played by.
+
+    ``versus``: whether there is an opponent. ``players``: how many it is for, where another source says so.
+    """
+    number = players or (2 if name in MELEE else 1)
+    if versus and number < 2:
+        raise ValueError(f"opponent: {name} is played alone; melee maps are {', '.join(MELEE)}")
+    if not versus and number > 1:
+        raise ValueError(f"opponent: {name} is played against one; name the built-in AI, such as zerg:easy")
+
+
 def interface_for(name: str, **options: Any) -> Interface:
-    """The interface that suits the map ``name``, with single options replaced. In the raw style: with all functions."""
-    names = [f.name for f in fields(Interface)]
+    """The interface that suits the map ``name``, with single options replaced.
+
+    In the raw style: with all functions, and without planes of the screen, which say nothing that the units do not.
+    """
     for option in options:
-        if option not in names:
-            near = difflib.get_close_matches(option, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+        if option not in INTERFACE_OPTIONS:
+            near = difflib.get_close_matches(option, INTERFACE_OPTIONS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(INTERFACE_OPTIONS)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
-    raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64} if options.get("style") == "raw" else {}
+    raw: dict[str, Any] = {}
+    if options.get("style") == "raw":
+        raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64, "screen_planes": ()}
     return Interface(**{**mini_game(name).interface, **raw, **options})
+
+
+def interface_of(map_name: str, interface: Interface | None, options: Mapping[str, Any]) -> Interface:
+    """What is seen and done on a map: as asked for, or what suits it. Raises ValueError where nobody knows that."""
+    if interface is not None:
+        if options:
+            raise ValueError(f"give either an interface or its options, not both: {', '.join(options)}")
+        return interface
+    if map_name in MAPS or map_name in MELEE:
+        return interface_for(map_name, **options)
+    missing = [name for name in ("functions", "max_units") if name not in options]
+    if missing:
+        raise ValueError(
+            f"nobody has written down what suits the map {map_name}: say what is seen and done there by the options of "
+            f"its interface, at least {' and '.join(missing)}, such as functions=[no_op, select_army, Attack_minimap] "
+            f"and max_units=64; {', '.join({**MAPS, **MELEE})} are known"
+        )
+    return Interface(**options)
 
 
 def common_interface(names: Sequence[str], **options: Any) -> Interface:
@@ -310,8 +354,9 @@ def common_interface(names: Sequence[str], **options: Any) -> Interface:
         option: tuple(name for name in known if any(name in getattr(face, option) for face in each))
         for option, known in order.items()
     }
-    for size in ("max_units", "screen", "minimap"):
-        joined[size] = max(getattr(face, size) for face in each)
+    joined["max_units"] = max(face.max_units for face in each)
+    for size in ("screen", "minimap"):
+        joined[size] = tuple(map(max, *(getattr(face, f"{size}_size") for face in each), (1, 1)))
     interface_for(names[0], **options)  # refuses an option that there is not
     return Interface(**{**joined, **options})
 

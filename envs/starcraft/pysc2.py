@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +22,7 @@ from envs.spelling import did_you_mean
 from envs.starcraft import installation
 from envs.starcraft.installation import HOW_TO_GET_PYSC2, Installation, InstallationError
 from envs.starcraft.interface import CAMERA_WIDTH, ORDERS, Function, Interface
-from envs.starcraft.maps import archive
+from envs.starcraft.maps import archive, check_players
 
 
 @dataclass(frozen=True)
@@ -154,27 +155,26 @@ def find_map(name: str, here: Installation, versus: bool) -> Any:
     if name in known:
         found = known[name]()
     elif name in files:
-        path = files[name].relative_to(here.folder / "Maps")
         players = {"players": 2} if versus else {"players": 1, "score_index": 0}
-        found = type(name, (base,), {"directory": str(path.parent), "filename": path.name, **players})()
+        found = type(name, (base,), {"filename": files[name].name, **players})()
     else:
         near = did_you_mean(name, [*known, *files]) or "."
         raise InstallationError(
-            f"neither PySC2 nor {here.folder / 'Maps'} has a map {name!r}{near} "
-            f"There are: {', '.join(sorted({*files}))}"
+            f"neither PySC2 nor {here.maps_folder} has a map {name!r}{near} There are: {', '.join(sorted({*files}))}"
         )
-    if versus and (found.players or 1) < 2:
-        raise ValueError(f"opponent: {name} is played alone")
-    if not versus and (found.players or 1) > 1:
-        raise ValueError(f"opponent: {name} is played against one; name the built-in AI, such as zerg:easy")
-    if here.map_file(found.path, found.players) is None:
-        packed = archive(name)
-        if packed is None:
-            raise InstallationError(
-                f"the map is not there: {here.folder / 'Maps' / found.path}; download the map packs from "
-                "https://github.com/Blizzard/s2client-proto#map-packs and unpack them into that Maps folder"
-            )
-        found.data = lambda run_config: packed.read_bytes()
+    check_players(name, versus, found.players or 1)
+    # Where PySC2 looks for it; else wherever a file of its name lies, as people put them into Maps itself.
+    names = [Path(found.path).stem, f"({found.players}){Path(found.path).stem}", name]
+    file = here.map_file(found.path, found.players) or next((files[n] for n in names if n in files), None)
+    if file is not None and file.is_relative_to(here.maps_folder):
+        found.directory, found.filename = str(file.relative_to(here.maps_folder).parent), file.name
+    file = file or archive(name)
+    if file is None:
+        raise InstallationError(
+            f"the map is not there: {here.maps_folder / found.path}; download the map packs from "
+            "https://github.com/Blizzard/s2client-proto#map-packs and unpack them into that Maps folder"
+        )
+    found.data = lambda run_config: file.read_bytes()
     return found
 
 

@@ -90,9 +90,10 @@ class Translator:
         if face.max_units:
             observation["units"] = self._units(shown, message.raw_data.player.camera)
         if face.screen_planes:
-            observation["screen"] = self._planes(moment.observation["feature_screen"], self._screen, face.screen)
+            observation["screen"] = self._planes(moment.observation["feature_screen"], self._screen, face.screen_size)
         if face.minimap_planes:
-            observation["minimap"] = self._planes(moment.observation["feature_minimap"], self._minimap, face.minimap)
+            layers = moment.observation["feature_minimap"]
+            observation["minimap"] = self._planes(layers, self._minimap, face.minimap_size)
         if self._numbers:
             observation["player"] = np.array([number(message) for number in self._numbers], np.float32)
         numbers = (observation.get("player"), observation.get("units", {}).get("features"))
@@ -202,11 +203,11 @@ class Translator:
         )
 
     @staticmethod
-    def _planes(layers: Any, wanted: Any, size: int) -> npt.NDArray[np.int16]:
+    def _planes(layers: Any, wanted: Any, size: sc.Size) -> npt.NDArray[np.int16]:
         places, top, tables = wanted
         layers = np.asarray(layers)
-        if layers.shape[1:] != (size, size):
-            raise GameFailure("garbled", f"feature layers of {layers.shape[1:]}, asked for {size} x {size}")
+        if layers.shape[1:] != size[::-1]:
+            raise GameFailure("garbled", f"feature layers of {layers.shape[1:]}, asked for {size[1]} x {size[0]}")
         planes = np.minimum(layers[places].transpose(1, 2, 0), top)
         for k, table in tables:
             planes[..., k] = table[planes[..., k]]
@@ -246,9 +247,9 @@ class Translator:
         arguments = []
         for name in self._arguments[number]:
             if name in ("screen", "screen2"):
-                arguments.append(_cell(action[name], self.interface.screen))
+                arguments.append(_cell(action[name], self.interface.screen_size))
             elif name in ("minimap", "world"):
-                arguments.append(_cell(action[name], self.interface.minimap))
+                arguments.append(_cell(action[name], self.interface.minimap_size))
             elif name == "unit_tags":
                 tagged = np.flatnonzero(action[name][: self._own])
                 if not len(tagged):
@@ -263,6 +264,6 @@ class Translator:
         return self._ids[number], arguments
 
 
-def _cell(place: Any, size: int) -> list[int]:
-    row, column = divmod(int(place), size)
+def _cell(place: Any, size: sc.Size) -> list[int]:
+    row, column = divmod(int(place), size[0])
     return [column, row]

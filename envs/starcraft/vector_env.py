@@ -21,12 +21,13 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
+from envs.checks import number, switch, whole
 from envs.spelling import did_you_mean
 from envs.starcraft import installation
 from envs.starcraft.client import GameFailure, GameOptions
 from envs.starcraft.game import Game, Step, Supervision
 from envs.starcraft.interface import Interface
-from envs.starcraft.maps import MAPS, MELEE, interface_for
+from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MAPS, MELEE, interface_of
 from envs.starcraft.opponents import RACES, Opponent, parse_opponent
 from envs.starcraft.process import Stagger
 from envs.starcraft.pysc2 import check_version, find_map
@@ -34,6 +35,8 @@ from envs.starcraft.supervise import Watchdog
 from envs.starcraft.translate import Nest
 
 Observation = dict[str, Any]
+
+MOST_GAMES = 1000
 
 
 class StarcraftVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.NDArray[Any]]):
@@ -207,12 +210,25 @@ def make(
     Raises a ValueError that says what was looked for, where, and what to do, for an installation, a map, a version, an
     opponent or an option that does not exist.
     """
-    for name, value in (("num_envs", num_envs), ("step_mul", step_mul), ("max_loops", max_loops)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
+    for name, value, least, most in (
+        ("num_envs", num_envs, 1, MOST_GAMES),
+        ("step_mul", step_mul, 1, LONGEST_STEP),
+        ("max_loops", max_loops, 1, LONGEST_EPISODE),
+        ("random_seed", random_seed, 0, 2**32 - 1),
+        ("save_replay_episodes", save_replay_episodes, 0, LONGEST_EPISODE),
+    ):
+        if value is not None:
+            whole(name, value, least, most)
+    for name, flag in (("disable_fog", disable_fog), ("realtime", realtime), ("visualize", visualize)):
+        switch(name, flag)
     _check_names(options)
-    here = installation.find()
     rules = {f.name: options.pop(f.name) for f in fields(Supervision) if f.name in options}
+    for name, value in rules.items():
+        if isinstance(getattr(Supervision, name), float):
+            number(name, value, 0.0)
+        else:
+            whole(name, value, 1, LONGEST_EPISODE)
+    here = installation.find()
     if map_name == "BuildMarines" and not here.is_standin:
         rules.setdefault("recycle_episodes", 1)  # its mineral fields do not come back when it is restarted
     if race not in RACES:
@@ -225,7 +241,7 @@ def make(
         raise ValueError("save_replay_episodes: name the folder for the replays too, replay_dir")
     if visualize and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.name == "nt"):
         raise ValueError("visualize: there is no display here (DISPLAY is not set)")
-    face = _interface(map_name, interface, options)
+    face = interface_of(map_name, interface, options)
     what = GameOptions(
         map_name, face, step_mul, max_loops, opponent, RACES[race], disable_fog, realtime, version,
         save_replay_episodes, None if replay_dir is None else Path(replay_dir), visualize,
@@ -233,16 +249,6 @@ def make(
     known = {**MAPS, **MELEE}.get(map_name)
     limit = max_loops or (known.loops if known else None)
     return StarcraftVectorEnv(what, game_map, num_envs, limit, Supervision(**rules), random_seed)
-
-
-def _interface(map_name: str, interface: Interface | None, options: dict[str, Any]) -> Interface:
-    if interface is not None:
-        if options:
-            raise ValueError(f"give either an interface or its options, not both: {', '.join(options)}")
-        return interface
-    if map_name in MAPS or map_name in MELEE:
-        return interface_for(map_name, **options)
-    return Interface(**options)
 
 
 def _check_names(options: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ class Distribution:
     """One head's distribution: log-probability and entropy of an action, a sample, the likeliest action.
 
     ``divergence`` of another of the same kind: KL(other || this) [B]; it reads the other's ``parameters``.
+    ``given``, where an action is made in steps: the steps' distributions along a known action, whose entropy and
+    divergence stand for this one's.
     """
 
     log_prob: Callable[[Tensor], Tensor]
@@ -28,6 +30,7 @@ class Distribution:
     best: Callable[[], Tensor]
     parameters: Any
     divergence: Callable[[Distribution], Tensor]
+    given: Callable[[Tensor], Distribution] | None = None
 
 
 def categorical(logits: Tensor, mask: Tensor | None) -> Distribution:

@@ -23,6 +23,8 @@ from perceiver_policy.policy.distributions import (
     normal,
 )
 from perceiver_policy.policy.inputs import Tokens, counts_of
+from perceiver_policy.policy.places import PlaceKeys
+from perceiver_policy.policy.selection import Selection
 
 WIDEST = 2e6
 """A Box's side that is longer has no middle worth aiming at: some environments bound numbers by the largest float."""
@@ -148,38 +150,57 @@ def box_counts(space: spaces.Box) -> list[int] | None:
 class PointerHead(Head):
     """Pointer, Pointers and Place: the answer's dot product with each embedded unit or cell."""
 
-    def __init__(self, space: Pointer | Pointers | Place, observation_space: spaces.Space[Any], width: int) -> None:
+    def __init__(
+        self, space: Pointer | Pointers | Place, observation_space: spaces.Space[Any], width: int, bands: int
+    ) -> None:
         super().__init__(1, width)
-        self.of, self.several = space.of, isinstance(space, Pointers)
-        self.count = _pointed_to(space, observation_space)
+        self.of, self.count = space.of, _pointed_to(space, observation_space)
+        self.places: PlaceKeys | None = None
+        if isinstance(space, Place) and space.of is None:
+            self.places = PlaceKeys(space.height, space.width, width, bands)
+        self.selection = Selection(width) if isinstance(space, Pointers) else None
         self.ask = nn.Linear(width, width)
         with torch.no_grad():
             self.ask.weight *= 0.1  # nearly uniform at the start
         self.embedding = nn.Linear(width, width, bias=False)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
-        elements = tokens.elements[self.of]
-        logits = torch.einsum("bnc,bc->bn", elements, self.ask(answers[:, 0])).float() / math.sqrt(elements.shape[-1])
-        valid = tokens.masks[self.of]
-        missing = self.count - logits.shape[1]  # the embedded units end at the batch's last
-        if missing:
-            logits = F.pad(logits, (0, missing))
-            valid = F.pad(valid, (0, missing)) if valid is not None else None
+        elements, valid = self._elements(tokens)
+        query = self.ask(answers[:, 0])
+        missing = self.count - elements.shape[-2]  # the embedded units end at the batch's last
+        if self.selection is not None:
+            assert valid is not None  # units have a mask
+            legal = valid if mask is None else valid & mask[:, : valid.shape[1]].bool()
+            return self.selection(elements, query, legal, self.count)
+        # keys of places alone are the same for the whole batch
+        logits = torch.einsum("nc,bc->bn" if elements.dim() == 2 else "bnc,bc->bn", elements, query).float()
+        logits = F.pad(logits / math.sqrt(elements.shape[-1]), (0, missing))
+        if missing and valid is not None:
+            valid = F.pad(valid, (0, missing))
         if mask is not None:
             mask = mask.bool()
             valid = mask if valid is None else valid & mask
-        return bernoulli(logits, valid) if self.several else categorical(logits, valid)
+        return categorical(logits, valid)
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
-        elements = tokens.elements[self.of]
-        if self.several:
+        elements, _ = self._elements(tokens)
+        if self.selection is not None:
             weights = action[:, : elements.shape[1]].to(elements.dtype)
             chosen = (weights[:, :, None] * elements).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
+        elif elements.dim() == 2:
+            chosen = elements[action]
         else:
             # an action that is not used may name a unit beyond the batch's last
             row = action.clamp(max=elements.shape[1] - 1)
             chosen = elements[torch.arange(len(elements), device=elements.device), row]
         return self.embedding(chosen)
+
+    def _elements(self, tokens: Tokens) -> tuple[Tensor, Tensor | None]:
+        """What is pointed to, [B, n, C] or, alike for all, [n, C]; and which of it is there."""
+        if self.places is not None:
+            return self.places(), None
+        assert self.of is not None
+        return tokens.elements[self.of], tokens.masks[self.of]
 
 
 class ValueHead(nn.Module):
@@ -212,11 +233,13 @@ class ValueHead(nn.Module):
         self.deviation.copy_(deviation)
 
 
-def make_head(space: spaces.Space[Any], path: str, observation_space: spaces.Space[Any], width: int) -> Head:
+def make_head(
+    space: spaces.Space[Any], path: str, observation_space: spaces.Space[Any], width: int, bands: int
+) -> Head:
     """The head of a leaf space. Raises SpaceError for a space that has none."""
     try:
         if isinstance(space, Pointer | Pointers | Place):
-            return PointerHead(space, observation_space, width)
+            return PointerHead(space, observation_space, width, bands)
         if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
             return CategoricalHead(counts_of(space), space.shape or (), width)
         if isinstance(space, spaces.MultiBinary):
@@ -238,6 +261,8 @@ def _integers(space: spaces.Box, counts: list[int], width: int) -> Head:
 
 def _pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Space[Any]) -> int:
     """The number of rows or cells that it points to."""
+    if space.of is None:
+        return int(space.n)
     kind = Planes if isinstance(space, Place) else Units
     seen = {path_of(observation_space, keys): part for keys, part in leaves(observation_space)}
     target = seen.get(space.of)

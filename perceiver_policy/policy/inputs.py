@@ -94,7 +94,7 @@ class PlanesEmbedder(nn.Module):
         super().__init__()
         self.features = FeatureReader(space.planes, bands=0)
         self.project = nn.Conv2d(self.features.width, width, neighborhood, padding=neighborhood // 2)
-        self.register_buffer("positions", _grid(space.height, space.width, bands), persistent=False)
+        self.register_buffer("positions", cell_positions(space.height, space.width, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
         self.shape = (space.height, space.width)
         if space.height % patch or space.width % patch:
@@ -130,7 +130,7 @@ class ImageEmbedder(nn.Module):
         self.project = nn.Conv2d(channels, width, self.patch, stride=self.patch)
         rows, columns = (-(-size // self.patch) for size in shape)
         self.padding = (0, columns * self.patch - shape[1], 0, rows * self.patch - shape[0])
-        self.register_buffer("positions", _grid(rows, columns, bands), persistent=False)
+        self.register_buffer("positions", cell_positions(rows, columns, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
@@ -364,7 +364,7 @@ def _embedder(space: spaces.Space[Any], path: str, width: int, bands: int, neigh
     )
 
 
-def _grid(rows: int, columns: int, bands: int) -> Tensor:
+def cell_positions(rows: int, columns: int, bands: int) -> Tensor:
     """Fourier positions [rows * columns, 2 * (2 * bands + 1)] of the cells' centers, in [-1, 1]."""
     y = (torch.arange(rows) + 0.5) / rows * 2 - 1
     x = (torch.arange(columns) + 0.5) / columns * 2 - 1

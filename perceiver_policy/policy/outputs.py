@@ -15,8 +15,8 @@ actor asks in order, with the latents' keys and values computed once.
 | `MultiBinary` | independent Bernoullis, masked |
 | `Box` | independent normals with learned, state-independent deviations, in units where the bounds are -1 and 1; of
   few integers independent categoricals |
-| `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells |
-| `Pointers` | independent Bernoullis over the same |
+| `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells (see `places`) |
+| `Pointers` | one by one over the same, see `selection` |
 
 An action is a nest of tensors like the action space's: integers counted from 0 (a Discrete's `start` is added by
 :func:`to_environment`), floats unclipped and in the units above (`heads.box_units`).
@@ -92,6 +92,7 @@ class Outputs(nn.Module):
         latent_width: int,
         heads: int,
         widening: int,
+        bands: int,
     ) -> None:
         super().__init__()
         self.space = space
@@ -100,7 +101,9 @@ class Outputs(nn.Module):
         self.leaves = tuple(_leaves(space))
         if not self.leaves:
             raise SpaceError(f"the action space {space} is empty: there is nothing to choose")
-        self.heads = nn.ModuleList(make_head(leaf.space, leaf.path, observation_space, width) for leaf in self.leaves)
+        self.heads = nn.ModuleList(
+            make_head(leaf.space, leaf.path, observation_space, width, bands) for leaf in self.leaves
+        )
         self.value_query = nn.Parameter(torch.randn(1, width) * 0.02)
         self.value_head = ValueHead(width)
         for i, leaf in enumerate(self.leaves):
@@ -163,6 +166,7 @@ class Outputs(nn.Module):
         given: list[tuple[Distribution, Tensor | None]] = []
         for i, (head, answer) in enumerate(zip(self._heads(), rest, strict=True)):
             distribution = head.distribution(answer, tokens, _mask_at(mask, self.leaves[i].keys))
+            distribution = distribution.given(chosen[i]) if distribution.given else distribution
             term, entropy, mine = distribution.log_prob(chosen[i]), distribution.entropy(), used[i]
             if mine is not None:
                 term, entropy = torch.where(mine, term, 0.0), torch.where(mine, entropy, 0.0)

@@ -61,6 +61,7 @@ class PerceiverPolicy(nn.Module):
             latent_width=config.latent_width,
             heads=config.heads,
             widening=config.widening,
+            bands=config.position_bands,
         )
 
     def initial_memory(self, batch: int) -> Tensor:

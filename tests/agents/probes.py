@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.spaces import Feature, Functions, Pointer, Units
+from envs.spaces import Feature, Functions, Pointer, Pointers, Units
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
@@ -114,6 +114,26 @@ class PickTheMarked(gymnasium.Env[dict[str, Any], Any]):
 
     def _observe(self) -> dict[str, Any]:
         return {"units": {"features": self.features, "mask": self.mask}}
+
+
+class ExactlyOne(gymnasium.Env[dict[str, Any], Any]):
+    """Two units that look alike; an action selects, and pays 1 for exactly one of them, whichever. Best: 1.
+
+    Whoever selects each on its own gets half of it: with equal chances p for both, 2 p (1 - p).
+    """
+
+    observation_space = spaces.Dict({"units": Units(3, [Feature("x", "position")])})
+    action_space = spaces.Dict({"several": Pointers("units", 3)})
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        return self._observe(), {}
+
+    def step(self, action: dict[str, Any]) -> Step:
+        return self._observe(), float(action["several"].sum() == 1), True, False, {}
+
+    def _observe(self) -> dict[str, Any]:
+        return {"units": {"features": np.full((3, 1), 0.5, np.float32), "mask": np.array([1, 1, 0], np.int8)}}
 
 
 class Aim(gymnasium.Env[np.ndarray, Any]):

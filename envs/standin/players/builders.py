@@ -289,7 +289,7 @@ def build_marines(interface: Interface) -> Player:
 
 def attack(interface: Interface) -> Player:
     """The melee: marines from four barracks; twelve of them, and all that follow, attack."""
-    size = interface.minimap
+    width, height = interface.minimap_size
     enemy_plane = interface.minimap_planes.index("player_relative")
 
     def target(now: _Game, base: Point, turn: int) -> int:
@@ -301,7 +301,7 @@ def attack(interface: Interface) -> Player:
         around = ((0, 0), (-8, -8), (-12, 0), (0, -12), (-14, -14), (4, -4), (-4, 4))[turn % 7]
         side = 1 if base[0] < MAP_SIZE / 2 else -1
         x, y = (MAP_SIZE - base[0] + side * around[0]) / MAP_SIZE, (base[1] - side * around[1]) / MAP_SIZE
-        return int(y * size) * size + int(x * size)
+        return int(y * height) * width + int(x * width)
 
     def plan(now: _Game, hand: _Hand, memory: dict[str, Any]) -> bool:
         loop = now.numbers["game_loop"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from envs.standin.players.sight import Action, Floats, Observation, Player, Sight, pick
 from envs.standin.rules.world import QUEUE
-from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface
+from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface, Size
 
 _BASICS = ("unit_type", "alliance", "x", "y", "selected")
 
@@ -63,6 +63,35 @@ def shards_apart(interface: Interface) -> Player:
         action = see.nothing(len(observation["units"]["mask"]))
         for i in range(len(action["function"])):
             memory.setdefault(i, _Tours()).choose(see, observation, i, action)
+        return action
+
+    return play
+
+
+def shards_by_command(interface: Interface) -> Player:
+    """The same tours for the raw style: whichever marine is to go elsewhere than it goes is commanded there."""
+    see = Sight(interface, ("Move_unit",), ("unit_type", "x", "y"))
+    scale = MAP_SIZE / CAMERA_WIDTH  # tours are measured in widths of the screen
+    memory: dict[int, list[Spot | None]] = {}
+
+    def play(observation: Observation) -> Action:
+        xs, ys = see.units(observation, "x") * scale, see.units(observation, "y") * scale
+        shards, marines = see.are(observation, "NaturalMinerals"), see.are(observation, "Marine")
+        action = see.nothing(len(xs))
+        for i in range(len(xs)):
+            spots = [(float(xs[i, k]), float(ys[i, k])) for k in range(len(xs[i]))]
+            own = [int(k) for k in np.flatnonzero(marines[i])]
+            rows = {spots[k]: int(k) for k in np.flatnonzero(shards[i])}
+            going = memory.setdefault(i, [None, None])
+            for m, tour in enumerate(_split(list(rows), [[spots[k]] for k in own])):
+                wanted = tour[0] if tour else None
+                if going[m] not in rows:  # it has been picked up: the marine stands
+                    going[m] = None
+                if wanted is not None and going[m] is None and not action["function"][i]:
+                    action["function"][i] = see.function["Move_unit"]
+                    action["unit_tags"][i, own[m]] = 1
+                    action["target_unit_tag"][i] = rows[wanted]
+                    going[m] = wanted
         return action
 
     return play
@@ -276,7 +305,7 @@ def search_and_attack(interface: Interface) -> Player:
     see = Sight(interface, ("select_army", "Attack_minimap"), ("unit_type", "alliance"))
     if "player_relative" not in interface.minimap_planes:
         raise ValueError("this player needs an interface with the minimap plane player_relative")
-    plane, size = interface.minimap_planes.index("player_relative"), interface.minimap
+    plane, size = interface.minimap_planes.index("player_relative"), interface.minimap_size
     memory: dict[int, int] = {}
 
     def play(observation: Observation) -> Action:
@@ -298,14 +327,14 @@ def search_and_attack(interface: Interface) -> Player:
                 row, column = enemies[((enemies - middle) ** 2).sum(1).argmin()]
             else:
                 column, row = _minimap(ROUTE[memory[i] % 8], size)
-                if abs(row - middle[0]) + abs(column - middle[1]) < size / 16:
+                if abs(row - middle[0]) + abs(column - middle[1]) < min(size) / 16:
                     memory[i] += 1
             action["function"][i] = see.function["Attack_minimap"]
-            action["minimap"][i] = row * size + column
+            action["minimap"][i] = row * size[0] + column
         return action
 
     return play
 
 
-def _minimap(place: Floats, size: int) -> tuple[int, int]:
-    return int(place[0] / MAP_SIZE * size), int((1 - place[1] / MAP_SIZE) * size)
+def _minimap(place: Floats, size: Size) -> tuple[int, int]:
+    return int(place[0] / MAP_SIZE * size[0]), int((1 - place[1] / MAP_SIZE) * size[1])

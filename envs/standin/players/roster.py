@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -59,31 +59,46 @@ def interface_for_player(name: str, scenario: str) -> Interface:
     )
 
 
+_Maker = Callable[[Interface], Player]
+
+_SCRIPTED: Mapping[str, _Maker] = {
+    "MoveToBeacon": fighters.move_to_beacon,
+    "CollectMineralShards": fighters.shards_together,
+    "DefeatRoaches": fighters.focus_fire,
+    "DefeatZerglingsAndBanelings": lambda face: fighters.focus_fire(face, "Baneling"),
+    "FindAndDefeatZerglings": fighters.search_and_attack,
+    "CollectMineralsAndGas": builders.mine,
+    "BuildMarines": builders.barracks_first,
+    "Melee": builders.attack,
+}
+_STRONG: Mapping[str, _Maker] = {
+    "CollectMineralShards": fighters.shards_apart,
+    "DefeatZerglingsAndBanelings": fighters.bait,
+    "CollectMineralsAndGas": builders.mine_and_expand,
+    "BuildMarines": builders.build_marines,
+}
+_RAW: Mapping[str, _Maker] = {"CollectMineralShards": fighters.shards_by_command}
+
+
+def has_strong_player(scenario: str) -> bool:
+    """Whether somebody has written a better player than the scripted one."""
+    return scenario in _STRONG
+
+
 def make_player(name: str, scenario: str, interface: Interface) -> Player:
     """The player ``name`` for a map: a function from a batch of observations to a batch of actions.
 
     A player remembers what it is about in each game of the batch, so each batch needs one of its own.
     """
-
-    if mini_game(scenario).melee:
-        scenario = "Melee"
-    known: dict[tuple[str, str], Callable[[Interface], Player]] = {
-        ("MoveToBeacon", "scripted"): fighters.move_to_beacon,
-        ("CollectMineralShards", "scripted"): fighters.shards_together,
-        ("CollectMineralShards", "strong"): fighters.shards_apart,
-        ("DefeatRoaches", "scripted"): fighters.focus_fire,
-        ("DefeatZerglingsAndBanelings", "scripted"): lambda face: fighters.focus_fire(face, "Baneling"),
-        ("DefeatZerglingsAndBanelings", "strong"): fighters.bait,
-        ("FindAndDefeatZerglings", "scripted"): fighters.search_and_attack,
-        ("CollectMineralsAndGas", "scripted"): builders.mine,
-        ("CollectMineralsAndGas", "strong"): builders.mine_and_expand,
-        ("BuildMarines", "scripted"): builders.barracks_first,
-        ("BuildMarines", "strong"): builders.build_marines,
-        ("Melee", "scripted"): builders.attack,
-    }
     if name == "random":
         return random_player(interface)
     if name not in PLAYERS:
         raise ValueError(f"unknown player {name!r}; known: {', '.join(PLAYERS)}")
+    kind = "Melee" if mini_game(scenario).melee else scenario
+    strong = _STRONG.get(kind) if name == "strong" else None
+    if interface.style == "raw":
+        if kind not in _RAW:
+            raise ValueError(f"nobody has written a {name} player of {scenario} for style raw; there is random play")
+        return _RAW[kind](interface)
     # Where there is no better player than the scripted one, that is the strong one.
-    return known.get((scenario, name), known[scenario, "scripted"])(interface)
+    return (strong or _SCRIPTED[kind])(interface)

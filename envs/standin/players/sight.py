@@ -51,10 +51,10 @@ class Sight:
 
     def cell(self, x: Any, y: Any) -> npt.NDArray[np.int64]:
         """The screen cell that holds a place in the frame of the screen."""
-        size = self.interface.screen
-        column = np.clip(np.asarray(x * size).astype(np.int64), 0, size - 1)
-        row = np.clip(np.asarray(y * size).astype(np.int64), 0, size - 1)
-        return row * size + column
+        width, height = self.interface.screen_size
+        column = np.clip(np.asarray(x * width).astype(np.int64), 0, width - 1)
+        row = np.clip(np.asarray(y * height).astype(np.int64), 0, height - 1)
+        return row * width + column
 
 
 def pick(choose: npt.NDArray[np.bool_], values: Floats) -> Floats:

@@ -1,11 +1,15 @@
 """Frames that a person can look at.
 
-Own units are green, enemies red, resources blue (minerals) and green-blue (vespene), the beacon a ring. A white ring is
-a selection, a thin line an order, a bar over a unit its health where it is hurt.
+Who a unit belongs to is told by its color and by its outline: own ones are green and round (buildings square), enemies
+red and pointed (buildings with their corners cut), neutral ones blue, blue-green or gray and square. Letters say what
+it is, and the legend under the picture spells them out. A white ring is a selection, a line an order and the cross at
+its end where it leads, a bar over a unit its health where it is hurt, a pair of yellow brackets where the next action
+clicks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,21 +20,38 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.standin.rules import catalog, world
 
 WIDTH = 560
-_BAR = 26
+_BAR, _LINE = 26, 18
 _FINE = 2
-_GROUND, _EDGE, _TEXT = (44, 48, 56), (70, 76, 88), (235, 235, 235)
+_GROUND, _EDGE, _TEXT, _DIM, _CLICK = (44, 48, 56), (70, 76, 88), (235, 235, 235), (160, 165, 175), (255, 225, 70)
 _OWNERS = {world.OWN: (86, 196, 98), world.ENEMY: (222, 84, 76), world.NEUTRAL: (150, 150, 160)}
-_KINDS = {
-    catalog.SCV: (64, 160, 200),
-    catalog.BANELING: (232, 170, 60),
+_RESOURCES = {
     catalog.MINERAL_FIELD: (88, 150, 240),
     catalog.SHARD: (120, 190, 255),
     catalog.GEYSER: (60, 150, 120),
     catalog.BEACON: (90, 220, 230),
 }
+NAMES = {
+    catalog.MARINE: ("M", "Marine"),
+    catalog.SCV: ("S", "SCV"),
+    catalog.ZERGLING: ("Z", "Zergling"),
+    catalog.BANELING: ("B", "Baneling"),
+    catalog.ROACH: ("R", "Roach"),
+    catalog.COMMAND_CENTER: ("CC", "Command Center"),
+    catalog.SUPPLY_DEPOT: ("D", "Supply Depot"),
+    catalog.BARRACKS: ("Ba", "Barracks"),
+    catalog.REFINERY: ("Re", "Refinery"),
+    catalog.MINERAL_FIELD: ("m", "minerals"),
+    catalog.GEYSER: ("g", "gas"),
+    catalog.BEACON: ("", "beacon"),
+    catalog.SHARD: ("m", "minerals"),
+}
+"""Kind of unit -> its letters in the picture, and its name."""
+
+Click = tuple[float, float]
+"""A place in world coordinates."""
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
@@ -58,27 +79,54 @@ def _shade(color: tuple[int, int, int], by: float) -> tuple[int, int, int]:
     return r, g, b
 
 
+def outline(owner: int, building: bool, box: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    """The corners of what stands for a unit; a circle, which has none, stands for an own one that is no building."""
+    x0, y0, x1, y1 = box
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    if owner == world.ENEMY and building:
+        cut, down = (x1 - x0) / 4, (y1 - y0) / 4
+        return [
+            (x0 + cut, y0), (x1 - cut, y0), (x1, y0 + down), (x1, y1 - down),
+            (x1 - cut, y1), (x0 + cut, y1), (x0, y1 - down), (x0, y0 + down),
+        ]  # fmt: skip
+    if owner == world.ENEMY:
+        more = (x1 - x0) * 0.12  # a diamond of a disc's size
+        return [(x, y0 - more), (x1 + more, y), (x, y1 + more), (x0 - more, y)]
+    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)] if building or owner == world.NEUTRAL else []
+
+
+def _shape(pen: ImageDraw.ImageDraw, owner: int, building: bool, box: Any, fill: Any, edge: Any) -> None:
+    corners = outline(owner, building, box)
+    if corners:
+        pen.polygon(corners, fill=fill, outline=edge, width=_FINE)
+    else:
+        pen.ellipse(box, fill=fill, outline=edge, width=_FINE)
+
+
 def _unit(pen: ImageDraw.ImageDraw, view: _View, u: Any, types: npt.NDArray[Any]) -> None:
-    kind, t = int(u["kind"]), types[u["kind"]]
-    color = _KINDS.get(kind, _OWNERS[int(u["owner"])])
+    kind, owner, t = int(u["kind"]), int(u["owner"]), types[u["kind"]]
+    color = _OWNERS[owner] if owner != world.NEUTRAL else _RESOURCES.get(kind, _OWNERS[owner])
     radius = float(t["radius"])
     if kind == catalog.BEACON:
         pen.ellipse(view.box(u["x"], u["y"], 1.25, 1.25), outline=color, width=3 * _FINE)
         pen.ellipse(view.box(u["x"], u["y"], 0.3, 0.3), fill=color)
         return
     w, h = float(t["footprint_w"]) / 2, float(t["footprint_h"]) / 2
-    if w > 0:
-        pen.rectangle(view.box(u["x"], u["y"], w, h), fill=_shade(color, 0.55), outline=color, width=_FINE)
-    else:
-        pen.ellipse(view.box(u["x"], u["y"], radius, radius), fill=_shade(color, 0.5))
-        pen.ellipse(view.box(u["x"] - 0.06, u["y"] + 0.06, radius * 0.8, radius * 0.8), fill=color)
-        tip = radius * 1.25
+    building = w > 0
+    if not building:
+        tip = radius * 1.3
         nose = view.point(u["x"] + tip * u["face_x"], u["y"] + tip * u["face_y"])
         pen.line([view.point(u["x"], u["y"]), nose], fill=_shade(color, 1.4), width=2 * _FINE)
+    box = view.box(u["x"], u["y"], w or radius, h or radius)
+    _shape(pen, owner, building, box, _shade(color, 0.5), color)
+    size = max(8, min(15, int((w or radius) * 1.5 * view.scale / _FINE)))
+    place = view.point(u["x"], u["y"])
+    pen.text(place, NAMES[kind][0], fill=(255, 255, 255), font=_font(size * _FINE), anchor="mm")
     if u["selected"]:
         pen.ellipse(view.box(u["x"], u["y"], radius + 0.15, radius + 0.15), outline=(255, 255, 255), width=_FINE)
     if u["cargo"]:
-        pen.ellipse(view.box(u["x"], u["y"], 0.14, 0.14), fill=(170, 220, 255) if u["cargo"] == 1 else (90, 230, 150))
+        box = view.box(u["x"] + radius, u["y"] - radius, 0.16, 0.16)
+        pen.ellipse(box, fill=(170, 220, 255) if u["cargo"] == 1 else (90, 230, 150))
     health = float(u["hp"]) / float(t["hp"])
     if health < 0.999 and kind not in (catalog.MINERAL_FIELD, catalog.GEYSER):
         x0, y0, x1, y1 = view.box(u["x"], u["y"] + radius + 0.3, max(radius, 0.4), 0.08)
@@ -94,7 +142,58 @@ def _order(pen: ImageDraw.ImageDraw, view: _View, u: Any, units: npt.NDArray[Any
     if slot >= 0 and units[slot]["kind"]:
         x, y = units[slot]["x"], units[slot]["y"]
     color = (200, 90, 80) if u["order"] in (world.ATTACK, world.ATTACK_MOVE) else (110, 150, 110)
-    pen.line([view.point(u["x"], u["y"]), view.point(x, y)], fill=color, width=_FINE)
+    at = view.point(x, y)
+    pen.line([view.point(u["x"], u["y"]), at], fill=color, width=_FINE)
+    _cross(pen, at, 4 * _FINE, _shade(color, 1.3), _FINE)
+
+
+def _cross(pen: ImageDraw.ImageDraw, at: Click, arm: float, color: Any, width: int) -> None:
+    x, y = at
+    pen.line([(x - arm, y - arm), (x + arm, y + arm)], fill=color, width=width)
+    pen.line([(x - arm, y + arm), (x + arm, y - arm)], fill=color, width=width)
+
+
+def _brackets(pen: ImageDraw.ImageDraw, at: Click, reach: float, width: int) -> None:
+    """A pair of brackets around a place: nothing else in the picture looks like it."""
+    x, y = at
+    for side in (-1, 1):
+        edge, inner = x + side * reach, x + side * reach / 2
+        pen.line(
+            [(inner, y - reach), (edge, y - reach), (edge, y + reach), (inner, y + reach)], fill=_CLICK, width=width
+        )
+
+
+def _legend(kinds: Sequence[int]) -> Image.Image:
+    """What shapes and letters mean, in three lines: as high whatever is in the picture."""
+    strip = Image.new("RGB", (WIDTH, 3 * _LINE + 4), (24, 26, 30))
+    pen, font = ImageDraw.Draw(strip), _font(12)
+    x, y = 12.0, _LINE / 2 + 2
+    for owner, whose in ((world.OWN, "own"), (world.ENEMY, "enemy"), (world.NEUTRAL, "neutral")):
+        color = _RESOURCES[catalog.MINERAL_FIELD] if owner == world.NEUTRAL else _OWNERS[owner]
+        _shape(pen, owner, False, (x - 5, y - 5, x + 5, y + 5), _shade(color, 0.5), color)
+        pen.text((x + 11, y), whose, fill=_DIM, font=font, anchor="lm")
+        x += 24 + font.getlength(whose)
+
+    def word(text: str, after: float) -> float:
+        pen.text((x + after, y), text, fill=_DIM, font=font, anchor="lm")
+        return x + after + 13 + font.getlength(text)
+
+    pen.ellipse((x - 6, y - 6, x + 6, y + 6), outline=(255, 255, 255))
+    x = word("selected", 11)
+    pen.line([(x - 5, y), (x + 10, y)], fill=(110, 150, 110), width=2)
+    _cross(pen, (x + 10, y), 4, (140, 190, 140), 2)
+    x = word("order, and where it leads", 18) + 6
+    _brackets(pen, (x, y), 6, 2)
+    word("click", 12)
+    x, y = 8.0, 1.5 * _LINE + 2
+    for letters, name in dict.fromkeys(NAMES[kind] for kind in kinds if NAMES[kind][0]):
+        long = font.getlength(f"{letters} {name}")
+        if x + long > WIDTH - 8:
+            x, y = 8.0, y + _LINE
+        pen.text((x, y), letters, fill=_TEXT, font=font, anchor="lm")
+        pen.text((x + font.getlength(f"{letters} "), y), name, fill=_DIM, font=font, anchor="lm")
+        x += long + 14
+    return strip
 
 
 def _missile(pen: ImageDraw.ImageDraw, view: _View, g: Any, units: npt.NDArray[Any], k: int) -> None:
@@ -117,10 +216,13 @@ def _fog(picture: Image.Image, view: _View, here: list[Any], types: npt.NDArray[
     return Image.composite(picture, picture.point(lambda value: value * 0.55), seen)
 
 
-def frame(g: Any, units: npt.NDArray[Any], types: npt.NDArray[Any], scenario: str) -> npt.NDArray[np.uint8]:
-    """What goes on in one game: uint8 [height, width, 3], the playable rectangle under a line of text.
+def frame(
+    g: Any, units: npt.NDArray[Any], types: npt.NDArray[Any], scenario: str, clicks: Sequence[Click] = ()
+) -> npt.NDArray[np.uint8]:
+    """What goes on in one game: uint8 [height, width, 3], the playable rectangle between a line of text and a legend.
 
-    ``g`` and ``units`` are the game's row and units (:mod:`envs.standin.rules.world`), ``types`` the catalog's table.
+    ``g`` and ``units`` are the game's row and units (:mod:`envs.standin.rules.world`), ``types`` the catalog's table,
+    ``clicks`` where the next action points to.
 
     Units that fog hides are drawn all the same, on the dark ground: the frame is for who watches, not for who plays.
     Where the camera can move, a thin rectangle shows what is on the screen.
@@ -142,9 +244,13 @@ def frame(g: Any, units: npt.NDArray[Any], types: npt.NDArray[Any], scenario: st
         pen.rectangle(view.box(g["camera_x"], g["camera_y"], 12, 12), outline=(160, 160, 90), width=_FINE)
     for k in range(int(g["missiles"])):
         _missile(pen, view, g, units, k)
+    for click in clicks:
+        _brackets(pen, view.point(*click), 9 * _FINE, 2 * _FINE)
     picture = picture.resize((view.size[0] // _FINE, view.size[1] // _FINE), Image.Resampling.LANCZOS)
-    whole = Image.new("RGB", (WIDTH, picture.height + _BAR), (24, 26, 30))
+    legend = _legend(sorted({int(u["kind"]) for u in here}))
+    whole = Image.new("RGB", (WIDTH, _BAR + picture.height + legend.height), (24, 26, 30))
     whole.paste(picture, (0, _BAR))
+    whole.paste(legend, (0, _BAR + picture.height))
     pen = ImageDraw.Draw(whole)
     left = max(0, int(g["limit"]) - int(g["loop"])) / 22.4
     text = f"score {g['score']:g}    {left:.0f} s left"

@@ -24,9 +24,16 @@ algorithms = pytest.mark.parametrize("algorithm", SETTINGS)
 
 
 def learn(
-    algorithm: str, probe: str, steps: int, *, memory: str = "none", episodes: int = 200, **options: float
+    algorithm: str,
+    probe: str,
+    steps: int,
+    *,
+    memory: str = "none",
+    episodes: int = 200,
+    greedy: bool = True,
+    **options: float,
 ) -> float:
-    """The mean return of greedy play after training."""
+    """The mean return of play after training."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     data = {"algorithm": algorithm, algorithm: SETTINGS[algorithm] | options, "num_envs": 32, "total_steps": steps}
@@ -37,7 +44,7 @@ def learn(
     while training.learner.steps < steps:
         training.step()
     env = registry.make(config.env, 20)
-    player = PolicyPlayer(training.policy, device=torch.device("cpu"), greedy=True, seed=0)
+    player = PolicyPlayer(training.policy, device=torch.device("cpu"), greedy=greedy, seed=0)
     observation, _ = env.reset(seed=99)
     first, totals = np.ones(20, bool), []
     while len(totals) < episodes:
@@ -74,6 +81,11 @@ def test_masked_actions(algorithm: str) -> None:
 @algorithms
 def test_pick_the_marked_unit(algorithm: str) -> None:
     assert learn(algorithm, "PickTheMarked", 10_000) > 0.97
+
+
+@algorithms
+def test_select_exactly_one_of_two_that_look_alike(algorithm: str) -> None:
+    assert learn(algorithm, "ExactlyOne", 4_000, greedy=False) > 0.95
 
 
 def test_aim_with_a_continuous_action() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import distributions as D
 
-from envs.spaces import Place, Pointer
+from envs.spaces import Functions, Place, Pointer
 from perceiver_policy.policy.distributions import bernoulli, categorical, normal
 from perceiver_policy.policy.outputs import to_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -174,12 +174,36 @@ def test_the_value_stays_when_its_units_change() -> None:
         )
 
 
+def test_a_place_that_no_planes_show_is_chosen_by_where_it_is() -> None:
+    space, observation = game(64)
+    action = Functions({"go": ("to", "with")}, {"to": Place(None, 3, 5), "with": spaces.Discrete(2)})
+    space["action_mask"] = spaces.Dict({"to": spaces.MultiBinary(15)})
+    legal = torch.rand(64, 15, generator=torch.Generator().manual_seed(0)) < 0.3
+    legal[:, 7] = True
+    observation["action_mask"] = {"to": legal.long()}
+    policy = perturbed(space, action)
+    first, memory = torch.ones(64, dtype=torch.bool), policy.initial_memory(64)
+    decision, _ = policy.act(observation, memory, first, generator=torch.Generator().manual_seed(0))
+    places = decision.action["to"]
+    assert legal.gather(1, places[:, None]).all()
+    assert len(places.unique()) > 5
+    evaluated = policy.evaluate_actions(with_time(observation), with_time(decision.action), memory, first[None])
+    torch.testing.assert_close(evaluated.log_prob[0], decision.log_prob, rtol=1e-5, atol=1e-5)
+    head = policy.outputs.heads[1]
+    keys = head.places()
+    assert keys.shape == (15, SMALL.token_width)
+    # cells of one row differ by their column alone: what is between them is the same in every row
+    rows = keys.view(3, 5, -1)
+    torch.testing.assert_close(rows[:, 1:] - rows[:, :-1], (rows[:1, 1:] - rows[:1, :-1]).expand(3, -1, -1))
+
+
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
         (Pointer("troops", 5), "points to 'troops'"),
         (Pointer("units", 9), "9 choices for 5"),
         (Place("units", 4, 4), "no Planes"),
+        (Place("minimap", 4, 4), "no Planes"),
         (spaces.Text(4), "Text"),
     ],
 )

@@ -52,6 +52,29 @@ def test_the_order_of_units_changes_nothing_but_the_pointers() -> None:
     order = torch.tensor([3, 0, 4, 1, 2])  # row i now holds what was in row order[i]
     observation["units"] = {name: part[:, order] for name, part in observation["units"].items()}
     moved = {**action, "unit": torch.argsort(order)[action["unit"]], "several": action["several"][:, order]}
+    # a selection goes through the rows in their order: its probability is that of another way to come about
+    others = action["function"] != FUNCTIONS.names.index("group")
+    after = evaluate_actions(policy, observation, moved)
+    torch.testing.assert_close(after[:, others], before[:, others], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after[2], before[2], atol=1e-5, rtol=1e-5)  # the value
+    assert 0 < others.sum() < len(others)
+
+
+def test_where_the_empty_rows_are_changes_nothing_of_a_selection() -> None:
+    space, observation = game(16)
+    for part in (observation["units"]["mask"], observation["action_mask"]["unit"]):
+        part[:] = torch.tensor([1, 1, 0, 1, 0])
+    space["action_mask"].spaces.pop("unit")  # else it is also seen, as a vector
+    observation["action_mask"].pop("unit")
+    policy = perturbed(space, FUNCTIONS)
+    action = decide(policy, observation, 16)
+    before = evaluate_actions(policy, observation, action)
+    assert (action["several"].sum(1) > 1).any()
+    order = torch.tensor([2, 0, 4, 1, 3])  # row i now holds what was in row order[i]
+    observation["units"] = {name: part[:, order] for name, part in observation["units"].items()}
+    moved = {**action, "unit": torch.argsort(order)[action["unit"]], "several": action["several"][:, order]}
+    used = action["function"] == FUNCTIONS.names.index("select")
+    moved["unit"] = torch.where(used, moved["unit"], 0)
     torch.testing.assert_close(evaluate_actions(policy, observation, moved), before, atol=1e-5, rtol=1e-5)
 
 
