@@ -21,10 +21,10 @@ class Distribution:
     ``divergence`` of another of the same kind: KL(other || this) [B]; it reads the other's ``parameters``.
     """
 
-    log_prob: Callable[[Tensor], Tensor]
+    log_prob: Callable[[Any], Tensor]
     entropy: Callable[[], Tensor]
-    sample: Callable[[torch.Generator | None], Tensor]
-    best: Callable[[], Tensor]
+    sample: Callable[[torch.Generator | None], Any]
+    best: Callable[[], Any]
     parameters: Any
     divergence: Callable[[Distribution], Tensor]
 

@@ -26,12 +26,16 @@ class Head(nn.Module, ABC):
         super().__init__()
         self.queries = nn.Parameter(torch.randn(count, width) * 0.02)
 
+    def asked(self, tokens: Tokens, mask: Any) -> Tensor:
+        """The queries [B or 1, Q, E] for these observations."""
+        return self.queries[None]
+
     @abstractmethod
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
         """Answers [B, Q, E], the observation's tokens, and this leaf's part of the action mask (or None)."""
 
     @abstractmethod
-    def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
+    def embed(self, action: Any, tokens: Tokens) -> Tensor:
         """Action [B, ...] -> [B, E]."""
 
 
@@ -45,7 +49,7 @@ class CategoricalHead(Head):
         self.single = isinstance(space, spaces.Discrete)
         self.counts = [int(n) for n in ([space.n] if isinstance(space, spaces.Discrete) else space.nvec.flatten())]
         self.shape = space.shape
-        self.logits = _last_layer(width, sum(self.counts))
+        self.logits = last_layer(width, sum(self.counts))
         self.register_buffer("offset", torch.tensor(np.cumsum([0, *self.counts[:-1]])), persistent=False)
         self.embedding = nn.Embedding(sum(self.counts), width)
 
@@ -67,7 +71,7 @@ class BernoulliHead(Head):
     def __init__(self, space: spaces.MultiBinary, width: int) -> None:
         super().__init__(1, width)
         self.shape = space.shape
-        self.logits = _last_layer(width, math.prod(space.shape))
+        self.logits = last_layer(width, math.prod(space.shape))
         self.embedding = nn.Linear(math.prod(space.shape), width, bias=False)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
@@ -83,7 +87,7 @@ class NormalHead(Head):
     def __init__(self, space: spaces.Box, width: int) -> None:
         super().__init__(1, width)
         self.shape = space.shape
-        self.mean = _last_layer(width, math.prod(space.shape))
+        self.mean = last_layer(width, math.prod(space.shape))
         # in the units of the bounds a deviation of 1/2 reaches the whole range; without bounds the unit is all there is
         bounded = torch.as_tensor(space.bounded_below & space.bounded_above)
         self.log_deviation = nn.Parameter(torch.where(bounded, math.log(0.5), 0.0))
@@ -196,7 +200,7 @@ def _pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Spa
     return count
 
 
-def _last_layer(width: int, outputs: int) -> nn.Linear:
+def last_layer(width: int, outputs: int) -> nn.Linear:
     """Small weights: at the start all actions are about equally likely (arXiv 2006.05990, section 3.2)."""
     layer = nn.Linear(width, outputs)
     nn.init.orthogonal_(layer.weight, 0.01)

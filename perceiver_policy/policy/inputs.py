@@ -15,7 +15,7 @@ modality's last projection is its learned modality vector. Nothing here knows a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ class PlanesEmbedder(nn.Module):
         super().__init__()
         self.features = FeatureReader(space.planes, bands=0)
         self.project = nn.Conv2d(self.features.width, width, neighborhood, padding=neighborhood // 2)
-        self.register_buffer("positions", _grid(space.height, space.width, bands), persistent=False)
+        self.register_buffer("positions", grid(space.height, space.width, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
         self.shape = (space.height, space.width)
         if space.height % patch or space.width % patch:
@@ -127,7 +127,7 @@ class ImageEmbedder(nn.Module):
         self.project = nn.Conv2d(channels, width, self.patch, stride=self.patch)
         rows, columns = (-(-size // self.patch) for size in shape)
         self.padding = (0, columns * self.patch - shape[1], 0, rows * self.patch - shape[0])
-        self.register_buffer("positions", _grid(rows, columns, bands), persistent=False)
+        self.register_buffer("positions", grid(rows, columns, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
@@ -275,12 +275,21 @@ class Inputs(nn.Module):
     """An observation [B, ...] of ``space`` -> :class:`Tokens`."""
 
     def __init__(
-        self, space: spaces.Space[Any], width: int, *, bands: int = 4, neighborhood: int = 3, patch: int = 1
+        self,
+        space: spaces.Space[Any],
+        width: int,
+        *,
+        bands: int = 4,
+        neighborhood: int = 3,
+        patch: int = 1,
+        unread: Collection[str] = (),
     ) -> None:
+        """``unread``: paths of what is no input."""
         super().__init__()
-        self.paths = tuple(path for path, _ in leaves(space))
+        read = {path: leaf for path, leaf in leaves(space) if path not in unread}
+        self.paths = tuple(read)
         self.embedders = nn.ModuleList(
-            _embedder(leaf, path, width, bands, neighborhood, patch) for path, leaf in leaves(space)
+            _embedder(leaf, path, width, bands, neighborhood, patch) for path, leaf in read.items()
         )
         # attention needs something to look at even where every set is empty
         only_sets = all(isinstance(leaf, Units) for _, leaf in leaves(space))
@@ -351,7 +360,7 @@ def _embedder(space: spaces.Space[Any], path: str, width: int, bands: int, neigh
     )
 
 
-def _grid(rows: int, columns: int, bands: int) -> Tensor:
+def grid(rows: int, columns: int, bands: int) -> Tensor:
     """Fourier positions [rows * columns, 2 * (2 * bands + 1)] of the cells' centers, in [-1, 1]."""
     y = (torch.arange(rows) + 0.5) / rows * 2 - 1
     x = (torch.arange(columns) + 0.5) / columns * 2 - 1
