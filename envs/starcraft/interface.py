@@ -5,7 +5,7 @@ game, which arrays to fill and how to read an action. Names of planes, functions
 ``lib/features.py`` and ``lib/actions.py``), and so are the values in the planes, with one exception: unit types are
 mapped to the short vocabulary :data:`UNIT_TYPES` so that they can be embedded cheaply.
 
-Two styles of playing:
+Three styles of playing:
 
 ``feature``
     Select, then command, with clicks on the screen and on the minimap. The units observed are those on the screen,
@@ -14,6 +14,8 @@ Two styles of playing:
 ``raw``
     Commands name their units and their target. The units observed are all visible ones, and their positions are in
     the frame of the minimap, which is the whole map.
+``orders``
+    Every own unit is given an order in each step, or goes on with the one that it has. Observed as in the raw style.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import spaces
 
-from envs.spaces import ACTION_MASK, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
+from envs.spaces import ACTION_MASK, Feature, Functions, Numbers, PerUnit, Place, Planes, Pointer, Pointers, Units
 
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
@@ -182,7 +184,7 @@ class Function:
     id: int
     arguments: tuple[str, ...]
     command: str
-    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit"]
+    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit", "direction"]
 
 
 def _ui(id: int, name: str, *arguments: str) -> tuple[str, Function]:
@@ -268,6 +270,28 @@ RAW_FUNCTIONS: Mapping[str, Function] = dict(
 """The functions of the raw style (``pysc2.lib.actions.RAW_FUNCTIONS``)."""
 
 
+ORDER_FUNCTIONS: Mapping[str, Function] = {
+    **{name: function for name, function in RAW_FUNCTIONS.items() if not name.startswith(("Smart", "Cancel"))},
+    "Move_direction": Function(13, ("queued", "unit_tags", "world"), "Move", "direction"),
+}
+"""The functions of the orders style: the raw style's, and a few steps in one of :data:`DIRECTIONS`."""
+
+ORDER_TARGETS: Mapping[str, str] = {
+    "Attack_unit": "enemy",
+    "Harvest_Gather_unit": "resource",
+    "Rally_Workers_unit": "resource",
+    "Build_Refinery_pt": "geyser",
+}
+"""The units that an order is for. A function that is not named here is for any unit, or for none."""
+
+DIRECTIONS = 8
+"""East, north-east, north, ... to the south-east."""
+STRIDE = 4.0
+"""World units that an order to move in a direction leads."""
+ORDER_GRID = 1024
+"""Cells that the raw positions of orders are counted in, along the map's longer side: 1/16 world unit on 64."""
+
+
 class InterfaceError(ValueError):
     """An interface option that cannot be served."""
 
@@ -293,7 +317,7 @@ class Interface:
     interface for it differs from them.
     """
 
-    style: Literal["feature", "raw"] = "feature"
+    style: Literal["feature", "raw", "orders"] = "feature"
     max_units: int = 4
     """Rows of the units observed: own first, then enemies, then neutrals. 0: none observed."""
     unit_features: tuple[str, ...] = ("unit_type", "alliance", "x", "y", "health_ratio", "selected")
@@ -316,8 +340,8 @@ class Interface:
     def __post_init__(self) -> None:
         for name in ("unit_features", "screen_planes", "minimap_planes", "numbers", "functions", "arguments"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.style not in ("feature", "raw"):
-            raise InterfaceError(f"style: expected 'feature' or 'raw', got {self.style!r}")
+        if self.style not in ("feature", "raw", "orders"):
+            raise InterfaceError(f"style: expected 'feature', 'raw' or 'orders', got {self.style!r}")
         if not 0 <= self.max_units <= 512:
             raise InterfaceError(f"max_units: expected a number from 0 to 512, got {self.max_units}")
         if self.max_units and not self.unit_features:
@@ -334,18 +358,27 @@ class Interface:
             raise InterfaceError("functions: the first one must be 'no_op', which is always possible")
         if len(set(self.functions)) != len(self.functions):
             raise InterfaceError("functions: one is named twice")
-        if self.style == "raw" and not self.max_units:
-            raise InterfaceError("max_units: the raw style points at units, so it must observe at least one")
+        if self.style != "feature" and not self.max_units:
+            raise InterfaceError(f"max_units: the style {self.style} is about units, so it must observe at least one")
         if not (self.max_units or self.screen_planes or self.minimap_planes or self.numbers):
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
 
     @property
     def function_table(self) -> Mapping[str, Function]:
         """All functions of this interface's style."""
-        return RAW_FUNCTIONS if self.style == "raw" else FUNCTIONS
+        return {"feature": FUNCTIONS, "raw": RAW_FUNCTIONS, "orders": ORDER_FUNCTIONS}[self.style]
+
+    @property
+    def whole_map(self) -> bool:
+        """Whether all visible units are observed, wherever the screen is, in the frame of the map."""
+        return self.style != "feature"
 
     def chosen_arguments(self, function: str) -> tuple[str, ...]:
         """The arguments of a function that the agent chooses, in order."""
+        if self.style == "orders":
+            mode = self.function_table[function].mode
+            targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": ("place",), "direction": ("direction",)}
+            return targets.get(mode, ())
         taken = self.function_table[function].arguments
         return tuple(a for a in taken if not ARGUMENTS[a] or a in self.arguments)
 
@@ -363,6 +396,15 @@ class Interface:
             observed["minimap"] = Planes(self.minimap, self.minimap, planes, np.int16)
         if self.numbers:
             observed["player"] = Numbers([NUMBERS[n] for n in self.numbers])
+        if self.style == "orders":
+            of_all = spaces.MultiBinary((self.max_units, len(self.functions)))
+            pointers = [name for name, space in self.orders.each.items() if isinstance(space, Pointer)]
+            masks: dict[str, spaces.Space[Any]] = {
+                "function": of_all,
+                **{name: spaces.MultiBinary(self.max_units) for name in pointers},
+            }
+            observed[ACTION_MASK] = spaces.Dict(masks)
+            return spaces.Dict(observed)
         mask: dict[str, spaces.Space[Any]] = {"function": spaces.MultiBinary(len(self.functions))}
         if self.style == "raw":
             mask["unit_tags"] = spaces.MultiBinary(self.max_units)
@@ -371,8 +413,22 @@ class Interface:
         return spaces.Dict(observed)
 
     @property
-    def action_space(self) -> Functions:
-        """A function, and the arguments that the agent chooses."""
+    def orders(self) -> PerUnit:
+        """An order for each unit, in the style ``orders``."""
+        functions = {name: self.chosen_arguments(name) for name in self.functions}
+        taken = {argument for chosen in functions.values() for argument in chosen}
+        known: dict[str, spaces.Space[Any]] = {
+            **{name: Pointer("units", self.max_units) for name in ("enemy", "resource", "geyser", "unit")},
+            "place": Place("minimap", self.minimap, self.minimap),
+            "direction": spaces.Discrete(DIRECTIONS),
+        }
+        return PerUnit("units", self.max_units, functions, {name: known[name] for name in known if name in taken})
+
+    @property
+    def action_space(self) -> Functions | PerUnit:
+        """A function, and the arguments that the agent chooses; or an order for each unit."""
+        if self.style == "orders":
+            return self.orders
         functions = {name: self.chosen_arguments(name) for name in self.functions}
         taken = {argument for chosen in functions.values() for argument in chosen}
         sizes: dict[str, spaces.Space[Any]] = {

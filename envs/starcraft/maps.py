@@ -62,6 +62,8 @@ class MiniGame:
     fog: bool = False
     melee: bool = False
     interface: Mapping[str, Any] = field(default_factory=dict)
+    orders: Mapping[str, Any] = field(default_factory=dict)
+    """The options that differ further in the orders style."""
 
     @property
     def loops(self) -> int:
@@ -109,6 +111,17 @@ _ECONOMY: Mapping[str, Any] = {
     ),
 }  # fmt: skip
 
+_WALK: Mapping[str, Any] = {
+    "unit_features": ("unit_type", "alliance", "x", "y", "order"),
+    "functions": ("no_op", "Move_unit", "Move_direction"),
+    "numbers": ("game_loop",),
+}
+_BATTLE: Mapping[str, Any] = {
+    "unit_features": ("unit_type", "alliance", "x", "y", "health_ratio", "health", "weapon_cooldown", "order"),
+    "functions": ("no_op", "Attack_unit", "Move_direction", "Move_unit"),
+    "numbers": ("game_loop", "army_count"),
+}
+
 MAPS: Mapping[str, MiniGame] = {
     m.name: m
     for m in (
@@ -117,6 +130,7 @@ MAPS: Mapping[str, MiniGame] = {
             "MoveToBeacon",
             Layout(1920, (_ARENA, (23.5002, 21.5002, 42.5, 34.5), (33, 28, 4, 0), (1.25, 0, 0, 0))),
             capacity=2,
+            orders=_WALK,
         ),
         # 1: where shards appear.
         MiniGame(
@@ -128,14 +142,22 @@ MAPS: Mapping[str, MiniGame] = {
                 "unit_features": ("unit_type", "alliance", "x", "y", "selected", "order"),
                 "functions": ("no_op", "select_army", "select_point", "Move_screen"),
             },
+            orders={**_WALK, "max_units": 22},
         ),
         # 1, 2: the sides, left and right.
-        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 32, **_FIGHT}),
+        MiniGame(
+            "DefeatRoaches",
+            Layout(1920, (_ARENA, *_SIDES)),
+            capacity=64,
+            interface={"max_units": 32, **_FIGHT},
+            orders={**_BATTLE, "max_units": 32},
+        ),
         MiniGame(
             "DefeatZerglingsAndBanelings",
             Layout(1920, (_ARENA, *_SIDES)),
             capacity=72,
             interface={"max_units": 32, **_FIGHT},
+            orders={**_BATTLE, "max_units": 48},
         ),
         # 1: where zerglings appear, but for 2: the disc (x, y, radius); 3: the ring (x, y, inner, outer) of the second.
         MiniGame(
@@ -158,6 +180,13 @@ MAPS: Mapping[str, MiniGame] = {
                     "Attack_minimap",
                     "Move_minimap",
                 ),
+            },
+            orders={
+                **_BATTLE,
+                "max_units": 32,
+                "minimap": 16,
+                "minimap_planes": ("visibility_map",),
+                "functions": (*_BATTLE["functions"], "Attack_pt"),
             },
         ),
         # 1: the command center; 2: the point that the workers are placed around.
@@ -287,8 +316,12 @@ def interface_for(name: str, **options: Any) -> Interface:
             near = difflib.get_close_matches(option, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
-    raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64} if options.get("style") == "raw" else {}
-    return Interface(**{**mini_game(name).interface, **raw, **options})
+    style: Mapping[str, Any] = {}
+    if options.get("style") == "raw":
+        style = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64}
+    elif options.get("style") == "orders":
+        style = {"arguments": (), "screen_planes": (), "minimap_planes": (), **mini_game(name).orders}
+    return Interface(**{**mini_game(name).interface, **style, **options})
 
 
 def common_interface(names: Sequence[str], **options: Any) -> Interface:
