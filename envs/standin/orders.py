@@ -30,10 +30,11 @@ TARGETS = ("enemy", "resource", "geyser", "unit")
 
 
 @rule
-def on_grid(value: float) -> float:
-    """A coordinate as it is sent: the center of a cell of the finest grid."""
-    cell = MAP_SIZE / ORDER_GRID
-    return (min(max(math.floor(value / cell), 0.0), ORDER_GRID - 1.0) + 0.5) * cell
+def on_grid(x: float, y: float) -> tuple[float, float]:
+    """A place as it is sent: the center of a cell of the finest grid, counted from the upper left."""
+    cell, last = MAP_SIZE / ORDER_GRID, ORDER_GRID - 1.0
+    column, row = math.floor(x / cell), math.floor((MAP_SIZE - y) / cell)
+    return (min(max(column, 0.0), last) + 0.5) * cell, MAP_SIZE - (min(max(row, 0.0), last) + 0.5) * cell
 
 
 @rule
@@ -42,12 +43,12 @@ def aimed_place(g: Any, us: Any, me: int, order: Any, target: int, cells: int) -
     u = us[me]
     if order[AIM] == _PT:
         x = MAP_SIZE * (order[PLACE] % cells + 0.5) / cells
-        return x, MAP_SIZE * (1.0 - (order[PLACE] // cells + 0.5) / cells)
+        return on_grid(x, MAP_SIZE * (1.0 - (order[PLACE] // cells + 0.5) / cells))
     if order[AIM] == _DIRECTION:
         angle = 2.0 * math.pi * order[PLACE] / DIRECTIONS
         x = min(max(u.x + STRIDE * math.cos(angle), g.left), g.right)
-        return on_grid(x), on_grid(min(max(u.y + STRIDE * math.sin(angle), g.bottom), g.top_y))
-    return on_grid(us[target].x), on_grid(us[target].y)
+        return on_grid(x, min(max(u.y + STRIDE * math.sin(angle), g.bottom), g.top_y))
+    return on_grid(us[target].x, us[target].y)
 
 
 @rule
