@@ -12,7 +12,7 @@ milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import Tensor, distributed, nn
@@ -86,9 +86,15 @@ def mean_over(count: int) -> Callable[[Tensor], Tensor]:
 
 
 def descend(
-    policy: nn.Module, optimizer: torch.optim.Optimizer, terms: dict[str, Tensor], max_norm: float
+    policy: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    terms: dict[str, Tensor],
+    max_norm: float,
+    only: Collection[nn.Parameter] | None = None,
 ) -> dict[str, float]:
     """One step down ``terms["loss/total"]``; the terms, which are parts of means, summed over the learners.
+
+    ``only``: the parameters that move; None: all of them.
 
     Raises UserError, on every learner and before the step that it would spoil, where a term is not finite.
     """
@@ -97,6 +103,12 @@ def descend(
     optimizer.zero_grad(set_to_none=True)
     terms["loss/total"].backward()
     parameters = [p for p in policy.parameters() if p.requires_grad]
+    if only is not None:
+        learned = {id(parameter) for parameter in only}
+        for parameter in parameters:
+            if id(parameter) not in learned:
+                parameter.grad = None
+        parameters = [parameter for parameter in parameters if id(parameter) in learned]
     if several():
         # a head that no step of this minibatch has used has no gradient here, but may have one elsewhere
         flat = total(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))

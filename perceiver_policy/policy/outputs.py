@@ -184,6 +184,10 @@ class Outputs(nn.Module):
         real, normalized = self.value_head(value)
         return ActionEvaluation(log_prob, total, real, normalized, entropies, given)
 
+    def value_parameters(self) -> list[nn.Parameter]:
+        """Those that serve the value alone."""
+        return [self.value_query, *self.value_head.parameters()]
+
     def value(self, latents: Tensor) -> Tensor:
         """[B]."""
         ask = self._asker(self.decoder.keys_values(latents))
@@ -235,6 +239,23 @@ def to_environment(space: spaces.Space[Any], action: Any) -> Any:
         middle = np.add(low, high, out=np.zeros(space.shape), where=bounded) / 2
         return np.clip(middle + half * action, low, high).astype(space.dtype)
     return action.astype(space.dtype)
+
+
+def from_environment(space: spaces.Space[Any], action: Any) -> Any:
+    """The reverse of :func:`to_environment`: what the policy would have had to choose."""
+    if isinstance(space, spaces.Dict):
+        return {key: from_environment(inner, action[key]) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(from_environment(inner, part) for inner, part in zip(space.spaces, action, strict=True))
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return np.asarray(action - space.start, np.int64)
+    if isinstance(space, spaces.Box):
+        low, high = space.low, space.high
+        bounded = space.bounded_below & space.bounded_above
+        half = np.divide(high - low, 2, out=np.ones(space.shape), where=bounded)
+        middle = np.add(low, high, out=np.zeros(space.shape), where=bounded) / 2
+        return ((action - middle) / half).astype(np.float32)
+    return np.asarray(action, np.int64)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from envs.spaces import ACTION_MASK
-from envs.standin.players import builders, fighters
+from envs.standin.players import builders, commanders, fighters
 from envs.standin.players.sight import Action, Observation, Player
 from envs.starcraft.interface import ARGUMENTS, FUNCTIONS, Interface
 from envs.starcraft.maps import interface_for, mini_game
@@ -81,6 +81,15 @@ def make_player(name: str, scenario: str, interface: Interface) -> Player:
         ("BuildMarines", "strong"): builders.build_marines,
         ("Melee", "scripted"): builders.attack,
     }
+    if interface.style == "orders":
+        known = {
+            ("MoveToBeacon", "scripted"): commanders.move_to_beacon,
+            ("CollectMineralShards", "scripted"): commanders.collect_shards,
+            ("DefeatRoaches", "scripted"): commanders.focus_fire,
+            ("DefeatZerglingsAndBanelings", "scripted"): lambda face: commanders.focus_fire(face, "Baneling"),
+            ("DefeatZerglingsAndBanelings", "strong"): commanders.bait,
+            ("FindAndDefeatZerglings", "scripted"): commanders.search,
+        }
     if name == "random":
         return random_player(interface)
     if name not in PLAYERS:
