@@ -43,6 +43,10 @@ class Learning(BaseModel):
     """Run folder of a policy that this one is kept near; none: nothing is."""
     reference_coefficient: float = Field(0.01, ge=0)
     """Weight of the divergence KL(reference || policy)."""
+    reference_schedule: Literal["constant", "linear"] = "constant"
+    """Course of that weight: constant, or linear to zero at total_steps."""
+    value_warmup: int = Field(0, ge=0)
+    """Updates at the start that train the value's own parameters alone, for a policy that comes from elsewhere."""
 
 
 class PPOConfig(Learning):
@@ -131,6 +135,8 @@ class Config(BaseModel):
     """Seed of everything random in the run."""
     total_steps: int = Field(300_000, ge=1)
     """Steps of all environments together."""
+    init: Path | None = None
+    """Run folder whose newest policy this one starts as; none: random parameters."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     threads: int = Field(1, ge=0)

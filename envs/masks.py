@@ -7,6 +7,7 @@
 | `MultiBinary` | its shape: 0 is held at 0, 1 is held at 1, 2 is free, as Gymnasium has it |
 | `Pointers` | [n]: 1 may be chosen, 0 may not |
 | `Box` | none |
+| `PerUnit` | "function" [capacity, functions]: a row of zeros is not ordered; an argument's [n] or [capacity, n] |
 | `Dict`, `Functions`, `Tuple` | a dict or tuple of masks; what is None or left out is unrestricted |
 
 Arrays of any number type will do, as long as they hold nothing but these numbers.
@@ -21,7 +22,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.observations import Fault
-from envs.spaces import ACTION_MASK, Functions, Pointer, Pointers, at, spell
+from envs.spaces import ACTION_MASK, Functions, PerUnit, Pointer, Pointers, at, spell
 
 
 def compact(space: spaces.Space[Any], mask: Any, path: str = "") -> Any:
@@ -32,19 +33,26 @@ def compact(space: spaces.Space[Any], mask: Any, path: str = "") -> Any:
     """
     if mask is None:
         return None
+    if isinstance(space, PerUnit):
+        return {name: _numbers(array, where) for name, array, where in _orders(space, mask, (), path)} or None
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = {key: compact(part, given, where) for key, part, given, where in _parts(space, mask, path)}
         return {key: part for key, part in inner.items() if part is not None} or None
-    array = _flat(space, mask, (), path)
-    if array.dtype != np.int8:
-        if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1, 2)).all():
-            raise Fault(f"{_name(path)} holds {array.ravel()[:8].tolist()}; expected an array of 0 and 1")
-        array = array.astype(np.int8)
-    return array
+    return _numbers(_flat(space, mask, (), path), path)
+
+
+def _numbers(array: np.ndarray, path: str) -> np.ndarray:
+    if array.dtype == np.int8:
+        return array
+    if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1, 2)).all():
+        raise Fault(f"{_name(path)} holds {array.ravel()[:8].tolist()}; expected an array of 0 and 1")
+    return array.astype(np.int8)
 
 
 def space_of(space: spaces.Space[Any], mask: Any) -> spaces.Space[Any]:
     """The space of masks like ``mask``, which :func:`compact` made."""
+    if isinstance(space, PerUnit):
+        return spaces.Dict({name: spaces.MultiBinary(part.shape) for name, part in mask.items()})
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return spaces.Dict({key: space_of(space[key], part) for key, part in mask.items()})
     if _holds_bits(space):
@@ -75,7 +83,10 @@ def complete(space: spaces.Space[Any], known: spaces.Space[Any], mask: Any, path
 
 def check_space(space: spaces.Space[Any], mask: spaces.Space[Any], path: str = "") -> None:
     """Raises Fault where observations of the space ``mask`` are no masks of the action space ``space``."""
-    if isinstance(space, spaces.Dict | spaces.Tuple):
+    if isinstance(space, PerUnit):
+        given = {name: _example(part) for name, part in _opened(mask).items()} if isinstance(mask, spaces.Dict) else 0
+        list(_orders(space, given, (), path))
+    elif isinstance(space, spaces.Dict | spaces.Tuple):
         for _, part, given, where in _parts(space, _opened(mask), path):
             if given is not None:
                 check_space(part, given, where)
@@ -99,6 +110,12 @@ def check(
     argument's may forbid everything in the games where ``needed`` [B] is false: there no legal function takes it.
     """
     if mask is None:
+        return
+    if isinstance(space, PerUnit):  # what is forbidden altogether is not ordered
+        for _, array, where in _orders(space, mask, (games,), path):
+            wrong = (array != 0) & (array != 1)
+            if wrong.any():
+                raise Fault(f"{_name(where)} holds {array[wrong][0]}; expected 0 and 1", int(np.nonzero(wrong)[0][0]))
         return
     if isinstance(space, spaces.Dict | spaces.Tuple):
         legal = None
@@ -134,6 +151,8 @@ def check(
 
 def for_sampling(space: spaces.Space[Any], mask: Any, observation: Any) -> Any:
     """One game's mask in the form that ``space.sample`` takes, narrowed to the units that the observation holds."""
+    if isinstance(space, PerUnit):
+        return _orders_for_sampling(space, mask, observation)
     if isinstance(space, spaces.Dict | spaces.Tuple):
         parts = {key: for_sampling(part, given, observation) for key, part, given, _ in _parts(space, mask, "")}
         return parts if isinstance(space, spaces.Dict) else tuple(parts.values())
@@ -151,7 +170,35 @@ def for_sampling(space: spaces.Space[Any], mask: Any, observation: Any) -> Any:
     return _nested(space.shape, iter(np.split(array, np.cumsum(_counts(space))[:-1])))
 
 
-def _units(space: Pointer | Pointers, observation: Any) -> np.ndarray | None:
+def _orders_for_sampling(space: PerUnit, mask: Any, observation: Any) -> Any:
+    """Only units that are there are ordered, and pointed to."""
+    narrowed = {name: array.astype(np.int8) for name, array, _ in _orders(space, mask or {}, (), "")}
+    there = _units(space, observation)
+    function = narrowed.get("function", np.ones((space.capacity, len(space.names)), np.int8))
+    narrowed["function"] = function if there is None else function * (there != 0)[:, None].astype(np.int8)
+    for i, name in enumerate(space.arguments):
+        part = space.each[name]
+        if isinstance(part, Pointer) and (aims := _units(part, observation)) is not None:
+            narrowed[name] = narrowed.get(name, np.ones(part.n, np.int8)) * (aims != 0).astype(np.int8)
+            if not narrowed[name].any():  # nobody to point to
+                narrowed["function"] = narrowed["function"] * ~space.uses[:, i]
+    return narrowed
+
+
+def _orders(space: PerUnit, mask: Any, lead: tuple[int, ...], path: str) -> Iterator[tuple[str, np.ndarray, str]]:
+    """The masks that are given of a unit's function and arguments, by name, and their paths."""
+    for name, _, given, where in _parts(space, mask, path):
+        if given is None:
+            continue
+        part = space.each[name]
+        if not isinstance(part, spaces.Discrete):
+            raise Fault(f"{_name(where)} is there, but a {type(part).__name__} takes none: leave it out, or give None")
+        alone = name != "function" and np.ndim(given) == len(lead) + 1
+        shape = (int(part.n),) if alone else (space.capacity, int(part.n))
+        yield name, _array(given, shape, lead, where), where
+
+
+def _units(space: Pointer | Pointers | PerUnit, observation: Any) -> np.ndarray | None:
     try:
         return np.asarray(at(observation, space.of)["mask"])
     except (KeyError, IndexError, TypeError, ValueError):

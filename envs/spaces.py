@@ -200,6 +200,55 @@ class Functions(spaces.Dict):
         return isinstance(self[name], spaces.Discrete) and mask is not None and not np.any(mask)
 
 
+class PerUnit(spaces.Dict):
+    """An order for each row of the :class:`Units` under ``of``: {"function": [capacity], argument: [capacity, ...]}.
+
+    ``functions`` and ``arguments`` are as in :class:`Functions`; an argument is a Discrete (a :class:`Pointer` or a
+    :class:`Place` too) or a Box of floats, and is chosen by each unit for itself. The mask's ``function`` is
+    [capacity, functions]: a row of zeros is not to be ordered. An argument's mask is [n], for all units alike, or
+    [capacity, n]. Rows without a unit, and arguments that the chosen function does not take, are all zeros.
+    """
+
+    def __init__(
+        self,
+        of: str,
+        capacity: int,
+        functions: Mapping[str, Sequence[str]],
+        arguments: Mapping[str, spaces.Space[Any]] | None = None,
+    ) -> None:
+        each = Functions(functions, arguments or {})
+        self.of, self.capacity, self.each = of, int(capacity), each
+        self.names, self.functions, self.arguments, self.uses = each.names, each.functions, each.arguments, each.uses
+        super().__init__({name: self._of_all(name, space) for name, space in each.items()})
+
+    def _of_all(self, name: str, space: spaces.Space[Any]) -> spaces.Space[Any]:
+        if isinstance(space, spaces.Discrete):
+            start = np.full(self.capacity, space.start)
+            return spaces.MultiDiscrete(np.full(self.capacity, space.n), start=start)
+        if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+            low, high = (np.repeat(bound[None], self.capacity, 0) for bound in (space.low, space.high))
+            return spaces.Box(low, high, dtype=space.dtype.type)
+        raise ValueError(f"argument {name!r} of a unit's order must be a Discrete or a Box of floats, got {space}")
+
+    def sample(self, mask: Any = None, probability: Any = None) -> dict[str, Any]:
+        """Draw a legal order for each unit that may have one; ``mask`` may leave entries out."""
+        if probability is not None:
+            raise ValueError("PerUnit.sample takes a mask, not probabilities")
+        mask = mask or {}
+        orders = {
+            name: np.zeros(space.shape or (), space.dtype) + getattr(space, "start", 0) for name, space in self.items()
+        }
+        legal = mask.get("function")
+        for row in range(self.capacity):
+            if legal is not None and not np.any(legal[row]):
+                continue
+            own = {name: part[row] if np.ndim(part) == 2 else part for name, part in mask.items() if part is not None}
+            order = self.each.sample(own)
+            for name in ("function", *self.functions[self.names[order["function"]]]):
+                orders[name][row] = order[name]
+        return orders
+
+
 def _int8(mask: Any) -> Any:
     if isinstance(mask, tuple):
         return tuple(_int8(part) for part in mask)
@@ -223,6 +272,8 @@ def describe(space: spaces.Space[Any]) -> str:
         calls = ", ".join(f"{name}({', '.join(taken)})" for name, taken in space.functions.items())
         arguments = ", ".join(f"{name}: {describe(space[name])}" for name in space.arguments)
         return f"Functions[{calls}; {arguments}]"
+    if isinstance(space, PerUnit):
+        return f"PerUnit[{space.capacity} of {space.of}: {describe(space.each)}]"
     if isinstance(space, Units):
         return f"Units[{space.capacity}: {_columns(space.columns)}]"
     if isinstance(space, Numbers):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.commands import options, status
+from agents.commands import demonstrate, options, status
 from agents.commands import play as playing
 from agents.commands import serve as serving
 from agents.commands import train as training
@@ -43,6 +43,8 @@ def run(argv: Sequence[str], prog: str | None = None) -> int:
     commands: dict[str, Callable[[Sequence[str], str], None]] = {
         "train": training.train,
         "status": status.status,
+        "record": demonstrate.record,
+        "imitate": demonstrate.imitate,
         "evaluate": playing.evaluate,
         "watch": playing.watch,
         "doctor": doctor,

@@ -12,7 +12,7 @@ milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import Tensor, distributed, nn
@@ -86,9 +86,15 @@ def mean_over(count: int) -> Callable[[Tensor], Tensor]:
 
 
 def descend(
-    policy: nn.Module, optimizer: torch.optim.Optimizer, terms: dict[str, Tensor], max_norm: float
+    policy: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    terms: dict[str, Tensor],
+    max_norm: float,
+    only: Collection[nn.Parameter] | None = None,
 ) -> dict[str, float]:
     """One step down ``terms["loss/total"]``; the terms, which are parts of means, summed over the learners.
+
+    ``only``: the parameters that move; None: all of them.
 
     Raises UserError, on every learner and before the step that it would spoil, where a term or the gradient is not
     finite.
@@ -103,6 +109,12 @@ def descend(
         flat = total(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
         for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter)
+    if only is not None:
+        learned = {id(parameter) for parameter in only}
+        for parameter in parameters:
+            if id(parameter) not in learned:
+                parameter.grad = None
+        parameters = [parameter for parameter in parameters if id(parameter) in learned]
     norm = {"learner/gradient_norm": float(nn.utils.clip_grad_norm_(parameters, max_norm))}
     check_finite(norm)
     optimizer.step()

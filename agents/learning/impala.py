@@ -23,11 +23,12 @@ def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
     """
     config: ImpalaConfig = learner.options
     policy = learner.policy
+    only = policy.outputs.value_parameters() if learner.version < config.value_warmup else None
     measured: dict[str, list[float]] = defaultdict(list)
     for _ in range(config.epochs):
         for rows, steps in minibatches(trajectory.reward.shape, config.minibatch, learner.generator, whole=True):
             terms, targets = loss_terms(policy, trajectory.columns(rows), config, steps, learner.reference)
-            values = descend(policy, learner.optimizer, terms, config.max_gradient_norm)
+            values = descend(policy, learner.optimizer, terms, config.max_gradient_norm, only)
             if config.normalize_returns:  # from the next minibatch on: this one's graph holds the old units
                 _, mean, variance = moments(targets)
                 learner.returns.learn(mean, variance)

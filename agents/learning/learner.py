@@ -12,7 +12,7 @@ from agents.acting.rollout import Trajectory
 from agents.config import Config
 from agents.learning import appo, gradient, impala, ppo
 from agents.learning.finite import check_data
-from agents.learning.regularization import check_entropy_coefficients, load_reference
+from agents.learning.regularization import check_entropy_coefficients, load_reference, start_from
 from agents.learning.returns import ReturnScale
 from agents.learning.state import LearnerState
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -35,8 +35,11 @@ class Learner:
         """``policy`` is on ``device``. Raises UserError for a reference that cannot be had."""
         self.policy, self.device = policy, device
         self.algorithm, self.total_steps = config.algorithm, config.total_steps
-        self.options: Any = config.learning  # of the algorithm's own type
+        self._given: Any = config.learning
+        self.options: Any = self._given  # of the algorithm's own type, as its schedules have it now
         check_entropy_coefficients(self.options, policy)
+        if config.init is not None:
+            start_from(config.init, policy)
         self.optimizer = self._make_optimizer()
         self.returns = ReturnScale()
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -63,6 +66,9 @@ class Learner:
         lag = (self.version - trajectory.version).float()
         trajectory = trajectory.to(self.device)
         check_data(trajectory, self.policy.observation_space)
+        if self.options.reference_schedule == "linear":
+            weight = self._given.reference_coefficient * max(0.0, 1 - self.steps / self.total_steps)
+            self.options = self._given.model_copy(update={"reference_coefficient": weight})
         metrics = UPDATES[self.algorithm](self, trajectory)
         # only now, so that the log-probabilities in the update meant what they meant at collection
         observed = optree.tree_map(lambda x: x[:-1].flatten(0, 1), trajectory.observation)

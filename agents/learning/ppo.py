@@ -64,6 +64,7 @@ def improve(
     memory, whole = trajectory.memory, trajectory.memory.numel() > 0
     if not whole:  # then a step is a sequence of its own
         data = optree.tree_map(lambda x: x.flatten(0, 1), data)
+    only = policy.outputs.value_parameters() if learner.version < config.value_warmup else None
     passes = 0
     for _ in range(config.epochs):
         passes += 1
@@ -71,7 +72,7 @@ def improve(
         for rows, steps in minibatches(advantage.shape, config.minibatch, learner.generator, whole=whole):
             batch: Any = optree.tree_map(lambda x: x[:, rows] if whole else x[rows][None], data)  # noqa: B023
             terms = loss_terms(policy, batch, memory[rows] if whole else memory[:0], config, steps, learner.reference)
-            values = descend(policy, learner.optimizer, terms, config.max_gradient_norm)
+            values = descend(policy, learner.optimizer, terms, config.max_gradient_norm, only)
             for name, number in values.items():
                 measured[name].append(number)
             divergences.append(values["learner/kl"])

@@ -70,6 +70,19 @@ def load_reference(run_dir: Path | None, policy: PerceiverPolicy, device: torch.
     return reference.to(device).requires_grad_(False)
 
 
+def start_from(run_dir: Path, policy: PerceiverPolicy) -> None:
+    """Give ``policy`` the newest parameters of a run. Raises UserError where there are none, or of another network."""
+    path = checkpoint.latest(run_dir)
+    observed, chosen = policy.observation_space, policy.action_space
+    checkpoint.check_spaces(path, {"observation_space": describe(observed), "action_space": describe(chosen)})
+    try:
+        policy.load_state_dict(checkpoint.load_policy(path))
+    except RuntimeError as error:
+        raise UserError(
+            f"init {run_dir}: its network is another one; give the options under policy: of its config.yaml"
+        ) from error
+
+
 def check_entropy_coefficients(config: Learning, policy: PerceiverPolicy) -> None:
     """Raises UserError for an entropy coefficient of a head that the policy does not have."""
     paths = [leaf.path for leaf in policy.outputs.leaves]

@@ -15,6 +15,7 @@ class LearnerState(Protocol):
 
     policy: PerceiverPolicy
     optimizer: torch.optim.Optimizer
+    version: int
     options: Any
     """The algorithm's own group of options."""
     returns: ReturnScale

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from envs.standin.actions import act
+from envs.standin.orders import give_orders
 from envs.standin.rules.building import construct, produce, snap
 from envs.standin.rules.cards import COMMANDS, SUCCESS, find_available
 from envs.standin.rules.catalog import SCV
@@ -211,6 +212,37 @@ def step(
         us = units[b]
         before = g.score
         refused[b] = act(g, us, ts, actions[b], tags[b], slots[b], sizes, raw, chosen) != SUCCESS
+        for _ in range(loops):
+            if g.status != PLAYING:
+                break
+            one_loop(g, us, ts, places, dead, chosen, at)
+        rewards[b] = g.score - before
+
+
+@kernel
+def step_orders(
+    games: Any,
+    units: Any,
+    ts: Any,
+    first: int,
+    last: int,
+    loops: int,
+    orders: Any,
+    slots: Any,
+    cells: Any,
+    places: Any,
+    rewards: Any,
+    refused: Any,
+) -> None:
+    """As :func:`step`, with orders for every unit; see :mod:`envs.standin.orders`."""
+    chosen = np.zeros(units.shape[1], np.int64)
+    dead = np.zeros(3, np.int64)
+    at = np.zeros((2, units.shape[1]), np.float32)
+    for b in range(first, last):
+        g = games[b]
+        us = units[b]
+        before = g.score
+        refused[b] = give_orders(g, us, ts, orders[b], slots[b], cells, chosen) > 0
         for _ in range(loops):
             if g.status != PLAYING:
                 break

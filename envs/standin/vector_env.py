@@ -20,6 +20,7 @@ from envs.checks import whole
 from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
+from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks
 from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
@@ -110,11 +111,19 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._sizes = np.array([*face.screen_size, *face.minimap_size])
         functions = [face.function_table[name] for name in face.functions]
         self._commands = np.array([COMMANDS.index(f.command) for f in functions])
-        self._modes = np.array([MODES.index(f.mode) for f in functions])
-        self._argument_columns = {
-            name: 2 + list(sc.ARGUMENTS).index(name)
-            for name in self.single_action_space.arguments  # type: ignore[attr-defined]
-        }
+        self._ordering = face.style == "orders"
+        if self._ordering:
+            self._aims = np.array([0 if f.mode == "ui" else AIMS.index(f.mode) for f in functions])
+            self._cells = np.array(face.minimap_size)
+            self._orders = np.zeros((n, face.max_units, ORDER), np.int64)
+            self._order_masks = np.zeros((n, face.max_units, len(functions)), np.int8)
+            self._target_masks = np.zeros((n, len(TARGETS), face.max_units), np.int8)
+        else:
+            self._modes = np.array([MODES.index(f.mode) for f in functions])
+            self._argument_columns = {
+                name: 2 + list(sc.ARGUMENTS).index(name)
+                for name in self.single_action_space.arguments  # type: ignore[attr-defined]
+            }
         columns = [list(sc.UNIT_FEATURES).index(c) for c in face.unit_features] if face.max_units else []
         screen, minimap, numbers = (
             [list(table).index(name) for name in names]
@@ -143,6 +152,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         observation: Observation = {ACTION_MASK: {"function": function_mask}}
         if face.style == "raw":
             observation[ACTION_MASK] |= {"unit_tags": own_mask, "target_unit_tag": target_mask}
+        if self._ordering:
+            aimed = [name for name in TARGETS if name in face.orders.arguments]
+            each = {name: self._target_masks[:, TARGETS.index(name)] for name in aimed}
+            observation[ACTION_MASK] = {"function": self._order_masks, **each}
         if columns:
             observation["units"] = units
         if screen:
@@ -154,11 +167,17 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._observation = observation
 
     def _observe(self, which: npt.NDArray[np.int64]) -> None:
-        raw = self.interface.style == "raw"
+        whole = self.interface.whole_map
         self._split(
             game.observe,
-            lambda lo, hi: (self.games, self.units, self._types, which[lo:hi], raw, self.explored, *self._show),
+            lambda lo, hi: (self.games, self.units, self._types, which[lo:hi], whole, self.explored, *self._show),
         )(len(which))
+        if self._ordering:
+            masks = self._commands, self._order_masks, self._target_masks
+            self._split(
+                fill_order_masks,
+                lambda lo, hi: (self.games, self.units, self._types, lo, hi, self.slots, *masks),
+            )(self.num_envs)
 
     def _split(self, kernel: Any, arguments: Any) -> Any:
         """Call a kernel for all of n things at once, or for a share of them on each thread."""
@@ -211,6 +230,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self, actions: dict[str, npt.NDArray[Any]]
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         """Carry out one action a game and run ``step_mul`` game loops."""
+        if self._ordering:
+            self._give_orders(actions)
+            return self._after_step()
         function = np.asarray(actions["function"])
         self._clicks = {}
         rows, face = self._rows, self.interface
@@ -230,6 +252,26 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 self._sizes, raw, self._places, self._rewards, self._refused,
             ),
         )(self.num_envs)  # fmt: skip
+        return self._after_step()
+
+    def _give_orders(self, actions: dict[str, npt.NDArray[Any]]) -> None:
+        orders, function = self._orders, np.asarray(actions["function"])
+        orders[..., WHAT], orders[..., AIM] = self._commands[function], self._aims[function]
+        orders[..., TARGET:] = 0
+        for name, taken in zip(self.interface.orders.arguments, self.interface.orders.uses.T, strict=True):
+            column = TARGET if name in TARGETS else PLACE
+            np.copyto(orders[..., column], actions[name], where=taken[function])
+        self._split(
+            game.step_orders,
+            lambda lo, hi: (
+                self.games, self.units, self._types, lo, hi, self.step_mul, orders, self.slots, self._cells,
+                self._places, self._rewards, self._refused,
+            ),
+        )(self.num_envs)  # fmt: skip
+
+    def _after_step(
+        self,
+    ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         status = self.games["status"]
         terminated = (status != PLAYING) & (status != TIME_UP)
         truncated = status == TIME_UP

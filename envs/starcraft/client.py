@@ -12,7 +12,7 @@ import importlib
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -68,6 +68,10 @@ class GameOptions:
     save_replay_episodes: int = 0
     replay_dir: Path | None = None
     visualize: bool = False
+
+
+Call = tuple[int, list[list[int]]]
+"""One of PySC2's functions and its arguments."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,10 @@ class Session:
         self.episodes += 1
         return moment
 
-    def step(self, function: int, arguments: list[list[int]], loops: int) -> Moment:
-        """Call one of PySC2's functions and run ``loops`` game loops."""
-        call = load().actions.FunctionCall(function, arguments)
-        return self._moment("step", lambda: self.env.step([call], step_mul=loops))
+    def step(self, calls: Sequence[Call], loops: int) -> Moment:
+        """Call PySC2's functions, each a number and its arguments, and run ``loops`` game loops."""
+        made = [load().actions.FunctionCall(function, arguments) for function, arguments in calls]
+        return self._moment("step", lambda: self.env.step([made], step_mul=loops))
 
     def abilities(self, tags: list[int]) -> list[set[int]]:
         """The abilities that each of these units could use now."""
@@ -163,6 +167,12 @@ class Session:
         """World units that the map is wide and high."""
         size = self.env.game_info[0].start_raw.map_size
         return size.x, size.y
+
+    @property
+    def playable(self) -> tuple[float, float, float, float]:
+        """The rectangle where units can be, in world units: left, bottom, right, top."""
+        area = self.env.game_info[0].start_raw.playable_area
+        return area.p0.x, area.p0.y, area.p1.x, area.p1.y
 
     @property
     def in_game(self) -> bool:

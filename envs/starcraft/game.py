@@ -99,19 +99,18 @@ class Game:
 
     def step(self, action: Mapping[str, Any]) -> Step:
         """Carry out an action. A game that ends, or fails, has begun its next episode when this returns."""
-        call = self.translator.function_call(action, self.observation[ACTION_MASK]["function"])
+        calls, told_wrong = self.translator.calls(action, self.observation[ACTION_MASK]["function"])
         loops = self.options.step_mul
         if self.options.max_loops is not None:
             loops = min(loops, self.options.max_loops - self.moment.loop)
-        function, arguments = call or (0, [])
         try:
-            moment = self._ask("step", lambda session: session.step(function, arguments, loops))
+            moment = self._ask("step", lambda session: session.step(calls, loops))
             observation = self._observe(moment)
         except GameFailure as failure:
             return self._abort(failure)
         self.moment, self.observation = moment, observation
         message = moment.response
-        refused = call is None or len(message.action_errors) > 0
+        refused = told_wrong or len(message.action_errors) > 0
         if not moment.last:
             return Step(moment.reward, refused=refused)
         self.failures_in_a_row = 0  # not before: a game that never ends an episode teaches nothing
@@ -161,7 +160,7 @@ class Game:
         self.stagger.wait()
         self._ask("launch", lambda session: session.launch(seed))
         self.launches += 1
-        self.translator = Translator(self.options.interface, load(), *self.session.map_size)
+        self.translator = Translator(self.options.interface, load(), *self.session.map_size, self.session.playable)
 
     def _recycle(self) -> None:
         """Let the process go if it has played its share, or has grown too large."""
@@ -177,7 +176,7 @@ class Game:
         """What is seen. Whatever makes that impossible is the game's failure: it must not end the other games' run."""
         session = self.session
         assert session is not None
-        asks = self.options.interface.style == "raw" and session.in_game
+        asks = self.options.interface.whole_map and session.in_game
         try:
             return self.translator.observe(
                 moment, (lambda tags: self._ask("query", lambda s: s.abilities(tags))) if asks else None

@@ -5,7 +5,7 @@ game, which arrays to fill and how to read an action. Names of planes, functions
 ``lib/features.py`` and ``lib/actions.py``), and so are the values in the planes, with one exception: unit types are
 mapped to the short vocabulary :data:`UNIT_TYPES` so that they can be embedded cheaply.
 
-Two styles of playing:
+Three styles of playing:
 
 ``feature``
     Select, then command, with clicks on the screen and on the minimap. The units observed are those on the screen,
@@ -14,6 +14,8 @@ Two styles of playing:
 ``raw``
     Commands name their units and their target. The units observed are all visible ones, and their positions are in
     the frame of the minimap, which is the whole map.
+``orders``
+    Every own unit is given an order in each step, or goes on with the one that it has. Observed as in the raw style.
 """
 
 from __future__ import annotations
@@ -27,7 +29,20 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.checks import whole
-from envs.spaces import ACTION_MASK, Choice, Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
+from envs.spaces import (
+    ACTION_MASK,
+    Choice,
+    Feature,
+    Functions,
+    Numbers,
+    PerUnit,
+    Place,
+    Planes,
+    Pointer,
+    Pointers,
+    Units,
+)
+from envs.starcraft.functions import DIRECTIONS, FUNCTIONS, ORDER_FUNCTIONS, ORDER_TARGETS, RAW_FUNCTIONS, Function
 
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
@@ -186,99 +201,6 @@ ARGUMENTS: Mapping[str, int] = {
 """Argument -> number of values; 0 for places and pointers, whose size follows from the interface."""
 
 
-@dataclass(frozen=True)
-class Function:
-    """One of PySC2's functions: its number there, its arguments in PySC2's order, and what it comes down to."""
-
-    id: int
-    arguments: tuple[str, ...]
-    command: str
-    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit"]
-
-
-def _ui(id: int, name: str, *arguments: str) -> tuple[str, Function]:
-    return name, Function(id, arguments, name, "ui")
-
-
-def _commands(command: str, **ids: int) -> Iterable[tuple[str, Function]]:
-    takes = {
-        "quick": ("queued",),
-        "screen": ("queued", "screen"),
-        "minimap": ("queued", "minimap"),
-    }
-    for mode, id in ids.items():
-        yield f"{command}_{mode}", Function(id, takes[mode], command, mode)  # type: ignore[arg-type]
-
-
-def _raw(command: str, **ids: int) -> Iterable[tuple[str, Function]]:
-    takes = {
-        "quick": ("queued", "unit_tags"),
-        "pt": ("queued", "unit_tags", "world"),
-        "unit": ("queued", "unit_tags", "target_unit_tag"),
-    }
-    for mode, id in ids.items():
-        yield f"{command}_{mode}", Function(id, takes[mode], command, mode)  # type: ignore[arg-type]
-
-
-FUNCTIONS: Mapping[str, Function] = dict(
-    [
-        _ui(0, "no_op"),
-        _ui(1, "move_camera", "minimap"),
-        _ui(2, "select_point", "select_point_act", "screen"),
-        _ui(3, "select_rect", "select_add", "screen", "screen2"),
-        _ui(4, "select_control_group", "control_group_act", "control_group_id"),
-        _ui(5, "select_unit", "select_unit_act", "select_unit_id"),
-        _ui(6, "select_idle_worker", "select_worker"),
-        _ui(7, "select_army", "select_add"),
-        _ui(11, "build_queue", "build_queue_id"),
-        *_commands("Attack", screen=12, minimap=13),
-        *_commands("Build_Barracks", screen=42),
-        *_commands("Build_CommandCenter", screen=44),
-        *_commands("Build_Refinery", screen=79),
-        *_commands("Build_SupplyDepot", screen=91),
-        *_commands("Cancel", quick=140),
-        *_commands("Cancel_Last", quick=168),
-        *_commands("Harvest_Gather", screen=264),
-        *_commands("Harvest_Return", quick=269),
-        *_commands("HoldPosition", quick=274),
-        *_commands("Move", screen=331, minimap=332),
-        *_commands("Patrol", screen=333, minimap=334),
-        *_commands("Rally_Units", screen=335, minimap=336),
-        *_commands("Rally_Workers", screen=343, minimap=344),
-        *_commands("Smart", screen=451, minimap=452),
-        *_commands("Stop", quick=453),
-        *_commands("Train_Marine", quick=477),
-        *_commands("Train_SCV", quick=490),
-    ]
-)
-"""The functions of the feature style that the mini-games have a use for (``pysc2.lib.actions.FUNCTIONS``)."""
-
-RAW_FUNCTIONS: Mapping[str, Function] = dict(
-    [
-        _ui(0, "no_op"),
-        *_raw("Attack", pt=2, unit=3),
-        *_raw("Build_Barracks", pt=185),
-        *_raw("Build_CommandCenter", pt=187),
-        ("Build_Refinery_pt", Function(214, ("queued", "unit_tags", "target_unit_tag"), "Build_Refinery", "unit")),
-        *_raw("Build_SupplyDepot", pt=222),
-        *_raw("Cancel", quick=98),
-        *_raw("Cancel_Last", quick=129),
-        *_raw("Harvest_Gather", unit=102),
-        *_raw("Harvest_Return", quick=103),
-        *_raw("HoldPosition", quick=17),
-        *_raw("Move", pt=13, unit=14),
-        *_raw("Patrol", pt=15, unit=16),
-        *_raw("Rally_Units", pt=106, unit=107),
-        *_raw("Rally_Workers", pt=114, unit=115),
-        *_raw("Smart", pt=1, unit=12),
-        *_raw("Stop", quick=101),
-        *_raw("Train_Marine", quick=511),
-        *_raw("Train_SCV", quick=520),
-    ]
-)
-"""The functions of the raw style (``pysc2.lib.actions.RAW_FUNCTIONS``)."""
-
-
 class InterfaceError(ValueError):
     """An interface option that cannot be served."""
 
@@ -317,7 +239,7 @@ class Interface:
     interface for it differs from them.
     """
 
-    style: Literal["feature", "raw"] = "feature"
+    style: Literal["feature", "raw", "orders"] = "feature"
     max_units: int = 4
     """Rows of the units observed: own first, then enemies, then neutrals. 0: none observed."""
     unit_features: tuple[str, ...] = ("unit_type", "alliance", "x", "y", "health_ratio", "selected")
@@ -343,8 +265,8 @@ class Interface:
             if isinstance(names, str) or not isinstance(names, Iterable):
                 raise InterfaceError(f"{name}: expected a list of names, got {names!r}")
             object.__setattr__(self, name, tuple(names))
-        if self.style not in ("feature", "raw"):
-            raise InterfaceError(f"style: expected 'feature' or 'raw', got {self.style!r}")
+        if self.style not in ("feature", "raw", "orders"):
+            raise InterfaceError(f"style: expected 'feature', 'raw' or 'orders', got {self.style!r}")
         try:
             whole("max_units", self.max_units, 0, MOST_UNITS)
         except ValueError as error:
@@ -364,8 +286,8 @@ class Interface:
             raise InterfaceError("functions: the first one must be 'no_op', which is always possible")
         if len(set(self.functions)) != len(self.functions):
             raise InterfaceError("functions: one is named twice")
-        if self.style == "raw" and not self.max_units:
-            raise InterfaceError("max_units: the raw style points at units, so it must observe at least one")
+        if self.style != "feature" and not self.max_units:
+            raise InterfaceError(f"max_units: the style {self.style} is about units, so it must observe at least one")
         if not (self.max_units or self.screen_planes or self.minimap_planes or self.numbers):
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
 
@@ -382,10 +304,19 @@ class Interface:
     @property
     def function_table(self) -> Mapping[str, Function]:
         """All functions of this interface's style."""
-        return RAW_FUNCTIONS if self.style == "raw" else FUNCTIONS
+        return {"feature": FUNCTIONS, "raw": RAW_FUNCTIONS, "orders": ORDER_FUNCTIONS}[self.style]
+
+    @property
+    def whole_map(self) -> bool:
+        """Whether all visible units are observed, wherever the screen is, in the frame of the map."""
+        return self.style != "feature"
 
     def chosen_arguments(self, function: str) -> tuple[str, ...]:
         """The arguments of a function that the agent chooses, in order."""
+        if self.style == "orders":
+            mode = self.function_table[function].mode
+            targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": ("place",), "direction": ("direction",)}
+            return targets.get(mode, ())
         taken = self.function_table[function].arguments
         return tuple(a for a in taken if not ARGUMENTS[a] or a in self.arguments)
 
@@ -406,6 +337,11 @@ class Interface:
         if self.numbers:
             observed["player"] = Numbers([NUMBERS[n] for n in self.numbers])
         mask: dict[str, spaces.Space[Any]] = {"function": spaces.MultiBinary(len(self.functions))}
+        if self.style == "orders":
+            mask["function"] = spaces.MultiBinary((self.max_units, len(self.functions)))
+            for name, argument in self.orders.each.items():
+                if isinstance(argument, Pointer):
+                    mask[name] = spaces.MultiBinary(self.max_units)
         if self.style == "raw":
             mask["unit_tags"] = spaces.MultiBinary(self.max_units)
             mask["target_unit_tag"] = spaces.MultiBinary(self.max_units)
@@ -413,8 +349,22 @@ class Interface:
         return spaces.Dict(observed)
 
     @property
-    def action_space(self) -> Functions:
-        """A function, and the arguments that the agent chooses."""
+    def orders(self) -> PerUnit:
+        """An order for each unit, in the style ``orders``."""
+        functions = {name: self.chosen_arguments(name) for name in self.functions}
+        taken = {argument for chosen in functions.values() for argument in chosen}
+        known: dict[str, spaces.Space[Any]] = {
+            **{name: Pointer("units", self.max_units) for name in ("enemy", "resource", "geyser", "unit")},
+            "place": Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size)),
+            "direction": spaces.Discrete(DIRECTIONS),
+        }
+        return PerUnit("units", self.max_units, functions, {name: known[name] for name in known if name in taken})
+
+    @property
+    def action_space(self) -> Functions | PerUnit:
+        """A function, and the arguments that the agent chooses; or an order for each unit."""
+        if self.style == "orders":
+            return self.orders
         functions = {name: self.chosen_arguments(name) for name in self.functions}
         taken = {argument for chosen in functions.values() for argument in chosen}
         on_screen = Place("screen" if self.screen_planes else None, *reversed(self.screen_size))

@@ -68,6 +68,8 @@ class MiniGame:
     fog: bool = False
     melee: bool = False
     interface: Mapping[str, Any] = field(default_factory=dict)
+    orders: Mapping[str, Any] = field(default_factory=dict)
+    """The options that differ further in the orders style."""
 
     @property
     def loops(self) -> int:
@@ -116,6 +118,35 @@ _ECONOMY: Mapping[str, Any] = {
     ),
 }  # fmt: skip
 
+_SEARCHING = (
+    "no_op", "move_camera", "select_army", "select_point", "Attack_screen", "Move_screen", "Attack_minimap",
+    "Move_minimap",
+)  # fmt: skip
+_MINING = (
+    "no_op", "select_point", "select_idle_worker", "Harvest_Gather_screen", "Harvest_Return_quick",
+    "Train_SCV_quick", "Build_SupplyDepot_screen", "Build_Refinery_screen", "Build_CommandCenter_screen",
+    "Rally_Workers_screen",
+)  # fmt: skip
+_BUILDING = (
+    "no_op", "select_point", "select_idle_worker", "Harvest_Gather_screen", "Train_SCV_quick",
+    "Build_SupplyDepot_screen", "Build_Barracks_screen", "Train_Marine_quick", "Rally_Workers_screen",
+)  # fmt: skip
+_PLAYING = (
+    "no_op", "move_camera", "select_point", "select_rect", "select_idle_worker", "select_army",
+    "Harvest_Gather_screen", "Train_SCV_quick", "Build_SupplyDepot_screen", "Build_Barracks_screen",
+    "Train_Marine_quick", "Rally_Workers_screen", "Attack_screen", "Attack_minimap", "Move_screen",
+)  # fmt: skip
+_WALK: Mapping[str, Any] = {
+    "unit_features": ("unit_type", "alliance", "x", "y", "order"),
+    "functions": ("no_op", "Move_unit", "Move_direction"),
+    "numbers": ("game_loop",),
+}
+_BATTLE: Mapping[str, Any] = {
+    "unit_features": ("unit_type", "alliance", "x", "y", "health_ratio", "health", "weapon_cooldown", "order"),
+    "functions": ("no_op", "Attack_unit", "Move_direction", "Move_unit"),
+    "numbers": ("game_loop", "army_count"),
+}
+
 MAPS: Mapping[str, MiniGame] = {
     m.name: m
     for m in (
@@ -124,6 +155,7 @@ MAPS: Mapping[str, MiniGame] = {
             "MoveToBeacon",
             Layout(1920, (_ARENA, (23.5002, 21.5002, 42.5, 34.5), (33, 28, 4, 0), (1.25, 0, 0, 0))),
             capacity=2,
+            orders=_WALK,
         ),
         # 1: where shards appear.
         MiniGame(
@@ -138,14 +170,22 @@ MAPS: Mapping[str, MiniGame] = {
                 "functions": ("no_op", "select_army", "select_point", "Move_screen"),
                 "arguments": ("queued",),
             },
+            orders={**_WALK, "max_units": 22},
         ),
         # 1, 2: the sides, left and right.
-        MiniGame("DefeatRoaches", Layout(1920, (_ARENA, *_SIDES)), 64, interface={"max_units": 64, **_FIGHT}),
+        MiniGame(
+            "DefeatRoaches",
+            Layout(1920, (_ARENA, *_SIDES)),
+            capacity=64,
+            interface={"max_units": 64, **_FIGHT},
+            orders={**_BATTLE, "max_units": 32},
+        ),
         MiniGame(
             "DefeatZerglingsAndBanelings",
             Layout(1920, (_ARENA, *_SIDES)),
             capacity=72,
             interface={"max_units": 72, **_FIGHT},
+            orders={**_BATTLE, "max_units": 48},
         ),
         # 1: where zerglings appear, but for 2: the disc (x, y, radius); 3: the ring (x, y, inner, outer) of the second.
         MiniGame(
@@ -158,16 +198,14 @@ MAPS: Mapping[str, MiniGame] = {
                 "max_units": 28,
                 "minimap_planes": ("visibility_map", "player_relative", "camera"),
                 "numbers": ("game_loop", "army_count", "selected_count", "camera_x", "camera_y"),
-                "functions": (
-                    "no_op",
-                    "move_camera",
-                    "select_army",
-                    "select_point",
-                    "Attack_screen",
-                    "Move_screen",
-                    "Attack_minimap",
-                    "Move_minimap",
-                ),
+                "functions": _SEARCHING,
+            },
+            orders={
+                **_BATTLE,
+                "max_units": 28,
+                "minimap": 16,
+                "minimap_planes": ("visibility_map",),
+                "functions": (*_BATTLE["functions"], "Attack_pt"),
             },
         ),
         # 1: the command center; 2: the point that the workers are placed around.
@@ -184,18 +222,7 @@ MAPS: Mapping[str, MiniGame] = {
             interface={
                 **_ECONOMY,
                 "max_units": 128,
-                "functions": (
-                    "no_op",
-                    "select_point",
-                    "select_idle_worker",
-                    "Harvest_Gather_screen",
-                    "Harvest_Return_quick",
-                    "Train_SCV_quick",
-                    "Build_SupplyDepot_screen",
-                    "Build_Refinery_screen",
-                    "Build_CommandCenter_screen",
-                    "Rally_Workers_screen",
-                ),
+                "functions": _MINING,
                 "arguments": ("select_worker",),
             },
         ),
@@ -206,17 +233,7 @@ MAPS: Mapping[str, MiniGame] = {
             interface={
                 **_ECONOMY,
                 "max_units": 256,
-                "functions": (
-                    "no_op",
-                    "select_point",
-                    "select_idle_worker",
-                    "Harvest_Gather_screen",
-                    "Train_SCV_quick",
-                    "Build_SupplyDepot_screen",
-                    "Build_Barracks_screen",
-                    "Train_Marine_quick",
-                    "Rally_Workers_screen",
-                ),
+                "functions": _BUILDING,
                 "arguments": ("select_worker", "select_point_act"),
             },
         ),
@@ -254,23 +271,7 @@ MELEE: Mapping[str, MiniGame] = {
             "screen_planes": (*_ECONOMY["screen_planes"], "unit_hit_points_ratio"),
             "minimap_planes": ("visibility_map", "player_relative", "camera"),
             "numbers": (*_ECONOMY["numbers"], "camera_x", "camera_y"),
-            "functions": (
-                "no_op",
-                "move_camera",
-                "select_point",
-                "select_rect",
-                "select_idle_worker",
-                "select_army",
-                "Harvest_Gather_screen",
-                "Train_SCV_quick",
-                "Build_SupplyDepot_screen",
-                "Build_Barracks_screen",
-                "Train_Marine_quick",
-                "Rally_Workers_screen",
-                "Attack_screen",
-                "Attack_minimap",
-                "Move_screen",
-            ),
+            "functions": _PLAYING,
             "arguments": ("select_worker", "select_point_act"),
         },
     )
@@ -311,10 +312,12 @@ def interface_for(name: str, **options: Any) -> Interface:
             near = difflib.get_close_matches(option, INTERFACE_OPTIONS, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(INTERFACE_OPTIONS)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
-    raw: dict[str, Any] = {}
+    style: Mapping[str, Any] = {}
     if options.get("style") == "raw":
-        raw = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64, "screen_planes": ()}
-    return Interface(**{**mini_game(name).interface, **raw, **options})
+        style = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64, "screen_planes": ()}
+    elif options.get("style") == "orders":
+        style = {"arguments": (), "screen_planes": (), "minimap_planes": (), **mini_game(name).orders}
+    return Interface(**{**mini_game(name).interface, **style, **options})
 
 
 def interface_of(map_name: str, interface: Interface | None, options: Mapping[str, Any]) -> Interface:

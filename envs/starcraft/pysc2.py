@@ -20,6 +20,7 @@ from typing import Any
 
 from envs.spelling import did_you_mean
 from envs.starcraft import installation
+from envs.starcraft.functions import ORDER_GRID
 from envs.starcraft.installation import HOW_TO_GET_PYSC2, Installation, InstallationError
 from envs.starcraft.interface import CAMERA_WIDTH, ORDERS, Function, Interface
 from envs.starcraft.maps import archive, check_players
@@ -193,7 +194,8 @@ def check_version(version: str | None, here: Installation) -> None:
 def interface_format(interface: Interface) -> Any:
     """PySC2's ``AgentInterfaceFormat`` in which everything that ``interface`` needs is there, and as little else."""
     pysc2 = load()
-    raw = interface.style == "raw"
+    raw = interface.whole_map
+    grid = ORDER_GRID if interface.style == "orders" else interface.minimap
     layers = not raw or interface.screen_planes or interface.minimap_planes
     dimensions = pysc2.features.Dimensions(screen=interface.screen, minimap=interface.minimap) if layers else None
     space = pysc2.actions.ActionSpace
@@ -202,7 +204,7 @@ def interface_format(interface: Interface) -> Any:
         action_space=space.RAW if raw else space.FEATURES,
         use_raw_units=raw,
         use_raw_actions=raw,
-        raw_resolution=interface.minimap if raw else None,
+        raw_resolution=grid if raw else None,
         use_unit_counts=not raw,  # the cheapest way to have PySC2 ask for the raw data
         camera_width_world_units=int(CAMERA_WIDTH),
         allow_cheating_layers="unit_type" in interface.minimap_planes,

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from envs.spaces import ACTION_MASK
 from envs.starcraft import interface as sc
-from envs.starcraft.client import GameFailure, Moment
+from envs.starcraft.client import Call, GameFailure, Moment
+from envs.starcraft.order_calls import Ground, order_calls
 from envs.starcraft.pysc2 import Pysc2
 
 Nest = dict[str, Any]
-Call = tuple[int, list[list[int]]]
 
 SELF, ALLY, NEUTRAL, ENEMY = 1, 2, 3, 4
 """``Alliance`` (``raw.proto``)."""
@@ -54,11 +54,20 @@ def _buff_table() -> npt.NDArray[np.int16]:
 class Translator:
     """Translates for one interface on one map.
 
-    ``width``, ``height``: world units of the map. Its larger side is as long as the minimap, as in PySC2.
+    ``width``, ``height``: world units of the map. Its larger side is as long as the minimap, as in PySC2. ``playable``:
+    left, bottom, right and top of where units can be; without it, the whole map.
     """
 
-    def __init__(self, interface: sc.Interface, pysc2: Pysc2, width: float, height: float) -> None:
-        self.interface, self.raw = interface, interface.style == "raw"
+    def __init__(
+        self,
+        interface: sc.Interface,
+        pysc2: Pysc2,
+        width: float,
+        height: float,
+        playable: tuple[float, float, float, float] | None = None,
+    ) -> None:
+        self.interface, self.raw = interface, interface.whole_map
+        self.playable = playable or (0.0, 0.0, width, height)
         self.width, self.height, self.span = width, height, max(width, height)
         self._types, self._buffs = _type_table(), _buff_table()
         self._orders = pysc2.orders
@@ -73,6 +82,7 @@ class Translator:
         self._abilities = [pysc2.abilities(function) for function in functions] if self.raw else []
         self._rows: list[int] = []  # of the units observed last: their places in the message
         self._own = 0  # how many of them are own ones
+        self._seen: list[Any] = []  # and they themselves
 
     # ---- observations
 
@@ -99,7 +109,10 @@ class Translator:
         numbers = (observation.get("player"), observation.get("units", {}).get("features"))
         if not all(np.isfinite(values).all() for values in numbers if values is not None):
             raise GameFailure("garbled", "a number that is not finite")
-        if self.raw:
+        self._seen = shown
+        if face.style == "orders":
+            observation[ACTION_MASK] = self._order_masks(shown, abilities)
+        elif self.raw:
             observation[ACTION_MASK] = self._raw_masks(shown, units, abilities)
         else:
             available = set(moment.observation["available_actions"].tolist())
@@ -228,6 +241,33 @@ class Translator:
         function[0] = 1  # no_op
         return {"function": function, "unit_tags": own, "target_unit_tag": target}
 
+    def _order_masks(self, shown: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None) -> Nest:
+        """What each own unit could be told to do; whom orders can be aimed at."""
+        face, own = self.interface, shown[: self._own]
+        function = np.zeros((face.max_units, len(face.functions)), np.int8)
+        function[: len(own), 0] = 1  # no_op
+        alike = {self._likeness(unit): unit.tag for unit in own}
+        if abilities is not None and alike:
+            able = dict(zip(alike, abilities(list(alike.values())), strict=True))
+            for row, unit in enumerate(own):
+                mine = able[self._likeness(unit)]
+                function[row, 1:] = [not mine.isdisjoint(wanted) for wanted in self._abilities[1:]]
+        kinds = self._types[[unit.unit_type for unit in shown]]
+        is_a = {name: place + 1 for place, name in enumerate(sc.UNIT_TYPES.values())}
+        built = np.array([unit.build_progress >= 1 for unit in shown], bool)
+        aims = {
+            "enemy": np.array([unit.alliance == ENEMY for unit in shown], bool),
+            "resource": (kinds == is_a["MineralField"]) | ((kinds == is_a["Refinery"]) & built),
+            "geyser": kinds == is_a["VespeneGeyser"],
+            "unit": np.ones(len(shown), bool),
+        }
+        masks: Nest = {"function": function}
+        for name, who in aims.items():
+            if name in face.orders.arguments:
+                masks[name] = np.zeros(face.max_units, np.int8)
+                masks[name][: len(shown)] = who
+        return masks
+
     @staticmethod
     def _likeness(unit: Any) -> tuple[Any, ...]:
         """What decides the abilities of a unit: one of all that are alike is asked for them."""
@@ -235,6 +275,14 @@ class Translator:
         return unit.unit_type, unit.build_progress < 1, carries, len(unit.orders), unit.is_burrowed, unit.add_on_tag > 0
 
     # ---- actions
+
+    def calls(self, action: Mapping[str, Any], mask: npt.NDArray[np.int8]) -> tuple[list[Call], bool]:
+        """What PySC2 is asked to do, and whether something was left out that could not be done."""
+        if self.interface.style == "orders":
+            ground = Ground(self.height, self.span, self.playable)
+            return order_calls(self.interface, action, self._seen, self._rows, self._own, ground)
+        call = self.function_call(action, mask)
+        return [call or (0, [])], call is None
 
     def function_call(self, action: Mapping[str, Any], mask: npt.NDArray[np.int8]) -> Call | None:
         """PySC2's function and its arguments; None if it is not available, as ``mask`` says, or names no unit.

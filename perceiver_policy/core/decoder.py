@@ -60,10 +60,13 @@ class Decoder(nn.Module):
         latents: Tensor | None = None,
         *,
         keys_values: KeyValues | None = None,
+        mask: Tensor | None = None,
         query_mask: Tensor | None = None,
         chunk: int | None = None,
     ) -> Tensor:
         """Give `latents` or the `keys_values` made from them. Outputs at False of `query_mask` `[B, Q]` are zeros.
+
+        `mask` `[B, N]` says which latents there are (None: all).
 
         `chunk` decodes that many queries at a time: the same result in less memory (under `torch.no_grad`, or where
         gradients need not be kept).
@@ -75,14 +78,16 @@ class Decoder(nn.Module):
                 raise ValueError("the decoder needs latents, or keys_values made from them; got neither")
             keys_values = self.keys_values(latents)
         if chunk is None or queries.shape[1] <= chunk:
-            return self._decode(queries, keys_values, query_mask)
+            return self._decode(queries, keys_values, mask, query_mask)
         masks = [None] * queries.shape[1] if query_mask is None else query_mask.split(chunk, 1)
         return torch.cat(
-            [self._decode(q, keys_values, m) for q, m in zip(queries.split(chunk, 1), masks, strict=False)], 1
+            [self._decode(q, keys_values, mask, m) for q, m in zip(queries.split(chunk, 1), masks, strict=False)], 1
         )
 
-    def _decode(self, queries: Tensor, keys_values: KeyValues, query_mask: Tensor | None) -> Tensor:
-        answers = self.cross(queries, keys_values=keys_values)
+    def _decode(
+        self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None, query_mask: Tensor | None
+    ) -> Tensor:
+        answers = self.cross(queries, keys_values=keys_values, mask=mask)
         if self.final is not None:
             answers = self.final(answers)
         return cast(Tensor, answers if query_mask is None else answers.masked_fill(~query_mask[..., None], 0.0))

@@ -36,6 +36,9 @@ class PolicyConfig(BaseModel):
     """Frequency bands of the Fourier encoding of positions, per axis."""
     neighborhood: int = Field(3, ge=1)
     """Side of the square of cells that a map's cell is embedded from (odd), as in the paper's optical flow inputs."""
+    decode_units: bool | None = None
+    """Whether output queries read the units' tokens beside the latents; none: where each unit is given orders. The
+    value's query reads the latents alone."""
     patch: int = Field(2, ge=1)
     """Side of the square of a map's cells that are merged into one token."""
     memory: Literal["none", "latents"] = "none"

@@ -24,10 +24,10 @@ class Distribution:
     divergence stand for this one's.
     """
 
-    log_prob: Callable[[Tensor], Tensor]
+    log_prob: Callable[[Any], Tensor]
     entropy: Callable[[], Tensor]
-    sample: Callable[[torch.Generator | None], Tensor]
-    best: Callable[[], Tensor]
+    sample: Callable[[torch.Generator | None], Any]
+    best: Callable[[], Any]
     parameters: Any
     divergence: Callable[[Distribution], Tensor]
     given: Callable[[Tensor], Distribution] | None = None

@@ -41,12 +41,16 @@ class Head(nn.Module, ABC):
         super().__init__()
         self.queries = nn.Parameter(torch.randn(count, width) * 0.02)
 
+    def asked(self, tokens: Tokens, mask: Any) -> Tensor:
+        """The queries [B or 1, Q, E] for these observations."""
+        return self.queries[None]
+
     @abstractmethod
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
         """Answers [B, Q, E], the observation's tokens, and this leaf's part of the action mask (or None)."""
 
     @abstractmethod
-    def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
+    def embed(self, action: Any, tokens: Tokens) -> Tensor:
         """Action [B, ...] -> [B, E]."""
 
 
@@ -58,7 +62,7 @@ class CategoricalHead(Head):
     def __init__(self, counts: list[int], shape: tuple[int, ...], width: int, *, takes_mask: bool = True) -> None:
         super().__init__(1, width)
         self.counts, self.shape, self.takes_mask = counts, shape, takes_mask
-        self.logits = _last_layer(width, sum(counts))
+        self.logits = last_layer(width, sum(counts))
         self.register_buffer("offset", torch.tensor(np.cumsum([0, *counts[:-1]])), persistent=False)
         self.embedding = nn.Embedding(sum(counts), width)
 
@@ -87,7 +91,7 @@ class BernoulliHead(Head):
     def __init__(self, space: spaces.MultiBinary, width: int) -> None:
         super().__init__(1, width)
         self.shape = space.shape
-        self.logits = _last_layer(width, math.prod(space.shape))
+        self.logits = last_layer(width, math.prod(space.shape))
         self.embedding = nn.Linear(math.prod(space.shape), width, bias=False)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
@@ -107,7 +111,7 @@ class NormalHead(Head):
     def __init__(self, space: spaces.Box, width: int) -> None:
         super().__init__(1, width)
         self.shape, self.size = space.shape, math.prod(space.shape)
-        self.mean = _last_layer(width, self.size)
+        self.mean = last_layer(width, self.size)
         # in the units of the bounds a deviation of 1/2 reaches the whole range; without bounds the unit is all there is
         bounded = torch.as_tensor(box_units(space)[2])
         self.log_deviation = nn.Parameter(torch.where(bounded, math.log(0.5), 0.0))
@@ -154,7 +158,7 @@ class PointerHead(Head):
         self, space: Pointer | Pointers | Place, observation_space: spaces.Space[Any], width: int, bands: int
     ) -> None:
         super().__init__(1, width)
-        self.of, self.count = space.of, _pointed_to(space, observation_space)
+        self.of, self.count = space.of, pointed_to(space, observation_space)
         self.places: PlaceKeys | None = None
         if isinstance(space, Place) and space.of is None:
             self.places = PlaceKeys(space.height, space.width, width, bands)
@@ -259,7 +263,7 @@ def _integers(space: spaces.Box, counts: list[int], width: int) -> Head:
     return CategoricalHead(counts, space.shape, width, takes_mask=False)
 
 
-def _pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Space[Any]) -> int:
+def pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Space[Any]) -> int:
     """The number of rows or cells that it points to."""
     if space.of is None:
         return int(space.n)
@@ -279,7 +283,7 @@ def _pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Spa
     return count
 
 
-def _last_layer(width: int, outputs: int) -> nn.Linear:
+def last_layer(width: int, outputs: int) -> nn.Linear:
     """Small weights: at the start all actions are about equally likely (arXiv 2006.05990, section 3.2)."""
     layer = nn.Linear(width, outputs)
     nn.init.orthogonal_(layer.weight, 0.01)

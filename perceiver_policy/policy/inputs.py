@@ -15,7 +15,7 @@ modality's last projection is its learned modality vector. Nothing here knows a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from envs.spaces import Feature, Numbers, Planes, SpaceError, Units, at, leaves, path_of
+from envs.spaces import Feature, Keys, Numbers, Planes, SpaceError, Units, at, leaves, path_of
 from perceiver_policy.core.positions import fourier_features
 
 MOST_IMAGE_TOKENS = 1024
@@ -282,10 +282,18 @@ class Inputs(nn.Module):
     """An observation [B, ...] of ``space`` -> :class:`Tokens`."""
 
     def __init__(
-        self, space: spaces.Space[Any], width: int, *, bands: int = 4, neighborhood: int = 3, patch: int = 1
+        self,
+        space: spaces.Space[Any],
+        width: int,
+        *,
+        bands: int = 4,
+        neighborhood: int = 3,
+        patch: int = 1,
+        unread: Collection[Keys] = (),
     ) -> None:
+        """``unread``: what is no input, by its keys."""
         super().__init__()
-        found = list(leaves(space))
+        found = [(keys, leaf) for keys, leaf in leaves(space) if keys not in unread]
         if not found:
             raise SpaceError(f"the observation space {space} is empty: a policy needs something to look at")
         self.keys = tuple(keys for keys, _ in found)

@@ -17,6 +17,7 @@ actor asks in order, with the latents' keys and values computed once.
   few integers independent categoricals |
 | `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells (see `places`) |
 | `Pointers` | one by one over the same, see `selection` |
+| `PerUnit` | a function and its arguments for each unit, see `per_unit` |
 
 An action is a nest of tensors like the action space's: integers counted from 0 (a Discrete's `start` is added by
 :func:`to_environment`), floats unclipped and in the units above (`heads.box_units`).
@@ -34,12 +35,13 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from envs.spaces import Functions, Keys, SpaceError, at, path_of
+from envs.spaces import Functions, Keys, PerUnit, SpaceError, Units, at, leaves, path_of
 from perceiver_policy.core.attention import KeyValues
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.policy.distributions import Distribution
 from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units, make_head
 from perceiver_policy.policy.inputs import Tokens
+from perceiver_policy.policy.per_unit import PerUnitHead
 
 Ask = Callable[[Tensor], Tensor]
 """Queries [B, Q, E] -> answers [B, Q, E]."""
@@ -93,17 +95,26 @@ class Outputs(nn.Module):
         heads: int,
         widening: int,
         bands: int,
+        decode_units: bool | None,
     ) -> None:
         super().__init__()
         self.space = space
         self.decoder = Decoder(width, latent_width, heads=heads, widening=widening)
         self.norm = nn.LayerNorm(width)
-        self.leaves = tuple(_leaves(space))
+        self.leaves = tuple(action_leaves(space))
         if not self.leaves:
             raise SpaceError(f"the action space {space} is empty: there is nothing to choose")
         self.heads = nn.ModuleList(
-            make_head(leaf.space, leaf.path, observation_space, width, bands) for leaf in self.leaves
+            PerUnitHead(leaf.space, leaf.path, observation_space, width, bands)
+            if isinstance(leaf.space, PerUnit)
+            else make_head(leaf.space, leaf.path, observation_space, width, bands)
+            for leaf in self.leaves
         )
+        if decode_units is None:
+            decode_units = any(isinstance(leaf.space, PerUnit) for leaf in self.leaves)
+        observed = leaves(observation_space)
+        self.units = [path_of(observation_space, keys) for keys, part in observed if isinstance(part, Units)]
+        self.unit_keys = nn.Linear(width, latent_width) if decode_units and self.units else None
         self.value_query = nn.Parameter(torch.randn(1, width) * 0.02)
         self.value_head = ValueHead(width)
         for i, leaf in enumerate(self.leaves):
@@ -115,22 +126,19 @@ class Outputs(nn.Module):
         self, latents: Tensor, tokens: Tokens, mask: Any, *, greedy: bool, generator: torch.Generator | None
     ) -> Decision:
         """Choose, head by head. ``mask``: the observation's action mask, or None."""
-        ask = self._asker(self.decoder.keys_values(latents))
+        ask_value, ask = self._askers(latents, tokens)
         batch = len(latents)
         context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
         log_prob = torch.zeros(batch, device=latents.device)
-        chosen: list[Tensor] = []
+        chosen: list[Any] = []
+        value = ask_value(self.value_query[None])
         for i, head in enumerate(self._heads()):
-            if i == 0:
-                value, answers = ask(torch.cat((self.value_query, head.queries))[None]).split((1, len(head.queries)), 1)
-                used = None
-            else:
-                used = self._used(i, chosen)
-                if used is not None and not bool(used.any()):
-                    chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
-                    continue
-                answers = ask(head.queries + context)
-            distribution = head.distribution(answers, tokens, _mask_at(mask, self.leaves[i].keys))
+            used = self._used(i, chosen)
+            if used is not None and not bool(used.any()):
+                chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
+                continue
+            legal = _mask_at(mask, self.leaves[i].keys)
+            distribution = head.distribution(ask(head.asked(tokens, legal) + context), tokens, legal)
             action = distribution.best() if greedy else distribution.sample(generator)
             term = distribution.log_prob(action)
             if used is not None:
@@ -149,23 +157,25 @@ class Outputs(nn.Module):
         after the last action are asked for their values alone.
         """
         chosen = [at(action, leaf.keys) for leaf in self.leaves]
-        batch = len(chosen[0])
+        batch = len(optree.tree_leaves(chosen[0])[0])
         latents, after = latents[:batch], latents[batch:]
         tokens, mask = tokens.first(batch), optree.tree_map(lambda x: x[:batch], mask)
         context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
-        queries, used = [self.value_query.expand(batch, -1, -1)], []
+        queries, used = [], []
+        legal = [_mask_at(mask, leaf.keys) for leaf in self.leaves]
         for i, head in enumerate(self._heads()):
-            queries.append(head.queries + context)
+            queries.append((head.asked(tokens, legal[i]) + context).expand(batch, -1, -1))
             used.append(self._used(i, chosen))
             if i + 1 < len(self.heads):
                 context = context + self._context(head, chosen[i], tokens, used[i])
-        answers = self._asker(self.decoder.keys_values(latents))(torch.cat(queries, 1))
-        value, *rest = answers.split([q.shape[1] for q in queries], 1)
+        ask_value, ask = self._askers(latents, tokens)
+        value, answers = ask_value(self.value_query[None]), ask(torch.cat(queries, 1))
+        rest = answers.split([q.shape[1] for q in queries], 1)
         log_prob = torch.zeros(batch, device=latents.device)
         entropies: dict[str, Tensor] = {}
         given: list[tuple[Distribution, Tensor | None]] = []
         for i, (head, answer) in enumerate(zip(self._heads(), rest, strict=True)):
-            distribution = head.distribution(answer, tokens, _mask_at(mask, self.leaves[i].keys))
+            distribution = head.distribution(answer, tokens, legal[i])
             distribution = distribution.given(chosen[i]) if distribution.given else distribution
             term, entropy, mine = distribution.log_prob(chosen[i]), distribution.entropy(), used[i]
             if mine is not None:
@@ -179,13 +189,30 @@ class Outputs(nn.Module):
         real, normalized = self.value_head(value)
         return ActionEvaluation(log_prob, total, real, normalized, entropies, given)
 
+    def value_parameters(self) -> list[nn.Parameter]:
+        """Those that serve the value alone."""
+        return [self.value_query, *self.value_head.parameters()]
+
     def value(self, latents: Tensor) -> Tensor:
         """[B]."""
         ask = self._asker(self.decoder.keys_values(latents))
         return cast(Tensor, self.value_head(ask(self.value_query[None]))[0])
 
-    def _asker(self, keys_values: KeyValues) -> Ask:
-        return lambda queries: self.norm(self.decoder(queries, keys_values=keys_values))
+    def _asker(self, keys_values: KeyValues, mask: Tensor | None = None) -> Ask:
+        return lambda queries: self.norm(self.decoder(queries, keys_values=keys_values, mask=mask))
+
+    def _askers(self, latents: Tensor, tokens: Tokens) -> tuple[Ask, Ask]:
+        """Who is asked for the value, which depends on the latents alone, and who for the action."""
+        if self.unit_keys is None:
+            ask = self._asker(self.decoder.keys_values(latents))
+            return ask, ask
+        units = torch.cat([tokens.elements[path] for path in self.units], 1)
+        keys, values = self.decoder.keys_values(torch.cat((latents, self.unit_keys(units)), 1))
+        count = latents.shape[1]
+        there = [latents.new_ones(latents.shape[:2], dtype=torch.bool)]
+        there += [cast(Tensor, tokens.masks[path]) for path in self.units]
+        first = (keys[:, :, :count], values[:, :, :count])
+        return self._asker(first), self._asker((keys, values), torch.cat(there, 1))
 
     def _heads(self) -> Iterator[Head]:
         return cast(Iterator[Head], iter(self.heads))
@@ -229,6 +256,20 @@ def _scaled(space: spaces.Box, action: np.ndarray) -> np.ndarray:
     return np.clip(np.clip(np.rint(value), float(limits.min), top).astype(dtype), space.low, space.high)
 
 
+def from_environment(space: spaces.Space[Any], action: Any) -> Any:
+    """The reverse of :func:`to_environment`: what the policy would have had to choose."""
+    if isinstance(space, spaces.Dict):
+        return {key: from_environment(inner, action[key]) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(from_environment(inner, part) for inner, part in zip(space.spaces, action, strict=True))
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return np.asarray(action - space.start, np.int64)
+    if isinstance(space, spaces.Box) and box_counts(space) is None:
+        middle, half, _ = box_units(space)
+        return ((action - middle) / half).astype(np.float32)
+    return np.asarray(action - space.low if isinstance(space, spaces.Box) else action, np.int64)
+
+
 @dataclass(frozen=True)
 class _Leaf:
     keys: Keys
@@ -239,9 +280,12 @@ class _Leaf:
     argument: int = 0  # and which of its arguments it is
 
 
-def _leaves(root: spaces.Space[Any], keys: Keys = (), before: int = 0) -> list[_Leaf]:
+def action_leaves(root: spaces.Space[Any], keys: Keys = (), before: int = 0) -> list[_Leaf]:
+    """The leaves of an action space, in the order of their choice."""
     space = at(root, keys)
     inner: Any
+    if isinstance(space, PerUnit):
+        return [_Leaf(keys, path_of(root, keys), space)]
     if isinstance(space, Functions):
         found = [_Leaf((*keys, "function"), path_of(root, (*keys, "function")), space["function"])]
         for i, name in enumerate(space.arguments):
@@ -260,12 +304,14 @@ def _leaves(root: spaces.Space[Any], keys: Keys = (), before: int = 0) -> list[_
         return [_Leaf(keys, path_of(root, keys), space)]
     found = []
     for key in inner:
-        found += _leaves(root, (*keys, key), before + len(found))
+        found += action_leaves(root, (*keys, key), before + len(found))
     return found
 
 
 def _nest(space: spaces.Space[Any], chosen: Iterator[Tensor]) -> Any:
-    """The reverse of :func:`_leaves`."""
+    """The reverse of :func:`action_leaves`."""
+    if isinstance(space, PerUnit):
+        return next(chosen)
     if isinstance(space, Functions):
         return {key: next(chosen) for key in ("function", *space.arguments)}
     if isinstance(space, spaces.Dict):

@@ -9,13 +9,13 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from envs.spaces import ACTION_MASK
+from envs.spaces import ACTION_MASK, Keys, PerUnit, leaves
 from perceiver_policy.core.attention import KeyValues
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.inputs import Inputs, Tokens
 from perceiver_policy.policy.memory import LatentMemory
-from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs
+from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs, action_leaves
 
 
 class PerceiverPolicy(nn.Module):
@@ -39,6 +39,7 @@ class PerceiverPolicy(nn.Module):
             bands=config.position_bands,
             neighborhood=config.neighborhood,
             patch=config.patch,
+            unread=_masks_of_units(observation_space, action_space),
         )
         self.encoder = Encoder(
             config.token_width,
@@ -62,6 +63,7 @@ class PerceiverPolicy(nn.Module):
             heads=config.heads,
             widening=config.widening,
             bands=config.position_bands,
+            decode_units=config.decode_units,
         )
 
     def initial_memory(self, batch: int) -> Tensor:
@@ -144,3 +146,9 @@ class PerceiverPolicy(nn.Module):
 
     def _mask(self, observation: Any) -> Any:
         return observation[ACTION_MASK] if self.masked else None
+
+
+def _masks_of_units(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> set[Keys]:
+    """Where the masks of orders are: a row a unit, so that as one vector they would tell the units' order."""
+    roots = [(ACTION_MASK, *leaf.keys) for leaf in action_leaves(action_space) if isinstance(leaf.space, PerUnit)]
+    return {keys for keys, _ in leaves(observation_space) for root in roots if keys[: len(root)] == root}

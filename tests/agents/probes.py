@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.spaces import Feature, Functions, Pointer, Pointers, Units
+from envs.spaces import Feature, Functions, PerUnit, Pointer, Pointers, Units
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
@@ -149,3 +149,82 @@ class Aim(gymnasium.Env[np.ndarray, Any]):
 
     def step(self, action: np.ndarray) -> Step:
         return self.target, 1 - float(np.hypot(*(action - self.target))), True, False, {}
+
+
+class Squad(gymnasium.Env[dict[str, Any], Any]):
+    """Two to five units, each with a colour: red ones must wait, green ones guard the marked unit, blue ones walk to
+    the side that they show. All orders are given at once; the share that is right pays. Best: 1.
+    """
+
+    capacity = 6
+    observation_space = spaces.Dict(
+        {
+            "units": Units(capacity, [Feature("color", "category", 3), Feature("marked"), Feature("side")]),
+            "action_mask": spaces.Dict({"function": spaces.MultiBinary((capacity, 3))}),
+        }
+    )
+    action_space: Any = PerUnit(
+        "units",
+        capacity,
+        {"wait": (), "guard": ("who",), "walk": ("side",)},
+        {"who": Pointer("units", capacity), "side": spaces.Discrete(2)},
+    )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.count = int(self.np_random.integers(2, 6))
+        self.color = self.np_random.integers(0, 3, self.count)
+        self.side = self.np_random.integers(0, 2, self.count)
+        self.marked = int(self.np_random.integers(self.count))
+        return self._observe(), {}
+
+    def right(self, unit: int, function: int, who: int, side: int) -> bool:
+        """Is that the order that the unit should have?"""
+        if function != self.color[unit]:
+            return False
+        return function == 0 or (who == self.marked if function == 1 else side == self.side[unit])
+
+    def step(self, action: Any) -> Step:
+        each = zip(action["function"], action["who"], action["side"], strict=True)
+        right = [self.right(unit, *order) for unit, order in enumerate(each) if unit < self.count]
+        return self._observe(), float(np.mean(right)), True, False, {}
+
+    def _observe(self) -> dict[str, Any]:
+        features = np.zeros((self.capacity, 3), np.float32)
+        features[: self.count, 0], features[: self.count, 2] = self.color, self.side
+        features[self.marked, 1] = 1
+        there = (np.arange(self.capacity) < self.count).astype(np.int8)
+        function = np.repeat(there[:, None], 3, 1)
+        return {"units": {"features": features, "mask": there}, "action_mask": {"function": function}}
+
+
+class SquadOneByOne(Squad):
+    """The same, with one order a step: a unit, and what it is to do. As many steps as there are units; those that the
+    last order of each is right for pay at the end. Best: 1.
+    """
+
+    observation_space = spaces.Dict({"units": Squad.observation_space["units"]})
+    action_space = Functions(
+        {"wait": ("unit",), "guard": ("unit", "who"), "walk": ("unit", "side")},
+        {
+            "unit": Pointer("units", Squad.capacity),
+            "who": Pointer("units", Squad.capacity),
+            "side": spaces.Discrete(2),
+        },
+    )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        observation, info = super().reset(seed=seed, options=options)
+        self.orders: dict[int, bool] = {}
+        self.steps = 0
+        return observation, info
+
+    def step(self, action: Any) -> Step:
+        unit = int(action["unit"])
+        self.orders[unit] = self.right(unit, int(action["function"]), int(action["who"]), int(action["side"]))
+        self.steps += 1
+        over = self.steps == self.count
+        return self._observe(), sum(self.orders.values()) / self.count if over else 0.0, over, False, {}
+
+    def _observe(self) -> dict[str, Any]:
+        return {"units": super()._observe()["units"]}

@@ -83,7 +83,7 @@ def shards_by_command(interface: Interface) -> Player:
             own = [int(k) for k in np.flatnonzero(marines[i])]
             rows = {spots[k]: int(k) for k in np.flatnonzero(shards[i])}
             going = memory.setdefault(i, [None, None])
-            for m, tour in enumerate(_split(list(rows), [[spots[k]] for k in own])):
+            for m, tour in enumerate(plan(list(rows), [[spots[k]] for k in own])):
                 wanted = tour[0] if tour else None
                 if going[m] not in rows:  # it has been picked up: the marine stands
                     going[m] = None
@@ -131,7 +131,7 @@ class _Tours:
             self.sent[m] = [(s, aim) for s, aim in self.sent[m] if s in shards and at_work]
         ways = [[at[m], *(aim for _, aim in self.sent[m])] for m in range(2)]
         busy = [_LOOPS * _length(way) for way in ways]
-        tours = _split(shards, ways)
+        tours = plan(shards, ways)
         other = 1 - self.turn
         starved = busy[other] < SWITCH and busy[self.turn] >= ENOUGH
         if tours[other] and (starved or not tours[self.turn] or len(self.sent[self.turn]) > QUEUE - 2):
@@ -186,7 +186,7 @@ def _passed(spot: Spot, way: list[Spot]) -> bool:
     return any(_from_way(spot, a, b) < ON_THE_WAY for a, b in itertools.pairwise(way))
 
 
-def _split(shards: list[Spot], ways: list[list[Spot]]) -> list[list[Spot]]:
+def plan(shards: list[Spot], ways: list[list[Spot]]) -> list[list[Spot]]:
     """Tours of the shards that nobody walks past yet: greedy ones, the nearest shard always to whoever has walked
     least, then shortened by turning parts around (2-opt), less what lies on the way."""
     left = [s for s in shards if not any(_passed(s, way) for way in ways)]

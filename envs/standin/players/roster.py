@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from envs.spaces import ACTION_MASK
-from envs.standin.players import builders, fighters
+from envs.standin.players import builders, commanders, fighters
 from envs.standin.players.sight import Action, Observation, Player
 from envs.starcraft.interface import ARGUMENTS, FUNCTIONS, Interface
 from envs.starcraft.maps import interface_for, mini_game
@@ -77,6 +77,14 @@ _STRONG: Mapping[str, _Maker] = {
     "CollectMineralsAndGas": builders.mine_and_expand,
     "BuildMarines": builders.build_marines,
 }
+_ORDERS: Mapping[tuple[str, str], _Maker] = {
+    ("MoveToBeacon", "scripted"): commanders.move_to_beacon,
+    ("CollectMineralShards", "scripted"): commanders.collect_shards,
+    ("DefeatRoaches", "scripted"): commanders.focus_fire,
+    ("DefeatZerglingsAndBanelings", "scripted"): lambda face: commanders.focus_fire(face, "Baneling"),
+    ("DefeatZerglingsAndBanelings", "strong"): commanders.bait,
+    ("FindAndDefeatZerglings", "scripted"): commanders.search,
+}
 _RAW: Mapping[str, _Maker] = {"CollectMineralShards": fighters.shards_by_command}
 
 
@@ -95,6 +103,11 @@ def make_player(name: str, scenario: str, interface: Interface) -> Player:
     if name not in PLAYERS:
         raise ValueError(f"unknown player {name!r}; known: {', '.join(PLAYERS)}")
     kind = "Melee" if mini_game(scenario).melee else scenario
+    if interface.style == "orders":
+        maker = _ORDERS.get((kind, name), _ORDERS.get((kind, "scripted")))
+        if maker is None:
+            raise ValueError(f"nobody has written a {name} player of {scenario} for style orders; there is random play")
+        return maker(interface)
     strong = _STRONG.get(kind) if name == "strong" else None
     if interface.style == "raw":
         if kind not in _RAW:

@@ -90,3 +90,8 @@ def test_select_exactly_one_of_two_that_look_alike(algorithm: str) -> None:
 
 def test_aim_with_a_continuous_action() -> None:
     assert learn("ppo", "Aim", 12_000, unroll=8, minibatch=64, entropy_coefficient=0) > 0.85
+
+
+@algorithms
+def test_every_unit_gets_its_own_order_at_once(algorithm: str) -> None:
+    assert learn(algorithm, "Squad", 12_000) > 0.95

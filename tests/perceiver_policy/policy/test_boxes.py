@@ -96,7 +96,7 @@ def test_few_integers_are_a_choice_and_many_a_rounded_number() -> None:
         (spaces.Box(0, 5, (2,), np.float32), NormalHead),
     ]
     for space, kind in heads:
-        assert isinstance(make_head(space, "", SEEN, 8), kind), space
+        assert isinstance(make_head(space, "", SEEN, 8, 4), kind), space
     values = np.array(chosen(spaces.Box(-2, 3, (2,), np.int8), 600)).ravel()
     counts = np.bincount(values + 2)
     assert len(counts) == 6

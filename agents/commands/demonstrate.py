@@ -1,0 +1,162 @@
+"""``perceiver-rl record`` and ``perceiver-rl imitate``: demonstrations, and a policy that has learned from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from tyro.conf import Positional, UseAppendAction, arg
+
+from agents.commands import options
+from agents.commands.play import Evaluate, check_player, cores, make_player, play_and_tell
+from agents.commands.play import _env_options as env_options
+from agents.config import Config
+from agents.errors import UserError
+from agents.learning.imitation_config import ImitationConfig
+from agents.runs import experiment
+from envs import registry
+
+
+@dataclass(frozen=True)
+class Record:
+    """Let somebody play whole episodes, and keep all that was seen and done."""
+
+    run: Positional[Path | None] = None
+    """The run folder of a trained policy that plays."""
+    policy: str | None = None
+    """Instead of a run: random, scripted or strong."""
+    out: Path = Path("demonstrations")
+    """The folder that the demonstrations are written to; it must be empty, or not there."""
+    env: str | None = None
+    """The environment; without it the run's own."""
+    env_option: UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE, a keyword argument of the environment; it is added to the run's own."""
+    episodes: int = 100
+    """Episodes to play."""
+    seed: int = 0
+    """Seed of the episodes."""
+    sampled: bool = False
+    """Sample a run's actions as in training, instead of taking the likeliest one."""
+    num_envs: int | None = None
+    """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+
+
+def record(argv: Sequence[str], prog: str) -> None:
+    """Record demonstrations: whole episodes of a script or of a trained policy."""
+    asked: Any = options.parse(Record, Record(), argv, prog)
+    if asked.episodes < 1:
+        raise UserError(f"--episodes should be at least 1, got {asked.episodes}")
+    check_player(asked)
+    config = experiment.read_run_config(asked.run) if asked.run else None
+    env_id = asked.env or (config.env if config else "")
+    chosen = env_options(asked, config, env_id)
+    registry.check(env_id, chosen)
+    from agents.acting import demonstrations
+    from agents.acting.evaluate import LARGEST_VECTOR, games_for
+
+    most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
+    env = registry.make(env_id, games_for(asked.episodes, most), **chosen)
+    try:
+        player, name = make_player(asked, config, env_id, env)
+        card = {"environment": env_id, "env_options": _plain(chosen), "player": name, "seed": asked.seed}
+        found = demonstrations.record(player, env, asked.episodes, asked.seed, card)
+    finally:
+        env.close()
+    demonstrations.save(found, asked.out)
+    mean = found.card["mean_return"]
+    print(f"{found.card['episodes']} episodes, {len(found):,} steps, mean return {mean:.4g}, in {asked.out}")
+
+
+@dataclass(frozen=True)
+class Imitate:
+    """Train a policy to do as was demonstrated, and to know what that earns; it can then go on with train --init."""
+
+    demonstrations: Positional[Path]
+    """A folder made by record."""
+    imitation: Annotated[ImitationConfig, arg(name="")] = ImitationConfig()  # noqa: RUF009 (frozen)
+    config: str | None = None
+    """The experiment whose environment and network it is for: a YAML file, or a name in configs/. Without it: the
+    environment that was played, and the default network."""
+    run_dir: Path | None = None
+    """Folder of the run; none: a new one under runs/."""
+    seed: int = 0
+    """Seed of the network and of the order of the data."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    evaluation_episodes: int = 100
+    """Episodes of the evaluation at the end, actions drawn; 0: none."""
+
+
+def imitate(argv: Sequence[str], prog: str) -> None:
+    """Clone demonstrations: a policy that does what was shown."""
+    asked = options.parse(Imitate, Imitate(Path("demonstrations")), argv, prog)
+    options.check_device(asked.device)
+    from agents.acting import demonstrations
+
+    data = demonstrations.load(asked.demonstrations)
+    if asked.config:
+        config = experiment.read_config(experiment.find_config(asked.config))
+    else:
+        about = {"env": data.card["environment"], "env_options": data.card["env_options"]}
+        config = experiment.check({**about, "evaluation_sampled": True}, str(asked.demonstrations))
+    config = config.model_copy(update={"seed": asked.seed, "device": asked.device})
+    run_dir = asked.run_dir or Path("runs") / f"{asked.demonstrations.resolve().name}-clone-seed{asked.seed}"
+    if run_dir.exists() and any(run_dir.iterdir()):
+        raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder")
+    _clone(asked, data, config, run_dir)
+    console = Console()
+    if asked.evaluation_episodes:
+        sampled = Evaluate(run=run_dir, episodes=asked.evaluation_episodes, sampled=True, device=asked.device)
+        play_and_tell(sampled, console)
+    print(f"run folder   {run_dir}")
+
+
+def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
+    import torch
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from agents.device import choose_device
+    from agents.learning.imitation import imitate as clone
+    from agents.learning.learner import Learner
+    from agents.runs import checkpoint
+    from envs.spaces import describe_spaces
+    from perceiver_policy.policy.policy import PerceiverPolicy
+
+    env = registry.make(config.env, 1, **config.env_options)
+    spaces = describe_spaces(env)
+    env.close()
+    for name, played in data.card["spaces"].items():
+        if spaces[name] != played:
+            raise UserError(
+                f"{asked.demonstrations}: was recorded with the {name.replace('_', ' ')}\n  {played}\n"
+                f"but {config.env} has\n  {spaces[name]}\nRecord through the same interface, or leave --config away."
+            )
+    torch.set_num_threads(config.threads or cores())
+    torch.manual_seed(config.seed)
+    device = choose_device(config.device)
+    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+    columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task(f"{len(data):,} steps", total=asked.imitation.epochs)
+        metrics = clone(policy, data, asked.imitation, seed=asked.seed, on_epoch=lambda *_: progress.advance(task))
+    run_dir.mkdir(parents=True, exist_ok=True)
+    experiment.write_config(config, run_dir / "config.yaml")
+    learner = Learner(policy, config, device=device)
+    checkpoint.save(run_dir, 0, {"learner": learner.state_dict()}, spaces=spaces, keep=1)
+    print(", ".join(f"{name.removeprefix('imitation/')} {value:.3f}" for name, value in metrics.items()))
+
+
+def _plain(chosen: dict[str, Any]) -> dict[str, Any]:
+    """The options that a file can hold, for who trains on the demonstrations."""
+    plain: dict[str, Any] = {}
+    for key, value in chosen.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            plain |= {name: list(part) if isinstance(part, tuple) else part for name, part in asdict(value).items()}
+        else:
+            plain[key] = value
+    return plain

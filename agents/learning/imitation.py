@@ -1,0 +1,106 @@
+"""Behaviour cloning: a policy's own heads learn what a demonstrator chose, its value what the demonstrator earned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import optree
+import torch
+from torch import Tensor, nn
+
+from agents.acting.demonstrations import Demonstrations
+from agents.acting.rollout import as_tensor
+from agents.learning.gradient import check_finite
+from agents.learning.imitation_config import ImitationConfig
+from perceiver_policy.policy.outputs import from_environment
+from perceiver_policy.policy.policy import PerceiverPolicy
+
+
+def imitate(
+    policy: PerceiverPolicy,
+    data: Demonstrations,
+    config: ImitationConfig,
+    *,
+    seed: int,
+    on_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, metrics: None,
+) -> dict[str, float]:
+    """Train ``policy`` on what was demonstrated; returns the last pass's measures.
+
+    ``imitation/loss`` is minus the mean log-probability of a step's whole action, ``imitation/held_out`` the same of
+    episodes that were not learned from.
+    """
+    device = next(policy.parameters()).device
+    steps: Any = optree.tree_map(lambda x: as_tensor(x).to(device), _steps(policy, data, config.gamma))
+    head = policy.outputs.value_head
+    returns = steps["target"]
+    head.set_units(returns.mean(), returns.std().clamp(min=1e-3))
+    steps["target"] = (returns - head.mean) / head.deviation
+    policy.inputs.learn_scales(steps["observation"])
+    seen, unseen = _split(steps, data.first, config.held_out)
+    optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate, eps=1e-5)
+    batches = max(1, len(seen["first"]) // config.minibatch) * config.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / batches))
+    generator = torch.Generator().manual_seed(seed)
+    metrics: dict[str, float] = {}
+    for epoch in range(1, config.epochs + 1):
+        losses = []
+        for batch in _batches(seen, policy, config, generator):
+            loss, value = _losses(policy, batch)
+            optimizer.zero_grad(set_to_none=True)
+            (loss + config.value_coefficient * value).backward()
+            nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append((float(loss.detach()), float(value.detach())))
+        mean = np.mean(losses, 0)
+        metrics = {"imitation/loss": float(mean[0]), "imitation/value_loss": float(mean[1])}
+        if unseen is not None:
+            with torch.no_grad():
+                told = [float(_losses(policy, batch)[0]) for batch in _batches(unseen, policy, config, None)]
+            metrics["imitation/held_out"] = float(np.mean(told))
+        check_finite(metrics)
+        on_epoch(epoch, metrics)
+    return metrics
+
+
+def _steps(policy: PerceiverPolicy, data: Demonstrations, gamma: float) -> Any:
+    return {
+        "observation": data.observation,
+        "action": from_environment(policy.action_space, data.action),
+        "first": data.first,
+        "target": data.returns_to_go(gamma),
+    }
+
+
+def _split(steps: Any, first: np.ndarray, share: float) -> tuple[Any, Any]:
+    """What is learned from, and the last whole episodes of about that ``share`` of the steps."""
+    starts = np.flatnonzero(first)
+    later = starts[starts >= (1 - share) * len(first)]
+    if share == 0 or not len(later) or later[0] == 0:
+        return steps, None
+    cut = int(later[0])
+    return optree.tree_map(lambda x: x[:cut], steps), optree.tree_map(lambda x: x[cut:], steps)
+
+
+def _batches(
+    steps: Any, policy: PerceiverPolicy, config: ImitationConfig, generator: torch.Generator | None
+) -> Iterator[dict[str, Any]]:
+    """Minibatches [T, B, ...], shuffled by ``generator``: of single steps, or with memory of steps in a row."""
+    count = len(steps["first"])
+    length = 1 if policy.memory is None else min(config.sequence, count)
+    rows = torch.arange(count - count % length).view(-1, length)
+    if generator is not None:
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+    for chosen in rows.split(max(1, config.minibatch // length)):
+        batch: Any = optree.tree_map(lambda x: x[chosen.T], steps)  # noqa: B023
+        yield batch
+
+
+def _losses(policy: PerceiverPolicy, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    first = batch["first"]
+    memory = policy.initial_memory(first.shape[1]).to(first.device)
+    evaluated = policy.evaluate_actions(batch["observation"], batch["action"], memory, first)
+    error = (evaluated.normalized_value - batch["target"]).square()
+    return -evaluated.log_prob.mean(), 0.5 * error.mean()

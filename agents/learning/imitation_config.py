@@ -1,0 +1,24 @@
+"""The options of behaviour cloning. Importing this does not import torch."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ImitationConfig(BaseModel):
+    """How demonstrations are cloned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    epochs: int = Field(10, ge=1)
+    """Passes over the demonstrations."""
+    minibatch: int = Field(512, ge=1)
+    """Steps in a minibatch."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Adam's step size, falling linearly to zero."""
+    value_coefficient: float = Field(0.5, ge=0)
+    """Weight of the value loss."""
+    gamma: float = Field(0.99, ge=0, le=1)
+    """Discount of the returns that the value learns."""
+    sequence: int = Field(32, ge=1)
+    """Steps in a row that a policy with memory learns from; its memory is empty before them."""
+    held_out: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps, the last episodes', that tells how well unseen ones are foretold."""

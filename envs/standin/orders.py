@@ -1,0 +1,120 @@
+"""Orders for every unit: which may be given, and what comes of them.
+
+An order is a row of integers: the command, how it is aimed (:data:`AIMS`), the row of the unit that it is aimed at, and
+the place or the direction. Equal orders of several units are one command to all of them, where the game has it so: the
+first of a building's or of a training command's units takes it for itself alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from envs.standin.rules.cards import COMMANDS, NO_OP, SUCCESS, built_by, can, find_available, trained_by
+from envs.standin.rules.catalog import BEACON, GEYSER, MINERAL_FIELD, REFINERY
+from envs.standin.rules.compiled import kernel, rule
+from envs.standin.rules.orders import perform
+from envs.standin.rules.world import ENEMY, OWN
+from envs.starcraft.functions import DIRECTIONS, ORDER_GRID, STRIDE
+from envs.starcraft.interface import MAP_SIZE
+
+AIMS = ("quick", "unit", "pt", "direction")
+_QUICK, _UNIT, _PT, _DIRECTION = range(len(AIMS))
+WHAT, AIM, TARGET, PLACE = range(4)
+ORDER = 4
+"""Integers in an order."""
+
+TARGETS = ("enemy", "resource", "geyser", "unit")
+"""What may be aimed at, each with a mask of its own."""
+
+
+@rule
+def on_grid(x: float, y: float) -> tuple[float, float]:
+    """A place as it is sent: the center of a cell of the finest grid, counted from the upper left."""
+    cell, last = MAP_SIZE / ORDER_GRID, ORDER_GRID - 1.0
+    column, row = math.floor(x / cell), math.floor((MAP_SIZE - y) / cell)
+    return (min(max(column, 0.0), last) + 0.5) * cell, MAP_SIZE - (min(max(row, 0.0), last) + 0.5) * cell
+
+
+@rule
+def aimed_place(g: Any, us: Any, me: int, order: Any, target: int, cells: Any) -> tuple[float, float]:
+    """Where an order leads that is aimed at a place, a direction or a beacon."""
+    u = us[me]
+    if order[AIM] == _PT:
+        x = MAP_SIZE * (order[PLACE] % cells[0] + 0.5) / cells[0]
+        return on_grid(x, MAP_SIZE * (1.0 - (order[PLACE] // cells[0] + 0.5) / cells[1]))
+    if order[AIM] == _DIRECTION:
+        angle = 2.0 * math.pi * order[PLACE] / DIRECTIONS
+        x = min(max(u.x + STRIDE * math.cos(angle), g.left), g.right)
+        return on_grid(x, min(max(u.y + STRIDE * math.sin(angle), g.bottom), g.top_y))
+    return on_grid(us[target].x, us[target].y)
+
+
+@rule
+def alike(a: Any, b: Any) -> bool:
+    """Are two orders one command to two units?"""
+    alone = a[AIM] == _DIRECTION or trained_by(a[WHAT]) != 0 or built_by(a[WHAT]) != 0
+    return not alone and a[WHAT] == b[WHAT] and a[AIM] == b[AIM] and a[TARGET] == b[TARGET] and a[PLACE] == b[PLACE]
+
+
+@rule
+def give_orders(g: Any, us: Any, ts: Any, orders: Any, slots: Any, cells: Any, chosen: Any) -> int:
+    """Carry out a game's orders, [U, 4]; how many commands the game did not accept."""
+    refused = 0
+    rows = orders.shape[0]
+    done = np.zeros(rows, np.int8)
+    for row in range(rows):
+        me, order = slots[row], orders[row]
+        if done[row] or order[WHAT] == NO_OP or me < 0 or us[me].kind == 0 or us[me].owner != OWN:
+            continue
+        chosen[:] = 0
+        chosen[me] = 1
+        for other in range(row + 1, rows):
+            slot = slots[other]
+            if slot >= 0 and us[slot].owner == OWN and alike(order, orders[other]):
+                chosen[slot] = 1
+                done[other] = 1
+        target = -1
+        if order[AIM] == _UNIT:
+            target = slots[order[TARGET]]
+            if target < 0 or us[target].kind == 0:
+                refused += 1
+                continue
+        x, y = 0.0, 0.0
+        if order[AIM] != _QUICK:
+            x, y = aimed_place(g, us, me, order, target, cells)
+            if target >= 0 and us[target].kind == BEACON:
+                target = -1
+            elif target >= 0:
+                x, y = us[target].x, us[target].y
+        refused += perform(g, us, ts, order[WHAT], 0, x, y, target, -1, chosen) != SUCCESS
+    return refused
+
+
+@kernel
+def fill_order_masks(
+    games: Any, units: Any, ts: Any, first: int, last: int, slots: Any, commands: Any, functions: Any, targets: Any
+) -> None:
+    """Which orders each unit may be given [B, U, F], and who may be aimed at [B, 4, U], in the order of TARGETS."""
+    available = np.zeros(len(COMMANDS), np.int8)
+    for b in range(first, last):
+        g, us = games[b], units[b]
+        find_available(g, us, ts, True, available)
+        for row in range(slots.shape[1]):
+            slot = slots[b, row]
+            functions[b, row] = 0
+            targets[b, :, row] = 0
+            if slot < 0:
+                continue
+            u = us[slot]
+            targets[b, 0, row] = u.owner == ENEMY
+            targets[b, 1, row] = u.kind == MINERAL_FIELD or (u.kind == REFINERY and u.build_left <= 0.0)
+            targets[b, 2, row] = u.kind == GEYSER
+            targets[b, 3, row] = 1
+            if u.owner != OWN:
+                continue
+            for f in range(commands.shape[0]):
+                what = commands[f]
+                functions[b, row, f] = what == NO_OP or (available[what] and can(g, u, what))

@@ -1,0 +1,248 @@
+"""Orders for every unit at once: an output query a unit, all in one decoder call (:class:`~envs.spaces.PerUnit`).
+
+A unit's query is its own input token and a learned vector, as the queries of Perceiver IO's StarCraft and optical-flow
+decoders carry what is known of the place that they ask about (arXiv 2107.14795, section 3.2). Given the latents, units
+choose independently:
+
+    p(orders) = product over units of  p(function) x product over its arguments of p(argument)
+
+so log-probability and entropy are sums over the units that may be ordered; the entropy is exact, with each argument's
+weighed by the probability of a function that takes it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from envs.spaces import PerUnit, Place, Pointer, SpaceError, Units, at
+from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, normal
+from perceiver_policy.policy.heads import Head, last_layer
+from perceiver_policy.policy.inputs import Tokens
+from perceiver_policy.policy.places import PlaceKeys
+
+Orders = dict[str, Tensor]
+
+
+class PerUnitHead(Head):
+    """The orders of a :class:`~envs.spaces.PerUnit`, {"function": [B, capacity], argument: [B, capacity, ...]}."""
+
+    uses: Tensor
+
+    def __init__(self, space: PerUnit, path: str, observation_space: spaces.Space[Any], width: int, bands: int) -> None:
+        super().__init__(1, width)
+        _check(space, path, observation_space)
+        self.space, self.of, self.capacity = space, space.of, space.capacity
+        self.function = last_layer(width, len(space.names))
+        self.embedding = nn.Embedding(len(space.names), width)
+        self.parts = nn.ModuleDict(
+            {str(i): _argument(space.each[name], width, bands) for i, name in enumerate(space.arguments)}
+        )
+        self.register_buffer("uses", torch.as_tensor(space.uses), persistent=False)
+
+    def asked(self, tokens: Tokens, mask: Any) -> Tensor:
+        """Queries [B, r, E] of the rows up to the batch's last that may be ordered."""
+        return tokens.elements[self.of][:, : self._rows(tokens, mask)] + self.queries
+
+    def _parts(self) -> list[Any]:
+        return list(self.parts.values())
+
+    def _rows(self, tokens: Tokens, mask: Any) -> int:
+        rows = tokens.elements[self.of].shape[1]
+        legal = (mask or {}).get("function")
+        if legal is None:
+            return rows
+        used = legal[:, :rows].bool().any(-1).any(0).nonzero()
+        return int(used.max()) + 1 if len(used) else 1
+
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+        """See the module. ``answers`` [B, r, E] are those to :meth:`asked`."""
+        mask, batch, rows = mask or {}, *answers.shape[:2]
+        arguments = [
+            part.distribution(answers, tokens, mask.get(name))
+            for name, part in zip(self.space.arguments, self._parts(), strict=True)
+        ]
+        legal = torch.ones(batch, rows, len(self.space.names), dtype=torch.bool, device=answers.device)
+        if mask.get("function") is not None:
+            legal = legal & mask["function"][:, :rows].bool()
+        valid = tokens.masks[self.of]
+        if valid is not None:
+            legal = legal & valid[:, :rows, None]
+        for i, part in enumerate(self._parts()):
+            aims = part.possible(tokens, mask.get(self.space.arguments[i]), rows)
+            if aims is not None:  # what would point to nobody is no order
+                legal = legal & (aims[..., None] | ~self.uses[:, i])
+        ordered = legal.any(-1)
+        logits = self.function(answers).float().masked_fill(~legal, ILLEGAL)
+        return _Joint(self, logits.log_softmax(-1), ordered, arguments, rows).as_distribution()
+
+    def embed(self, action: Orders, tokens: Tokens) -> Tensor:
+        """The mean of the units' functions, [B, E]."""
+        rows = tokens.elements[self.of].shape[1]
+        functions = self.embedding(action["function"][:, :rows])
+        valid = tokens.masks[self.of]
+        weights = functions.new_ones(functions.shape[:2]) if valid is None else valid.to(functions.dtype)
+        return (functions * weights[..., None]).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
+
+
+class _Joint:
+    """The units' distribution, given each argument's as if its function had been chosen, over rows [B * r]."""
+
+    def __init__(
+        self, head: PerUnitHead, log_p: Tensor, ordered: Tensor, arguments: list[Distribution], rows: int
+    ) -> None:
+        self.head, self.log_p, self.ordered, self.arguments, self.rows = head, log_p, ordered, arguments, rows
+
+    def as_distribution(self) -> Distribution:
+        return Distribution(self.log_prob, self.entropy, self.sample, self.best, self, self.divergence)
+
+    def log_prob(self, action: Orders) -> Tensor:
+        function = action["function"][:, : self.rows].long()
+        total = self.log_p.gather(-1, function[..., None])[..., 0]
+        for i, argument in enumerate(self.arguments):
+            chosen = action[self.head.space.arguments[i]][:, : self.rows].flatten(0, 1)
+            term = argument.log_prob(chosen).view_as(total)
+            total = total + torch.where(self.head.uses[function, i], term, 0.0)
+        return torch.where(self.ordered, total, 0.0).sum(1)
+
+    def entropy(self) -> Tensor:
+        p = self.log_p.exp()
+        total = -(p * self.log_p).sum(-1)
+        for i, argument in enumerate(self.arguments):
+            taken = (p * self.head.uses[:, i]).sum(-1)
+            total = total + taken * argument.entropy().view_as(total)
+        return torch.where(self.ordered, total, 0.0).sum(1)
+
+    def divergence(self, other: Distribution) -> Tensor:
+        """KL(other || this), summed over the units."""
+        theirs: _Joint = other.parameters
+        p = theirs.log_p.exp()
+        total = (p * (theirs.log_p - self.log_p)).sum(-1)
+        for i, argument in enumerate(self.arguments):
+            taken = (p * self.head.uses[:, i]).sum(-1)
+            total = total + taken * argument.divergence(theirs.arguments[i]).view_as(total)
+        return torch.where(self.ordered, total, 0.0).sum(1)
+
+    def sample(self, generator: torch.Generator | None) -> Orders:
+        noise = torch.empty_like(self.log_p).exponential_(generator=generator)
+        return self._orders((self.log_p.exp() / noise).argmax(-1), [a.sample(generator) for a in self.arguments])
+
+    def best(self) -> Orders:
+        return self._orders(self.log_p.argmax(-1), [a.best() for a in self.arguments])
+
+    def _orders(self, function: Tensor, arguments: list[Tensor]) -> Orders:
+        missing = self.head.capacity - self.rows
+        function = torch.where(self.ordered, function, 0)
+        orders = {"function": F.pad(function, (0, missing))}
+        for i, chosen in enumerate(arguments):
+            chosen = chosen.unflatten(0, function.shape)
+            used = (self.ordered & self.head.uses[function, i]).view(*function.shape, *(1,) * (chosen.dim() - 2))
+            chosen = torch.where(used, chosen, torch.zeros_like(chosen))
+            orders[self.head.space.arguments[i]] = F.pad(chosen, (0, 0) * (chosen.dim() - 2) + (0, missing))
+        return orders
+
+
+class _Pointing(nn.Module):
+    """An argument that names a unit or a place: the answer's dot product with each one's key."""
+
+    def __init__(self, space: Pointer | Place, width: int, bands: int) -> None:
+        super().__init__()
+        self.of, self.count = space.of or "", int(space.n)
+        self.ask = nn.Linear(width, width)
+        with torch.no_grad():
+            self.ask.weight *= 0.1  # nearly uniform at the start
+        self.keys: PlaceKeys | None = None
+        if isinstance(space, Place):
+            self.keys = PlaceKeys(space.height, space.width, width, bands)
+
+    def _valid(self, tokens: Tokens, mask: Any, rows: int, count: int) -> Tensor | None:
+        """What may be pointed to, [B, rows or 1, count]."""
+        valid = None if self.keys is not None else tokens.masks[self.of]
+        valid = None if valid is None else valid[:, None]
+        if mask is not None:
+            mask = mask.bool()
+            mask = (mask[:, None] if mask.dim() == 2 else mask[:, :rows])[..., :count]
+            valid = mask if valid is None else valid & mask
+        return valid
+
+    def possible(self, tokens: Tokens, mask: Any, rows: int) -> Tensor | None:
+        """Whether there is anything to point to, [B, rows or 1]; None: always."""
+        count = self.count if self.keys is not None else tokens.elements[self.of].shape[1]
+        valid = self._valid(tokens, mask, rows, count)
+        return None if valid is None else valid.any(-1)
+
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+        """Over rows [B * r]."""
+        asked = self.ask(answers)
+        if self.keys is not None:
+            logits = asked @ self.keys().T
+        else:
+            logits = asked @ tokens.elements[self.of].transpose(1, 2)
+        logits = logits.float() / math.sqrt(asked.shape[-1])
+        valid = self._valid(tokens, mask, answers.shape[1], logits.shape[-1])
+        valid = None if valid is None else valid.expand_as(logits).flatten(0, 1)
+        return categorical(logits.flatten(0, 1), valid)
+
+
+class _Choosing(nn.Module):
+    """An argument that is one of a few."""
+
+    def __init__(self, space: spaces.Discrete, width: int) -> None:
+        super().__init__()
+        self.logits = last_layer(width, int(space.n))
+
+    def possible(self, tokens: Tokens, mask: Any, rows: int) -> None:
+        """Always something."""
+
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+        """Over rows [B * r]."""
+        logits = self.logits(answers).float()
+        if mask is not None:
+            mask = mask[:, None] if mask.dim() == 2 else mask[:, : answers.shape[1]]
+            mask = mask.expand_as(logits).flatten(0, 1)
+        return categorical(logits.flatten(0, 1), mask)
+
+
+class _Aiming(nn.Module):
+    """An argument of real numbers, [k] a unit."""
+
+    def __init__(self, space: spaces.Box, width: int) -> None:
+        super().__init__()
+        self.shape = space.shape
+        self.mean = last_layer(width, math.prod(space.shape))
+        self.log_deviation = nn.Parameter(torch.full(space.shape, math.log(0.5)))
+
+    def possible(self, tokens: Tokens, mask: Any, rows: int) -> None:
+        """Always something."""
+
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+        """Over rows [B * r]."""
+        return normal(self.mean(answers).float().flatten(0, 1).unflatten(-1, self.shape), self.log_deviation)
+
+
+def _argument(space: spaces.Space[Any], width: int, bands: int) -> Any:
+    if isinstance(space, Pointer | Place):
+        return _Pointing(space, width, bands)
+    return _Choosing(space, width) if isinstance(space, spaces.Discrete) else _Aiming(space, width)  # type: ignore[arg-type]
+
+
+def _check(space: PerUnit, path: str, observation_space: spaces.Space[Any]) -> None:
+    """Raises SpaceError where orders or their targets are for what is not observed."""
+    for what, part in [("PerUnit", space), *space.each.items()]:
+        if not isinstance(part, PerUnit | Pointer):
+            continue
+        count = part.capacity if isinstance(part, PerUnit) else part.n
+        try:
+            units = at(observation_space, part.of)
+        except (KeyError, IndexError, TypeError, ValueError):
+            units = None
+        where = f"action {path or 'space'!r}: {what}: {part.of!r}"
+        if not isinstance(units, Units):
+            raise SpaceError(f"{where} is no Units of the observation")
+        if units.capacity != count:
+            raise SpaceError(f"{where} has {units.capacity} rows, not {count}")

@@ -1,0 +1,200 @@
+"""Orders for every unit: against enumeration, under permutation, within masks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from envs.spaces import ACTION_MASK, Feature, PerUnit, Place, Pointer, Units
+from perceiver_policy.policy.config import PolicyConfig
+from perceiver_policy.policy.policy import PerceiverPolicy
+
+CAPACITY = 4
+UNITS = Units(CAPACITY, [Feature("a"), Feature("b")])
+ORDERS = PerUnit(
+    "units",
+    CAPACITY,
+    {"keep": (), "attack": ("enemy",), "go": ("place",), "face": ("side", "angle")},
+    {
+        "enemy": Pointer("units", CAPACITY),
+        "place": Place("", 2, 3),
+        "side": spaces.Discrete(2, start=5),
+        "angle": spaces.Box(-1, 1, (1,)),
+    },
+)
+MASK = spaces.Dict({"function": spaces.MultiBinary((CAPACITY, 4)), "enemy": spaces.MultiBinary(CAPACITY)})
+SPACE = spaces.Dict({"units": UNITS, ACTION_MASK: MASK})
+
+
+def make(space: spaces.Space[Any] = ORDERS, observed: spaces.Space[Any] = SPACE, **options: Any) -> PerceiverPolicy:
+    torch.manual_seed(0)
+    policy = PerceiverPolicy(observed, space, PolicyConfig(latents=3, **options))
+    for parameter in policy.outputs.parameters():  # far from uniform
+        torch.nn.init.normal_(parameter, std=0.5)
+    return policy.eval()
+
+
+def observe(batch: int, seed: int = 0) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(seed)
+    units = torch.rand(batch, CAPACITY, generator=generator) < 0.8
+    legal = (torch.rand(batch, CAPACITY, 4, generator=generator) < 0.7) & units[..., None]
+    enemy = (torch.rand(batch, CAPACITY, generator=generator) < 0.6) & units
+    return {
+        "units": {"features": torch.randn(batch, CAPACITY, 2, generator=generator), "mask": units.to(torch.int8)},
+        ACTION_MASK: {"function": legal.to(torch.int8), "enemy": enemy.to(torch.int8)},
+    }
+
+
+def evaluate(policy: PerceiverPolicy, observation: Any, action: Any) -> Any:
+    batch = len(observation["units"]["mask"])
+    time = lambda nest: {k: time(v) if isinstance(v, dict) else v[None] for k, v in nest.items()}  # noqa: E731
+    first = torch.ones(1, batch, dtype=torch.bool)
+    return policy.evaluate_actions(time(observation), time(action), policy.initial_memory(batch), first)
+
+
+def act(policy: PerceiverPolicy, observation: Any, seed: int = 0) -> Any:
+    batch = len(observation["units"]["mask"])
+    first, generator = torch.ones(batch, dtype=torch.bool), torch.Generator().manual_seed(seed)
+    return policy.act(observation, policy.initial_memory(batch), first, generator=generator)[0]
+
+
+@pytest.mark.parametrize("decode_units", [True, False])
+def test_acting_and_evaluating_agree(decode_units: bool) -> None:
+    policy, observation = make(decode_units=decode_units), observe(64)
+    decision = act(policy, observation)
+    evaluated = evaluate(policy, observation, decision.action)
+    torch.testing.assert_close(evaluated.log_prob[0], decision.log_prob, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(evaluated.value[0], decision.value, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_chosen_is_legal_and_what_is_not_used_is_zero() -> None:
+    policy, observation = make(), observe(512)
+    orders, masks = act(policy, observation).action, observation[ACTION_MASK]
+    function, legal = orders["function"], masks["function"].bool()
+    possible = masks["enemy"].bool().any(1)
+    legal[..., 1] &= possible[:, None]  # an attack needs somebody to attack
+    ordered = legal.any(-1)
+    assert not function[~ordered].any()
+    assert legal[ordered].gather(1, function[ordered][:, None]).all()
+    assert masks["enemy"].bool().gather(1, orders["enemy"])[(function == 1) & ordered].all()
+    for name, taker in (("enemy", 1), ("place", 2), ("side", 3), ("angle", 3)):
+        assert not orders[name][~(ordered & (function == taker))].any(), name
+    assert len(function.unique()) == 4
+
+
+DISCRETE = PerUnit(
+    "units", CAPACITY, {"keep": (), "attack": ("enemy",), "go": ("place",)},
+    {"enemy": Pointer("units", CAPACITY), "place": Place("", 1, 2)},
+)  # fmt: skip
+
+
+def test_probabilities_entropy_and_divergence_are_those_of_enumeration() -> None:
+    masks = spaces.Dict({"function": spaces.MultiBinary((CAPACITY, 3)), "enemy": spaces.MultiBinary(CAPACITY)})
+    observed = spaces.Dict({"units": UNITS, ACTION_MASK: masks})
+    policy, other = make(DISCRETE, observed), make(DISCRETE, observed)
+    torch.manual_seed(1)
+    for parameter in other.outputs.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    observation = observe(1, seed=3)
+    observation[ACTION_MASK]["function"] = torch.tensor([[[1, 1, 1], [0, 0, 0], [1, 1, 0], [1, 1, 1]]])
+    observation[ACTION_MASK]["enemy"] = torch.tensor([[1, 0, 1, 0]])
+    observation["units"]["mask"] = torch.tensor([[1, 1, 1, 0]])  # the last row holds nobody
+    choices = [
+        [(0, 0, 0), (1, 0, 0), (1, 2, 0), (2, 0, 0), (2, 0, 1)],
+        [(0, 0, 0)],
+        [(0, 0, 0), (1, 0, 0), (1, 2, 0)],
+        [(0, 0, 0)],
+    ]
+    every = torch.tensor(list(itertools.product(*choices)))  # [n, rows, 3]
+    action = {name: every[..., i] for i, name in enumerate(("function", "enemy", "place"))}
+    mine, theirs = (evaluate(p, repeat(observation, len(every)), action) for p in (policy, other))
+    p, q = mine.log_prob[0].exp(), theirs.log_prob[0].exp()
+    assert float(p.sum()) == pytest.approx(1, abs=1e-5)
+    assert float(mine.entropy[0, 0]) == pytest.approx(float(-(p * p.log()).sum()), abs=1e-4)
+    assert float(mine.divergence(theirs)[0, 0]) == pytest.approx(float((q * (q / p).log()).sum()), abs=1e-4)
+    drawn = act(policy, repeat(observation, 20_000)).action
+    index = {tuple(map(tuple, row)): i for i, row in enumerate(every.tolist())}
+    rows = torch.stack([drawn[name] for name in ("function", "enemy", "place")], -1).tolist()
+    counts = np.bincount([index[tuple(map(tuple, row))] for row in rows], minlength=len(every))
+    np.testing.assert_allclose(counts / 20_000, p.detach().numpy(), atol=4 / math.sqrt(20_000))
+
+
+def repeat(nest: Any, count: int) -> Any:
+    if isinstance(nest, dict):
+        return {k: repeat(v, count) for k, v in nest.items()}
+    return nest.expand(count, *nest.shape[1:])
+
+
+@pytest.mark.parametrize("decode_units", [True, False])
+def test_units_permuted_orders_permuted(decode_units: bool) -> None:
+    policy, observation = make(decode_units=decode_units), observe(32)
+    order = torch.tensor([2, 0, 3, 1])
+    moved = {
+        "units": {k: v[:, order] for k, v in observation["units"].items()},
+        ACTION_MASK: {k: v[:, order] for k, v in observation[ACTION_MASK].items()},
+    }
+    action = act(policy, observation).action
+    other = {k: v[:, order] for k, v in action.items()}
+    where = torch.argsort(order)  # row -> its new row
+    attacks = other["function"] == 1
+    other["enemy"] = torch.where(attacks, where[other["enemy"]], 0)
+    before, after = evaluate(policy, observation, action), evaluate(policy, moved, other)
+    torch.testing.assert_close(after.log_prob, before.log_prob, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after.entropy, before.entropy, atol=1e-5, rtol=1e-5)
+
+
+def test_a_unit_that_is_not_there_changes_nothing() -> None:
+    policy, observation = make(), observe(32)
+    action = act(policy, observation).action
+    before = evaluate(policy, observation, action)
+    gone = observation["units"]["mask"] == 0
+    observation["units"]["features"][gone] = 1e3
+    after = evaluate(policy, observation, action)
+    torch.testing.assert_close(after.log_prob, before.log_prob)
+    torch.testing.assert_close(after.value, before.value)
+
+
+def test_the_value_reads_the_latents_alone() -> None:
+    policy, observation = make(decode_units=True), observe(8)
+    before = act(policy, observation).value
+    torch.nn.init.normal_(policy.outputs.unit_keys.weight)
+    torch.testing.assert_close(act(policy, observation).value, before)
+
+
+def test_gradients_reach_every_parameter_and_are_finite() -> None:
+    policy, observation = make(), observe(64)
+    action = act(policy, observation).action
+    evaluated = evaluate(policy, observation, action)
+    (evaluated.log_prob.sum() + evaluated.entropy.sum() + evaluated.value.sum()).backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None or name == "outputs.heads.0.embedding.weight", name
+        assert parameter.grad is None or parameter.grad.isfinite().all(), name
+
+
+def test_samples_of_the_space_are_in_it_and_within_the_mask() -> None:
+    ORDERS.seed(0)
+    function = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]])
+    for _ in range(50):
+        orders = ORDERS.sample({"function": function, "enemy": np.array([0, 0, 1, 0])})
+        assert ORDERS.contains(orders)
+        assert orders["function"][1] == 0
+        assert orders["function"][2] == 3
+        assert orders["enemy"][3] == 2
+        assert function[[0, 2, 3], orders["function"][[0, 2, 3]]].all()
+
+
+def test_what_does_not_fit_the_observation_is_named() -> None:
+    with pytest.raises(ValueError, match="'unts' is no Units of the observation"):
+        make(PerUnit("unts", CAPACITY, {"keep": ()}))
+    with pytest.raises(ValueError, match="has 4 rows, not 3"):
+        make(PerUnit("units", 3, {"keep": ()}))
+    with pytest.raises(ValueError, match="enemy: 'units' has 4 rows, not 2"):
+        make(PerUnit("units", CAPACITY, {"hit": ("enemy",)}, {"enemy": Pointer("units", 2)}))
+    with pytest.raises(ValueError, match="must be a Discrete or a Box of floats"):
+        PerUnit("units", CAPACITY, {"hit": ("all",)}, {"all": spaces.MultiBinary(3)})
