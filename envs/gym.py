@@ -78,7 +78,10 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         check_space(first.action_space, "the action space")
         _, info = first.reset(seed=0)
         makers = [lambda: first] + [make] * (num_envs - 1)
-        super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        try:
+            super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        except RuntimeError as error:  # Gymnasium's word for it
+            raise ValueError(f"its games differ in their spaces, where one policy must play all: {error}") from error
         self.name = first.spec.id if first.spec else type(first.unwrapped).__name__
         self._episodes, self._steps = [0] * num_envs, [0] * num_envs
         space = first.observation_space

@@ -52,7 +52,7 @@ BOXES = st.one_of(
     st.builds(lambda shape: spaces.Box(0, 1, shape, np.bool_), SHAPES),
 )
 MULTI_BINARY = st.sampled_from([1, 3, (2, 2)]).map(spaces.MultiBinary)
-PLAIN = st.one_of(DISCRETE, MULTI_DISCRETE, BOXES, MULTI_BINARY)
+PLAIN = st.sampled_from([DISCRETE, MULTI_DISCRETE, BOXES, MULTI_BINARY]).flatmap(lambda kind: kind)
 
 
 def nests(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -90,7 +90,12 @@ def worlds(draw: Any) -> Any:
             {"one": pointers[0], "some": pointers[1], "where": pointers[2], "much": draw(st.one_of(DISCRETE, BOXES))},
         )
         leaves = st.one_of(PLAIN, st.sampled_from([*pointers, calls]))
-    return observed, draw(nests(leaves)), draw(st.integers(0, 2**31)), draw(st.sampled_from(["none", "info", "shown"]))
+    return (
+        observed,
+        draw(nests(leaves)),
+        draw(st.integers(0, 2**31)),
+        draw(st.sampled_from(["none", "info", "shown", "info", "shown"])),
+    )
 
 
 class Anything(gymnasium.Env[Any, Any]):
@@ -101,7 +106,7 @@ class Anything(gymnasium.Env[Any, Any]):
     def __init__(self, observed: spaces.Space[Any], chosen: spaces.Space[Any], seed: int, masks: str) -> None:
         self.random = np.random.default_rng(seed)
         self.shown_space, self.action_space, self.masks = observed, chosen, masks
-        self.restricted = {keys for keys, _ in _leaves(chosen) if self.random.random() < 0.7}
+        self.restricted = {keys for keys, _ in _leaves(chosen) if self.random.random() < 0.8}
         self.loose = bool(self.random.integers(2))
         self.observation_space = observed
         if masks == "shown":

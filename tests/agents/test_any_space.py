@@ -39,7 +39,8 @@ def environments(world: Any, games: int = 2) -> GymVectorEnv:
 
 def chain(world: Any) -> None:
     Anything.wrong.clear()
-    config = Config.model_validate({"ppo": {"unroll": 12, "minibatch": 12, "epochs": 1}, "policy": SMALL})
+    policy = SMALL.model_copy(update={"memory": "latents" if world[2] % 2 else "none"})
+    config = Config.model_validate({"ppo": {"unroll": 12, "minibatch": 12, "epochs": 1}, "policy": policy})
     torch.manual_seed(0)
     training = Training(config, environments(world), CPU)
     for _ in range(2):

@@ -140,6 +140,15 @@ def test_random_play_and_policies_choose_units_that_are_there(who: str) -> None:
             assert set(np.flatnonzero(action["these"])) <= allowed
 
 
+@WHO
+def test_what_a_later_mask_leaves_out_is_free(who: str) -> None:
+    mask = after(1, {"k": None}, {"k": bits(0, 1, 0), "b": bits(0, 1)})
+    actions = choices(lambda: Masked(KINDS, mask), who, 21)
+    begun, later = actions[::3], [action for i, action in enumerate(actions) if i % 3]
+    assert {(int(action["k"]), *action["b"].tolist()) for action in begun} == {(1, 0, 1)}
+    assert who == "greedy" or len({(int(action["k"]), *action["b"].tolist()) for action in later}) > 4
+
+
 def after(t: int, late: Any, first: Any) -> Any:
     return lambda steps: late if steps >= t else first
 

@@ -125,6 +125,12 @@ def test_what_means_nothing_may_be_anything() -> None:
     assert np.isnan(steps[2][4]["final_obs"][0][0])
 
 
+def test_games_of_other_spaces_are_refused_in_words() -> None:
+    number = iter(range(2, 9))
+    with pytest.raises(ValueError, match="its games differ in their spaces"):
+        GymVectorEnv(lambda: Shows(spaces.Discrete(next(number)), lambda t: 0), 2)
+
+
 @pytest.mark.parametrize(
     ("space", "said"),
     [

@@ -86,5 +86,5 @@ class Inferences:
         if slot.health.hopeless:
             raise UserError(
                 f"inference process {slot.index} cannot be kept alive: it failed {slot.health.failures} times "
-                f"in a row, the last time so: {cause_of(error)}. The last checkpoint is unharmed."
+                f"in a row, the last time so: {cause_of(error)}. Checkpoints, where there are any, are unharmed."
             ) from None

@@ -18,6 +18,7 @@ from agents.placement.cluster.learner import RemoteLearner, Share, Started, Upda
 from agents.placement.cluster.ledger import Health, Ledger, cause_of, reason
 from agents.placement.cluster.workers import Chunk
 from agents.placement.transport import Packed
+from envs.errors import EnvError
 
 SNAPSHOT_SECONDS = 5.0  # at least, between two copies of the learner's state here; more where copying takes long
 
@@ -184,7 +185,7 @@ class Learners:
 
     def _failed(self, error: ray.exceptions.RayError, queue: deque[Chunk]) -> None:
         cause = reason(error)
-        if isinstance(cause, UserError):
+        if isinstance(cause, UserError | EnvError):
             raise cause from None
         self.ledger.restart("learner", "the learner" if len(self.handles) == 1 else "a learner of the group", error)
         if self.in_flight:  # the first of these may be what it failed of
@@ -199,7 +200,7 @@ class Learners:
         if self.health.hopeless:
             raise UserError(
                 f"the learner cannot be kept alive: it failed {self.health.failures} times in a row, the last time so: "
-                f"{cause_of(error)}. The last checkpoint is unharmed."
+                f"{cause_of(error)}. Checkpoints, where there are any, are unharmed."
             ) from None
 
 

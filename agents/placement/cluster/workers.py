@@ -189,7 +189,8 @@ class Workers:
                 raise cause from None
             raise UserError(
                 f"no worker is well: each failed {slot.health.failures} times in a row, the last one so: "
-                f"{cause_of(error)}. The last checkpoint is unharmed; go on with --resume when this is mended."
+                f"{cause_of(error)}. Checkpoints, where there are any, are unharmed; go on with --resume when this is "
+                "mended."
             ) from None
 
     def _finish_probe(self, slot: Slot) -> None:
