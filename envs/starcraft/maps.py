@@ -165,8 +165,7 @@ MAPS: Mapping[str, MiniGame] = {
             interface={
                 "max_units": 22,
                 "unit_features": ("unit_type", "alliance", "x", "y", "selected", "order"),
-                "screen": 40,
-                "screen_planes": (),
+                "screen": 36,
                 "functions": ("no_op", "select_army", "select_point", "Move_screen"),
                 "arguments": ("queued",),
             },

@@ -168,7 +168,7 @@ def find_map(name: str, here: Installation, versus: bool) -> Any:
     names = [Path(found.path).stem, f"({found.players}){Path(found.path).stem}", name]
     file = here.map_file(found.path, found.players) or next((files[n] for n in names if n in files), None)
     if file is not None and file.is_relative_to(here.maps_folder):
-        found.directory, found.filename = str(file.relative_to(here.maps_folder).parent), file.name
+        found.directory, found.filename = "", file.relative_to(here.maps_folder).as_posix()
     file = file or archive(name)
     if file is None:
         raise InstallationError(

@@ -39,6 +39,71 @@ def test_whether_there_is_an_opponent_decides_which_maps_there_are(installation,
         registry.check("sc2/MoveToBeacon", {"opponent": "zerg:easy"})
 
 
+def test_a_melee_needs_an_opponent_in_the_stand_in_too():
+    registry.check("sim/Simple64", {"opponent": "zerg:easy"})
+    for refuse in (registry.check, lambda name: registry.make(name, 1)):
+        with pytest.raises(
+            EnvError, match="sim/Simple64: opponent: Simple64 is played against one; name the built-in AI"
+        ):
+            refuse("sim/Simple64")
+    with pytest.raises(EnvError, match="sim/MoveToBeacon: opponent: MoveToBeacon is played alone"):
+        registry.check("sim/MoveToBeacon", {"opponent": "zerg:easy"})
+
+
+NUMBERS = ("step_mul", "max_loops", "threads", "render_games", "screen", "minimap", "max_units")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [1e9, 8.5, True, "8", float("nan"), -1, 10**12])
+def test_a_number_of_the_wrong_type_or_size_is_refused(name, value):
+    with pytest.raises(EnvError, match=rf"sim/MoveToBeacon: {name}: expected a whole number from"):
+        registry.make("sim/MoveToBeacon", 1, **{name: value})
+
+
+@pytest.mark.parametrize("value", [0, True, 2.5, 10**9])
+def test_a_number_of_games_that_is_none_is_refused(value):
+    with pytest.raises(EnvError, match="num_envs: expected a whole number from 1 to"):
+        registry.make("sim/MoveToBeacon", value)
+
+
+def test_numpys_numbers_are_numbers():
+    env = registry.make("sim/MoveToBeacon", np.int64(2), step_mul=np.int32(4), screen=np.int64(8))
+    assert env.reset(seed=0)[0]["screen"].shape == (2, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"step_mul": 1e9}, "step_mul: expected a whole number from 1 to 28,800, got 1000000000.0"),
+        ({"step_mul": True}, "step_mul: expected a whole number"),
+        ({"max_loops": 8.5}, "max_loops: expected a whole number"),
+        ({"random_seed": -1}, "random_seed: expected a whole number"),
+        ({"save_replay_episodes": True}, "save_replay_episodes: expected a whole number"),
+        ({"realtime": 1}, "realtime: expected true or false, got 1"),
+        ({"disable_fog": "no"}, "disable_fog: expected true or false"),
+        ({"request_seconds": "soon"}, "request_seconds: expected a number of at least 0, got 'soon'"),
+        ({"memory_limit": float("inf")}, "memory_limit: expected a number"),
+        ({"backoff": True}, "backoff: expected a number"),
+        ({"recycle_episodes": 1.5}, "recycle_episodes: expected a whole number from 1"),
+        ({"attempts": 0}, "attempts: expected a whole number from 1"),
+        ({"screen": 16.0}, "screen: expected a whole number from 1 to 512, or two"),
+    ],
+)
+def test_numbers_through_pysc2_are_checked_before_a_game_is_started(installation, monkeypatch, option, message):
+    pytest.importorskip("pysc2_evolved")
+    monkeypatch.setenv("SC2PATH", str(installation))
+    with pytest.raises(EnvError) as refusal:
+        registry.make("sc2/MoveToBeacon", 1, **option)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("env_id", ["sim/DefeatRoaches", "sc2/MoveToBeacon", "sim/Simple64"])
+def test_who_is_no_stronger_than_the_script_is_not_called_strong(env_id):
+    assert registry.player_name(env_id, "strong") == "scripted (there is no stronger one)"
+    assert registry.player_name("sim/BuildMarines", "strong") == "strong"
+    assert registry.player_name(env_id, "scripted") == "scripted"
+
+
 def test_options_reach_the_environment():
     env = registry.make("FrozenLake-v1", 2, map_name="8x8")
     assert env.single_observation_space.n == 64

@@ -5,13 +5,19 @@ from gymnasium import spaces
 
 from agents.acting import video as watch
 from agents.acting.evaluate import RandomPlayer
+from agents.commands.cli import run
+from agents.commands.train import parse_train
 from agents.errors import UserError
 from envs import registry
-from envs.spaces import Functions, Place, Pointers
+from envs.spaces import Choice, Functions, Place, Pointers
 
 FUNCTIONS = Functions(
     {"no_op": [], "Move_screen": ["queued", "screen"], "select": ["units"]},
     {"queued": spaces.Discrete(2), "screen": Place("screen", 4, 8), "units": Pointers("units", 12)},
+)
+NAMED = Functions(
+    {"select_point": ["act", "screen"]},
+    {"act": Choice(["select", "toggle", "select_all_type"]), "screen": Place(None, 4, 8)},
 )
 
 
@@ -19,7 +25,8 @@ FUNCTIONS = Functions(
     ("space", "action", "words"),
     [
         (FUNCTIONS, {"function": 0, "queued": 0, "screen": 0, "units": np.zeros(12)}, "no_op()"),
-        (FUNCTIONS, {"function": 1, "queued": 1, "screen": 19, "units": np.zeros(12)}, "Move_screen(1, [3, 2])"),
+        (FUNCTIONS, {"function": 1, "queued": 1, "screen": 19, "units": np.zeros(12)}, "Move_screen(queued 1, [3, 2])"),
+        (NAMED, {"function": 0, "act": 2, "screen": 19}, "select_point(select_all_type, [3, 2])"),
         (FUNCTIONS, {"function": 2, "queued": 0, "screen": 0, "units": np.eye(12)[3]}, "select({3})"),
         (spaces.Discrete(3), np.int64(2), "2"),
         (spaces.MultiBinary(3), np.array([1, 0, 1]), "[1, 0, 1]"),
@@ -71,3 +78,111 @@ def test_an_environment_without_pictures_is_refused():
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="render"), pytest.raises(UserError, match="draws no pictures"):
         watch.render(env)
+
+
+def test_arguments_of_the_game_are_told_by_their_names_in_pysc2():
+    actions = pytest.importorskip("pysc2_evolved.lib.actions")
+    from envs.starcraft.interface import VALUES
+
+    enums = {
+        "queued": actions.Queued, "control_group_act": actions.ControlGroupAct, "select_add": actions.SelectAdd,
+        "select_point_act": actions.SelectPointAct, "select_unit_act": actions.SelectUnitAct,
+        "select_worker": actions.SelectWorker,
+    }  # fmt: skip
+    assert {name: tuple(value.name for value in enum) for name, enum in enums.items()} == dict(VALUES)
+
+
+def test_each_frame_shows_where_the_action_points(monkeypatch):
+    env = registry.make("sim/MoveToBeacon", 1, render_mode="rgb_array")
+    marked = []
+    mark = env.mark
+    monkeypatch.setattr(env, "mark", lambda action: marked.append(action) or mark(action))
+    player = RandomPlayer(env.single_action_space, 0)
+    it = watch.frames(player, env, 1, 0, "x")
+    frames = [next(it) for _ in range(12)]
+    assert len(marked) == 12
+    assert len({frame.shape for frame in frames}) == 1
+    clicked = [env.interface.chosen_arguments(env.interface.functions[int(a["function"][0])]) for a in marked]
+    # the legend has a pair of brackets of the same color
+    yellow = [(frame == (255, 225, 70)).all(-1).sum() for frame in frames]
+    assert all((n > min(yellow)) == ("screen" in c) for n, c in zip(yellow, clicked, strict=True))
+    assert watch.expected_frames(env, 3) == 3 * 240
+    assert watch.expected_frames(registry.make("CartPole-v1", 1), 3) is None
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory):
+    pytest.importorskip("websockets")
+    pytest.importorskip("s2clientprotocol.sc2api_pb2")
+    from tests.envs.standin.protocol.requests.test_replays import recorded
+
+    seen, data = recorded(steps=30)
+    file = tmp_path_factory.mktemp("replays") / "roaches.SC2Replay"
+    file.write_bytes(data)
+    return file, seen[-1]
+
+
+def test_a_replay_can_be_watched(replay, tmp_path, capsys):
+    file, (loops, _, _) = replay
+    assert run(["watch", str(file), "--video", str(tmp_path / "it.gif")]) == 0
+    count = int(capsys.readouterr().out.split()[0])
+    assert count == 1 + -(-loops // 8)
+    assert (tmp_path / "it.gif").stat().st_size > 1000
+
+
+def test_a_replay_shows_the_game_that_was_played(replay, monkeypatch):
+    from envs.standin.protocol import playback
+
+    file, (loops, units, score) = replay
+    shown = []
+    monkeypatch.setattr(
+        playback, "frame", lambda g, us, *_: shown.append((int(g["loop"]), float(g["score"]), us.copy()))
+    )
+    list(playback.frames(playback.read_replay(file)))
+    assert [loop for loop, *_ in shown[:-1]] == list(range(0, loops, 8))
+    last_loop, last_score, last_units = shown[-1]
+    assert (last_loop, last_score) == (loops, score)
+    places = {(round(float(u["x"]), 3), round(float(u["y"]), 3)) for u in last_units if u["kind"]}
+    assert {(round(x, 3), round(y, 3)) for _, _, x, y, *_ in units} <= places
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"MPQ\x1b some game of the real one", "not a replay of the stand-in game: StarCraft II's own replays"),
+        (b"hello", "not a replay of the stand-in game"),
+        (b"perceiver-rl stand-in replay, version 1\nno", "damaged"),
+    ],
+)
+def test_a_file_that_is_no_replay_is_refused(tmp_path, capsys, content, message):
+    pytest.importorskip("s2clientprotocol.sc2api_pb2")
+    file = tmp_path / "x.SC2Replay"
+    file.write_bytes(content)
+    assert run(["watch", str(file), "--video", str(tmp_path / "it.gif")]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert message in told
+    assert str(file) in told.replace(" ", "")
+    assert run(["watch", str(file), "--policy", "random", "--video", str(tmp_path / "it.gif")]) == 2
+    assert "--policy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "watch"])
+def test_train_and_watch_name_an_opponent_as_evaluate_does(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = {"train": ["--env", "sim/Simple64"], "watch": ["--env", "sim/Simple64", "--policy", "random"]}[command]
+    assert run([command, *words]) == 2
+    assert "opponent: Simple64 is played against one" in capsys.readouterr().err
+    assert run([command, *words, "--opponent", "zerk:easy"]) == 2
+    assert "--opponent zerk:easy: opponent: no race 'zerk'; did you mean 'zerg'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_melee_is_watched(tmp_path, monkeypatch, capsys):
+    words = ["--opponent", "terran:easy", "--env-option", "max_loops=80", "--video", str(tmp_path / "it.gif")]
+    assert run(["watch", "--env", "sim/Simple64", "--policy", "random", *words]) == 0
+    assert capsys.readouterr().out.startswith("10 frames")
+
+
+def test_training_against_an_opponent_keeps_who_it_is():
+    config, _ = parse_train(["--env", "sim/Simple64", "--opponent", "zerg:hard:rush"], "train")
+    assert config.env_options == {"opponent": "zerg:hard:rush"}

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
+from agents.config import Config, PPOConfig
+from agents.placement.local import Training
+from envs import registry
+from envs.standin.vector_env import make
 from envs.starcraft import interface as sc
-from envs.starcraft.maps import MAPS, interface_for
+from envs.starcraft.maps import MAPS, common_interface, interface_for
+from perceiver_policy.policy.config import PolicyConfig
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,46 @@ def test_spaces_hold_their_own_samples(name, style):
     assert face.action_space.contains(action)
 
 
+@pytest.mark.parametrize("name", [*MAPS, "Simple64"])
+def test_the_raw_style_shows_no_screen(name):
+    face = interface_for(name, style="raw")
+    assert face.screen_planes == ()
+    assert "screen" not in face.observation_space.spaces
+    assert interface_for(name, style="raw", screen_planes=["selected"]).screen_planes == ("selected",)
+    both = common_interface(["MoveToBeacon", "DefeatRoaches"], style="raw")
+    assert both.screen_planes == ()
+
+
+@pytest.mark.parametrize("name", [*MAPS, "Simple64"])
+def test_every_map_can_be_learned_in_the_raw_style(name):
+    """A policy acts and is updated, places that no planes show included."""
+    options = {"opponent": "terran:easy"} if name == "Simple64" else {}
+    env = registry.make(f"sim/{name}", 2, style="raw", **options)
+    small = PolicyConfig(token_width=16, latents=2, latent_width=16, heads=2, position_bands=2)
+    config = Config(num_envs=2, policy=small, ppo=PPOConfig(unroll=4, minibatch=8, epochs=1))
+    training = Training(config, env, torch.device("cpu"))
+    for _ in range(2):
+        training.step()
+    assert training.learner.steps == 16
+
+
+@pytest.mark.parametrize(("screen", "minimap"), [([84, 64], 64), ((16, 20), [30, 24])])
+def test_screens_may_be_rectangles_as_in_pysc2(screen, minimap):
+    planes = {"screen_planes": ("selected",), "minimap_planes": ("camera",)}
+    face = sc.Interface(screen=screen, minimap=minimap, functions=("no_op", "Move_screen", "Move_minimap"), **planes)
+    assert face.screen_size == tuple(screen)
+    assert face == sc.Interface(**{**vars(face), "screen": tuple(screen)})
+    assert hash(face)
+    observed, chosen = face.observation_space, face.action_space
+    assert observed["screen"].shape == (screen[1], screen[0], 1)
+    assert (chosen["screen"].width, chosen["screen"].height) == face.screen_size
+    assert (chosen["minimap"].width, chosen["minimap"].height) == face.minimap_size
+    env = make("MoveToBeacon", 2, interface=face)
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert sc.Interface(screen=[32, 32]) == sc.Interface(screen=32)
+
+
 def test_only_what_is_asked_for_is_in_the_spaces():
     face = sc.Interface(max_units=0, screen_planes=(), minimap_planes=("camera",), numbers=())
     assert set(face.observation_space.spaces) == {"minimap", "action_mask"}
@@ -75,7 +121,18 @@ def test_only_what_is_asked_for_is_in_the_spaces():
         ({"unit_features": ("typ",)}, "unit_features"),
         ({"numbers": ("mineral",)}, "minerals"),
         ({"arguments": ("queue",)}, "queued"),
-        ({"screen": 0}, "screen"),
+        ({"screen": 0}, "screen: expected a whole number from 1 to 512, or two"),
+        ({"screen": 16.0}, "screen"),
+        ({"screen": True}, "screen"),
+        ({"screen": [84]}, "screen"),
+        ({"screen": [84, 64, 3]}, "screen"),
+        ({"screen": [84, "64"]}, "screen"),
+        ({"minimap": 1e9}, "minimap"),
+        ({"max_units": True}, "max_units"),
+        ({"max_units": 8.5}, "max_units"),
+        ({"max_units": 513}, "max_units"),
+        ({"functions": "no_op"}, "functions: expected a list of names"),
+        ({"screen_planes": 3}, "screen_planes: expected a list of names"),
         ({"style": "both"}, "style"),
         ({"style": "raw", "functions": ("no_op",), "max_units": 0}, "max_units"),
         ({"max_units": 0, "screen_planes": (), "numbers": ()}, "nothing"),

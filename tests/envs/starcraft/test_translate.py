@@ -220,6 +220,40 @@ def test_what_a_worker_carries_does_and_a_building_trains():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("width", "height"), [(88, 96), (96, 88), (64, 64)])
+def test_places_on_a_map_that_is_not_square_are_pysc2s(width, height):
+    from s2clientprotocol import common_pb2
+
+    face = sc.Interface(
+        style="raw", max_units=4, unit_features=("x", "y"), numbers=("camera_x", "camera_y"), screen_planes=(),
+        minimap=96, functions=tuple(sc.RAW_FUNCTIONS),
+    )  # fmt: skip
+    places = [(0.12 * width, 0.83 * height), (0.73 * width, 0.14 * height), (0.51 * width, 0.61 * height)]
+    message = observation([{"unit_type": 48, "tag": 1 + 2**20 * i} for i in range(len(places))])
+    for unit, (x, y) in zip(message.observation.raw_data.units, places, strict=True):
+        unit.pos.x, unit.pos.y = x, y
+    theirs = load().features.Features(
+        interface_format(face), map_size=common_pb2.Size2DI(x=width, y=height), requested_races={1: 1}
+    )
+    seen = theirs.transform_obs(message)
+    translator = Translator(face, load(), width, height)
+    ours = translator.observe(Moment(seen, message, 0.0, False))
+    rows = ours["units"]["features"][: len(places)]
+    np.testing.assert_array_equal(np.floor(rows * 96), [[u.x, u.y] for u in seen["raw_units"]])
+    longest = max(width, height)
+    np.testing.assert_allclose(rows, [[x / longest, (height - y) / longest] for x, y in places], rtol=1e-6)
+    np.testing.assert_allclose(ours["player"], [33 / longest, (height - 25) / longest], rtol=1e-6)
+    # and a place that is pointed to is where the unit in that cell is
+    for row, (x, y) in zip(rows, places, strict=True):
+        column, line = (int(part * 96) for part in row)
+        action = {"function": face.functions.index("Move_pt"), "unit_tags": np.eye(4)[0], "world": line * 96 + column}
+        call = translator.function_call(action, np.ones(len(face.functions), np.int8))
+        sent = theirs.transform_action(message.observation, load().actions.FunctionCall(*call), skip_available=True)
+        target = sent.action_raw.unit_command.target_world_space_pos
+        assert abs(target.x - x) <= longest / 96
+        assert abs(target.y - y) <= longest / 96
+
+
 def test_layers_of_another_size_are_a_failure():
     face = sc.Interface(screen=16)
     translator = Translator(face, load(), 64, 64)
@@ -227,6 +261,8 @@ def test_layers_of_another_size_are_a_failure():
     with pytest.raises(GameFailure, match="garbled") as failure:
         translator.observe(Moment(layers, observation(), 0.0, False))
     assert failure.value.kind == "garbled"
+    wide = Translator(sc.Interface(screen=(16, 15)), load(), 64, 64)
+    assert wide.observe(Moment(layers, observation(), 0.0, False))["screen"].shape == (15, 16, 3)
 
 
 @pytest.mark.parametrize("health", [float("nan"), float("inf")])

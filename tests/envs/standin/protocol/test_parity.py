@@ -137,10 +137,10 @@ def numbers(native: dict[str, float], told: Any, arrays: Any) -> None:
 def unit(native: dict[str, float], told: Any, camera: Any, pixels: Any, env: Any) -> None:
     raw = env.interface.style == "raw"
     left, top, width = (0.0, sc.MAP_SIZE, sc.MAP_SIZE) if raw else (camera.x - 12, camera.y + 12, 24.0)
-    size = env.interface.minimap if raw else env.interface.screen
+    columns, rows = env.interface.minimap_size if raw else env.interface.screen_size
     x, y = (told.pos.x - left) / width, (top - told.pos.y) / width
     assert (native["x"], native["y"]) == pytest.approx((x, y), abs=1e-6)
-    for seen, place in ((pixels.x, x), (pixels.y, y)):
+    for seen, place, size in ((pixels.x, x, columns), (pixels.y, y, rows)):
         assert seen == math.floor(place * size) or abs(place * size - round(place * size)) < 1e-4
     assert API_IDS[int(native["unit_type"])] == told.unit_type
     assert native["alliance"] == told.alliance
@@ -175,8 +175,9 @@ def call(env: Any, action: dict[str, Any], arrays: Any, tags: Any) -> tuple[int,
     for argument in function.arguments:
         value = action[argument][0] if argument in action else 0
         if argument in ("screen", "screen2", "minimap", "world"):
-            size = env.interface.screen if argument.startswith("screen") else env.interface.minimap
-            arguments.append([int(value) % size, int(value) // size])
+            face = env.interface
+            width, _ = face.screen_size if argument.startswith("screen") else face.minimap_size
+            arguments.append([int(value) % width, int(value) // width])
         elif argument == "unit_tags":
             arguments.append([tags[i] for i in np.flatnonzero(value)])
         elif argument == "target_unit_tag":
@@ -234,6 +235,15 @@ def test_random_choices(name: str, seed: int, restart: int) -> None:
     interface = everything(interface_for_player("random", name))
     interface = replace(interface, max_units=MAPS[name].capacity, minimap=48)
     play(name, seed, random_player(interface, seed), interface, STEPS, restart)
+
+
+@pytest.mark.parametrize("style", ["feature", "raw"])
+@pytest.mark.parametrize(("screen", "minimap"), [((84, 64), (48, 32)), ((30, 50), (64, 40))])
+def test_rectangles(style: str, screen: tuple[int, int], minimap: tuple[int, int]) -> None:
+    chosen = interface_for_player("random", "FindAndDefeatZerglings")
+    interface = everything(interface_for("FindAndDefeatZerglings", style="raw") if style == "raw" else chosen)
+    interface = replace(interface, max_units=28, screen=screen, minimap=minimap)
+    play("FindAndDefeatZerglings", 5, random_player(interface, 5), interface, STEPS, -1)
 
 
 @pytest.mark.parametrize("name", MAPS)
