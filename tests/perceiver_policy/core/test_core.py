@@ -14,6 +14,7 @@ from perceiver_policy.core.attention import Attention, CrossAttention, SelfAtten
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder, sharing_order
 from perceiver_policy.core.latents import InputLatents, Latents
+from perceiver_policy.core.positions import rotary
 
 
 def slow_attention(q, k, v, valid):
@@ -255,6 +256,38 @@ def test_maps_are_the_weights_in_use():
         layer.attention(layer.query_norm(z), (keys, values), mask), layer.attention.output(by_hand)
     )
     assert float(maps["cross.0.attention"][~mask[:, None, None].expand(-1, 1, 4, -1)].abs().max()) == 0.0
+
+
+def test_maps_of_a_row_without_a_valid_key_are_zeros():
+    torch.manual_seed(8)
+    layer = SelfAttention(8, heads=2)
+    perturb(layer)
+    x, mask = torch.randn(3, 5, 8), torch.tensor([[1, 1, 0, 0, 1], [0] * 5, [0, 1, 0, 0, 0]]).bool()
+    weights = attention_maps(layer, x, mask)[""]
+    torch.testing.assert_close(weights.sum(-1), mask.any(1).float()[:, None, None].expand(3, 2, 5))
+    assert (weights[1] == 0).all()
+    assert (weights[2, ..., 1] == 1).all()
+    _, _, values = layer.project(x)
+    by_hand = x + layer.output(torch.einsum("bhqm,bhmv->bqhv", weights, values).flatten(2))
+    torch.testing.assert_close(layer(x, mask), by_hand + layer.mlp(layer.mlp_norm(by_hand)))
+
+
+def test_rotary_cross_attention_depends_on_distances_only():
+    """Queries and keys are both turned: what is the same for all positions changes nothing, a distance does."""
+    torch.manual_seed(9)
+    layer = CrossAttention(8, 8, heads=2, qk_width=8).double()
+    perturb(layer)
+    queries, inputs = torch.randn(2, 3, 8).double(), torch.randn(2, 6, 8).double()
+    places = torch.tensor([[0, 1, 2, 4, 7, 9]] * 2)
+
+    def out(at, of):
+        turned = layer.keys_values(inputs, rotary(of, 4))
+        return layer(queries, keys_values=turned, rotation=rotary(at, 4))
+
+    here = out(places[:, -3:], places)
+    torch.testing.assert_close(out(places[:, -3:] + 11, places + 11), here, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(out(places[:, -3:] + 1, places), here, atol=1e-3)
+    assert not torch.allclose(out(places[:, -3:], places + 1), here, atol=1e-3)
 
 
 def test_missing_inputs_are_named():
