@@ -130,8 +130,21 @@ def test_early_stop_on_kl() -> None:
             assert metrics["learner/epochs"] == passes
 
 
+def test_scales_are_learned_from_what_was_acted_on_after_the_update() -> None:
+    env = registry.make("CartPole-v1", 6)
+    policy = perturbed(env.single_observation_space, env.single_action_space)
+    learner = Learner(policy, Config(ppo=PPOConfig(unroll=5)), device=CPU)
+    trajectory, _ = Rollout(env, policy, 5, seed=0, device=CPU).collect()
+    seen = trajectory.observation[:-1].flatten(0, 1).double().clone()  # the last one is the next unroll's first
+    learner.update(trajectory)
+    scale = policy.inputs.embedders[0].scale
+    assert float(scale.count) == 30
+    torch.testing.assert_close(scale.mean, seen.mean(0))
+    torch.testing.assert_close(scale.second, (seen - seen.mean(0)).square().sum(0))
+
+
 def test_each_unroll_starts_from_the_memory_that_it_began_with() -> None:
-    """Minibatches are of some columns, shuffled: as long as the policy stays what it is, nothing has changed for them."""
+    """Minibatches are of some columns, shuffled: while the policy stays what it is, nothing has changed for them."""
     env = registry.make("CartPole-v1", 6)
     config = SMALL.model_copy(update={"memory": "latents"})
     policy = perturbed(env.single_observation_space, env.single_action_space, config)

@@ -30,6 +30,14 @@ def in_rectangle(x, y, rectangle):
     return (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
 
 
+@pytest.mark.parametrize("name", MAPS)
+def test_the_screen_shows_the_middle_of_the_map_from_three_below(name):
+    env, places = begun(name, 1)
+    left, bottom, right, top = places[0]
+    assert env.games["camera_x"][0] == pytest.approx((left + right) / 2, abs=1e-3)
+    assert env.games["camera_y"][0] == pytest.approx((bottom + top) / 2 - 3, abs=1e-3)
+
+
 def test_a_beacon_is_where_the_map_allows_it_and_five_from_the_marine():
     env, places = begun("MoveToBeacon")
     u = env.units

@@ -240,6 +240,20 @@ def test_latents_from_inputs_follow_the_valid_inputs_only():
         encoder(keys_values=encoder.keys_values(x))
 
 
+def test_latents_from_inputs_by_hand():
+    """The mean of the valid inputs through two layers; of no inputs it is zero."""
+    torch.manual_seed(7)
+    latents = InputLatents(3, 2, 4)
+    perturb(latents)
+    x = torch.tensor([[[1.0, 2, 3], [3, 6, 9], [50, 50, 50]], [[7.0, 8, 9]] * 3])
+    found = latents(x, torch.tensor([[1, 1, 0], [0, 0, 0]]).bool())
+    for row, mean in zip(found, (torch.tensor([2.0, 4, 6]), torch.zeros(3)), strict=True):
+        hidden = F.linear(mean, *params(latents.inner))
+        erf_gelu = 0.5 * hidden * (1 + torch.erf(hidden / 2**0.5))
+        expected = latents.base.value + F.linear(erf_gelu, *params(latents.outer)).view(2, 4)
+        torch.testing.assert_close(row, expected)
+
+
 def test_maps_are_the_weights_in_use():
     torch.manual_seed(8)
     encoder = Encoder(5, latents=4, latent_width=8, cross_attends=2, self_attends=1, self_heads=2)

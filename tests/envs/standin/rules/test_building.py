@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.standin import game
+from envs.standin.actions import ACTION, MODES
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
+from envs.standin.rules.cards import COMMANDS, SUCCESS
 from tests.envs.standin.arena import NEUTRAL, Arena
 
 # minerals, loops: https://liquipedia.net/starcraft2 (patch 4.10), at 22.4 loops a second
@@ -142,7 +145,9 @@ def test_no_more_than_200_supply(arena):
 def test_a_queue_holds_five_and_the_shortest_is_taken(arena):
     a, b = arena.add(c.BARRACKS, 26.5, 28.5), arena.add(c.BARRACKS, 36.5, 28.5)
     arena.add(c.COMMAND_CENTER, 31.5, 35.5)
-    for _ in range(3):
+    arena.tell("Train_Marine_quick", [a, b])
+    assert [int(arena.unit(s)["producing"]) for s in (a, b)] == [1, 0]  # of two alike the first
+    for _ in range(2):
         arena.tell("Train_Marine_quick", [a])
     arena.tell("Train_Marine_quick", [a, b])
     assert [int(arena.unit(s)["producing"]) for s in (a, b)] == [3, 1]
@@ -275,4 +280,50 @@ def test_a_worker_whose_rally_point_is_a_patch_gathers_there(arena):
     while not of_kind(arena, c.SCV):
         arena.run(1)
     u = arena.unit(of_kind(arena, c.SCV)[0])
+    edge = max(abs(u["x"] - 30.5) - 2.5, abs(u["y"] - 28.5) - 2.5)
+    assert edge == pytest.approx(0.375, abs=0.02)  # outside, and nobody pushes one that gathers
     assert (u["order"], u["order_slot"]) in ((w.GATHER, other), (w.GATHER, patch))
+
+
+def test_a_site_has_one_builder(arena):
+    first, second = arena.add(c.SCV, 36, 28), arena.add(c.SCV, 34, 28)
+    arena.tell("Build_SupplyDepot_pt", [first], at=(38.5, 30.5))
+    arena.run(60)
+    (site,) = of_kind(arena, c.SUPPLY_DEPOT)
+    assert arena.unit(first)["phase"] == w.MINING
+    arena.tell("Smart_unit", [second], target=site)
+    arena.run(30)
+    assert arena.unit(site)["worker"] == first
+    assert (arena.unit(second)["order"], arena.unit(second)["x"]) == (w.IDLE, 34)
+    left = float(arena.unit(site)["build_left"])
+    arena.run(10)
+    assert arena.unit(site)["build_left"] == left - 10
+
+
+def test_who_has_built_a_refinery_does_what_waits_in_the_queue():
+    arena = Arena("CollectMineralsAndGas", arguments=("queued",)).clear()
+    arena.env.games["minerals"] = 1000
+    geyser, worker = arena.add(c.GEYSER, 34.5, 30.5, owner=NEUTRAL), arena.add(c.SCV, 31, 28)
+    arena.tell("Build_Refinery_pt", [worker], target=geyser)
+    arena.tell("Move_pt", [worker], at=(24.5, 24.5), queued=1)
+    arena.run(600)
+    assert of_kind(arena, c.REFINERY)
+    assert (arena.unit(worker)["x"], arena.unit(worker)["y"]) == pytest.approx((24.5, 24.5), abs=0.01)
+
+
+def test_the_first_of_a_queue_can_be_given_up(arena):
+    """The next one then begins from the beginning."""
+    base = arena.add(c.COMMAND_CENTER, 30.5, 28.5)
+    for _ in range(2):
+        arena.tell("Train_SCV_quick", [base])
+    arena.run(100)
+    state = arena.env.games, arena.env.units, arena.types
+    choice = np.zeros((1, ACTION), np.int64)
+    choice[0, :2] = COMMANDS.index("build_queue"), MODES.index("ui")
+    arena.env.units["selected"][0, base] = 1
+    sizes = np.array([64, 64, 64, 64])
+    assert game.choose(*state, choice[0], np.zeros(0, np.int8), np.zeros(0, np.int32), sizes) == SUCCESS
+    assert (arena.unit(base)["producing"], arena.unit(base)["product_left"]) == (1, -1)
+    assert arena.game["minerals"] == 950
+    arena.run(1)
+    assert arena.unit(base)["product_left"] == 271

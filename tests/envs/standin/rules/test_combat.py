@@ -79,6 +79,7 @@ def test_a_weapon_reaches_as_far_as_its_range(arena, kind):
         arena.order(unit, w.HOLD)
         arena.run(12)
         assert (arena.unit(foe)["hp"] < 45) == hit
+        assert (arena.unit(unit)["target"] == foe) == hit
 
 
 def test_one_that_is_told_to_attack_comes_just_into_range(arena):
@@ -197,18 +198,22 @@ def test_a_missile_whose_target_is_gone_does_not_hit_who_takes_its_place(arena):
     assert arena.unit(foe)["hp"] == 45
 
 
-def test_each_missile_keeps_its_own_target_and_time(arena):
-    """Two in the air, the one that was shot later hits first: the other is not lost."""
-    far, near = arena.add(ROACH, 26, 24, **RIGHT), arena.add(ROACH, 26, 32, **RIGHT)
-    victims = [arena.add(SCV, 26 + gap(arena, ROACH, SCV, edge), y, owner=ENEMY) for edge, y in ((3.9, 24), (0.2, 32))]
-    for roach, victim in zip((far, near), victims, strict=True):
+@pytest.mark.parametrize("edges", [(3.9, 0.2), (0.2, 3.9)])
+def test_each_missile_keeps_its_own_target_and_time(arena, edges):
+    """Two in the air, of which either may hit first: the other is not lost."""
+    roaches = [arena.add(ROACH, 26, y, **RIGHT) for y in (24, 32)]
+    victims = [
+        arena.add(SCV, 26 + gap(arena, ROACH, SCV, e), y, owner=ENEMY) for e, y in zip(edges, (24, 32), strict=True)
+    ]
+    for roach, victim in zip(roaches, victims, strict=True):
         arena.order(roach, w.ATTACK, target=victim)
     hit = [0, 0]
     for loop in range(1, 12):
         arena.run(1)
         for i, victim in enumerate(victims):
             hit[i] = hit[i] or loop * (arena.unit(victim)["hp"] < 45)
-    assert 0 < hit[1] < hit[0]
+    assert all(hit)
+    assert (hit[0] < hit[1]) == (edges[0] < edges[1])
     assert [float(arena.unit(victim)["hp"]) for victim in victims] == [29, 29]
 
 
@@ -285,6 +290,18 @@ def test_an_idle_unit_fights_back_and_one_with_an_order_does_not(arena):
         assert (arena.unit(victim)["target"] == attacker) == fights
 
 
+def test_one_that_fights_is_not_distracted_by_another_attacker(arena):
+    victim = arena.add(ROACH, 34, 28, owner=ENEMY)
+    first = arena.add(SCV, 32.5, 28, hp=1000.0)
+    arena.run(2)
+    assert arena.unit(victim)["target"] == first
+    second = arena.add(MARINE, 37, 28, face_x=-1.0, face_y=0.0)
+    arena.order(second, w.ATTACK, target=victim)
+    arena.run(20)
+    assert arena.unit(victim)["hp"] < 145
+    assert arena.unit(victim)["target"] == first
+
+
 @pytest.mark.parametrize(("away", "hurt"), [(2.15, True), (2.25, False)])
 def test_a_baneling_bursts_over_two_units_and_a_fifth(arena, away, hurt):
     """The other side's units whose centers are so near; no building, no neutral, none of its own side."""
@@ -292,7 +309,7 @@ def test_a_baneling_bursts_over_two_units_and_a_fifth(arena, away, hurt):
     light = arena.add(MARINE, 34 + away, 28, **PEACEFUL)
     heavy = arena.add(ROACH, 34, 28 + away, **PEACEFUL)
     own_side = arena.add(ZERGLING, 34, 27, owner=ENEMY, **PEACEFUL)
-    building = arena.add(c.SUPPLY_DEPOT, 32, 27)
+    building = arena.add(c.SUPPLY_DEPOT, 33, 27)
     rock = arena.add(c.MINERAL_FIELD, 34, 26, owner=NEUTRAL)
     arena.env.games["dying"] = 1
     arena.run(1)

@@ -72,6 +72,7 @@ def test_the_times_of_a_trip_for_gas(base):
     base.until(lambda: base.unit(worker)["cargo"] == w.NO_CARGO)
     assert (base.game["vespene"], base.game["collected_vespene"], base.game["minerals"]) == (4, 4, 0)
     assert base.unit(refinery)["contents"] == 2246
+    assert base.game["score"] == 4
 
 
 def test_an_exhausted_geyser_gives_what_is_left_and_no_more(base):
@@ -196,8 +197,19 @@ def test_after_delivering_comes_what_waits_in_the_queue(base):
     assert (base.unit(worker)["x"], base.unit(worker)["y"]) == pytest.approx((42.5, 22.5), abs=0.01)
 
 
-def test_a_refinery_that_is_not_finished_gives_nothing(base):
-    refinery = base.add(REFINERY, 26.5, 28.5, build_left=100.0)
+def test_where_a_patch_was_the_nearest_is_next_even_if_somebody_is_on_the_way_to_it(base):
+    gone, near = base.add(PATCH, 26, 28.5, owner=NEUTRAL), base.add(PATCH, 26, 30.5, owner=NEUTRAL)
+    base.add(PATCH, 26, 33.5, owner=NEUTRAL)
+    base.harvester(near, 44, 40)
+    worker = base.harvester(gone, 30, 28.5)
+    base.env.units["kind"][0, gone] = 0
+    base.run(1)
+    assert base.unit(worker)["order_slot"] == near
+
+
+@pytest.mark.parametrize("fields", [{"build_left": 100.0}, {"owner": ENEMY}])
+def test_a_refinery_that_is_not_finished_or_not_ones_own_gives_nothing(base, fields):
+    refinery = base.add(REFINERY, 26.5, 28.5, **fields)
     worker = base.harvester(refinery, 29, 28.5)
     base.run(3)
     assert base.unit(worker)["order"] == w.IDLE

@@ -186,6 +186,8 @@ def test_every_column_by_hand():
         foe: {"unit_type": c.ROACH, "alliance": 4, "x": 44 / 64, "y": 1 - 34 / 64, "health": 72.5,
               "health_ratio": 0.5, "radius": 0.5},
     }  # fmt: skip
+    # one's own first, then enemies, then what is nobody's
+    assert arena.env.slots[0][: 6 + 3].tolist() == [base, worker, site, refinery, *gatherers, foe, patch]
     for slot, numbers in expected.items():
         assert shown[slot] == pytest.approx({**common, **numbers}, abs=1e-6), numbers
 
