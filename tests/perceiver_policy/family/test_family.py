@@ -114,6 +114,9 @@ def test_hip_layout_by_hand():
     assert layout({"a": 10}, 4) == {"a": (4, 3)}
     with pytest.raises(ValueError, match="3 modalities need as many groups, got 2"):
         layout({"a": 1, "b": 1, "c": 1}, 2)
+    # ten in two groups are larger (5) than four in one; in three (3.3) they are smaller
+    assert layout({"a": 10, "b": 4}, 4) == {"a": (3, 4), "b": (1, 4)}
+    assert layout({"a": 10, "b": 4}, 5) == {"a": (3, 4), "b": (2, 2)}
 
 
 def test_hip_regrouping():
