@@ -1,6 +1,11 @@
 """What all tests share."""
 
 import os
+import signal
 
 # One thread: small networks are faster so, and several test runs do not fight over cores. Must precede torch's import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

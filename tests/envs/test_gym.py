@@ -1,9 +1,13 @@
+import re
+
 import gymnasium
 import numpy as np
 import optree
 import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import registry as registered
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from envs.gym import GymVectorEnv, check_space
 
@@ -171,8 +175,71 @@ def test_a_space_that_is_not_supported_is_named_with_those_that_are(space, named
         check_space(space, "the space")
 
 
-def test_nested_supported_spaces_pass():
-    check_space(spaces.Dict({"a": spaces.Tuple([spaces.MultiBinary(3), spaces.MultiDiscrete([2, 3])])}), "it")
+leaf_spaces = st.one_of(
+    st.builds(spaces.Discrete, st.integers(1, 5), start=st.integers(-3, 3)),
+    st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+    st.builds(spaces.MultiBinary, st.integers(1, 4)),
+    st.sampled_from([np.float32, np.float64, np.uint8, np.int64]).map(lambda kind: spaces.Box(0, 100, (2, 3), kind)),
+)
+
+
+def nested(leaves):
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(spaces.Tuple),
+            st.dictionaries(st.sampled_from("abc"), inner, min_size=1, max_size=3).map(spaces.Dict),
+        ),
+        max_leaves=6,
+    )
+
+
+class Odd(spaces.Space):
+    """A kind of space that nobody here has heard of."""
+
+
+class Anything(gymnasium.Env):
+    """Observes and takes whatever its spaces sample; episodes of three steps."""
+
+    def __init__(self, observation_space, action_space):
+        self.observation_space, self.action_space = observation_space, action_space
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        self.steps += 1
+        return self.observation_space.sample(), 1.0, False, self.steps == 3, {}
+
+
+@settings(max_examples=30, deadline=None)
+@given(nested(leaf_spaces), nested(leaf_spaces))
+def test_nested_supported_spaces_are_stepped_as_they_are(observed, chosen):
+    env = GymVectorEnv(lambda: Anything(observed, chosen), 2)
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    for step in range(1, 5):
+        observation, _, _, truncated, info = env.step(env.action_space.sample())
+        assert env.observation_space.contains(observation)
+        assert truncated.tolist() == [step == 3] * 2
+        if step == 3:
+            assert all(observed.contains(final) for final in info["final_obs"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(nested(leaf_spaces), st.lists(st.one_of(st.sampled_from("abc"), st.integers(0, 2)), max_size=3))
+def test_a_space_that_is_not_supported_is_named_however_deep_it_lies(beside, path):
+    space = Odd()
+    for key in reversed(path):
+        if isinstance(key, str):
+            space = spaces.Dict({"d": beside, key: space})
+        else:
+            space = spaces.Tuple([*[beside] * key, space, beside])
+    named = "it" + "".join(f"[{key!r}]" for key in path)
+    with pytest.raises(ValueError, match=re.escape(f"{named} is a Odd")):
+        check_space(space, "it")
 
 
 def test_games_are_not_told_of_staggering():

@@ -61,6 +61,15 @@ def test_games_are_those_of_the_environments_by_themselves():
     assert ended > 3
 
 
+def test_environments_get_seeds_of_their_own():
+    """Twice the same map: the games of one are not those of the other, and one seed always gives the same."""
+    mixed = MixedVectorEnv({name: make("MoveToBeacon", 2) for name in ("one", "other")})
+    seen, again, other = (np.array(mixed.reset(seed=seed)[0]["units"]["features"]) for seed in (3, 3, 4))
+    assert len(np.unique(seen.reshape(4, -1), axis=0)) == 4
+    np.testing.assert_array_equal(seen, again)
+    assert not (seen == other).all()
+
+
 def test_a_mixture_by_name():
     env = registry.make(MIXTURE, 6)
     assert env.scenarios == ("sim/MoveToBeacon",) * 4 + ("sim/DefeatRoaches",) * 2

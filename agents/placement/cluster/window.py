@@ -23,7 +23,6 @@ class Window:
         """Measure from here, where ``steps`` have been learned from."""
         self.steps, self.driver = steps, time.process_time()
         self.began = time.perf_counter()
-        self.began = time.perf_counter()
         self.learner: dict[str, list[float]] = defaultdict(list)
         self.lags: list[int] = []
         self.busy = self.learning = self.useful = self.processor = 0.0

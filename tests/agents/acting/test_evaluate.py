@@ -122,43 +122,37 @@ def test_random_play_is_the_same_for_a_seed_and_free_without_masks():
     assert len(set(actions[0])) > 25
 
 
-class Duels(GymVectorEnv):
-    """Five-step games of two side by side: game 0 wins, then draws, and so on; game 1's first is cut short."""
+class Duels:
+    """Games of five steps, two side by side, which pay 1 and 2 a step. Game 0 wins, draws, and so on; game 1 loses.
 
-    def __init__(self):
-        super().__init__(lambda: Steps(5), 2)
-        self.steps = 0
+    Game 1's first one is cut short after three steps: it has no outcome, whatever is told as such.
+    """
 
-    def step(self, actions):
-        observation, reward, terminated, truncated, info = super().step(actions)
-        self.steps += 1
-        info["aborted"] = np.array([False, self.steps == 5])
-        if terminated.any():
-            info["final_info"] = {"outcome": np.array([self.steps // 5 % 2, -1])}
-        return observation, reward, terminated, truncated, info
-
-
-class Steps(gymnasium.Env):
-    observation_space = spaces.Box(0, 9, (1,), np.float32)
-    action_space = spaces.Discrete(2)
-
-    def __init__(self, length):
-        self.length = length
+    num_envs = 2
 
     def reset(self, *, seed=None, options=None):
-        self.count = 0
-        return np.zeros(1, np.float32), {}
+        self.steps, self.count = np.zeros(2, int), 0
+        return self.steps, {}
 
-    def step(self, action):
-        self.count += 1
-        return np.zeros(1, np.float32), 1.0, self.count == self.length, False, {}
+    def step(self, actions):
+        self.steps, self.count = self.steps + 1, self.count + 1
+        aborted = np.array([False, self.count == 3])
+        terminated = self.steps == 5
+        info = {"aborted": aborted}
+        if (terminated | aborted).any():
+            info["final_info"] = {"outcome": np.where(aborted, 7, [self.count // 5 % 2, -1])}
+        self.steps = np.where(terminated | aborted, 0, self.steps)
+        return self.steps, np.array([1.0, 2.0]), terminated, aborted, info
 
 
 def test_wins_draws_losses_and_aborted_games_are_counted_apart(tmp_path):
-    played = play(Watchful(), Duels(), 5, 0)
+    ended = []
+    played = play(Watchful(), Duels(), 5, 0, lambda: ended.append(1))
     assert played.outcomes == [1, 0, 1, -1, -1]  # game 0's three, game 1's two: an aborted one is played again
     assert played.aborted == 1
-    assert played.returns == [5.0] * 5
+    assert played.returns == [5.0] * 3 + [10.0] * 2
+    assert played.lengths == [5] * 5
+    assert len(ended) == 5
     one = Evaluation("sc2/Simple64 (stand-in game through PySC2)", "random", 0, played, "zerg:hard:rush")
     write_json([one], tmp_path / "it.json")
     (read,) = json.loads((tmp_path / "it.json").read_text())

@@ -12,7 +12,7 @@ from torch import distributed, multiprocessing
 from agents.acting.rollout import Rollout, Trajectory
 from agents.config import Config
 from agents.errors import UserError
-from agents.learning.gradient import minibatches
+from agents.learning.gradient import descend, minibatches
 from agents.learning.learner import Learner
 from envs import registry
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -117,3 +117,17 @@ def test_minibatches_cover_everything_once(whole: bool, size: int) -> None:
         seen += rows.tolist()
     assert sorted(seen) == list(range(size))
     assert seen != list(range(size))
+
+
+def test_a_step_is_down_the_gradient_scaled_to_its_largest_norm() -> None:
+    for largest, factor in ((0.5, 0.1), (50.0, 1.0)):
+        layer = torch.nn.Linear(2, 1, bias=False)
+        torch.nn.init.constant_(layer.weight, 1.0)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        loss = layer(torch.tensor([3.0, 4.0])).sum()  # whose gradient's norm is 5
+        for _ in range(2):  # gradients do not add up over steps
+            values = descend(layer, optimizer, {"loss/total": loss, "other": loss.detach() * 2}, largest)
+            loss = layer(torch.tensor([3.0, 4.0])).sum()
+        assert layer.weight.tolist() == [pytest.approx([1 - 2 * 0.1 * 3 * factor, 1 - 2 * 0.1 * 4 * factor])]
+        assert values["learner/gradient_norm"] == pytest.approx(5)
+        assert values["other"] == pytest.approx(2 * values["loss/total"])

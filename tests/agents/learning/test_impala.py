@@ -1,4 +1,4 @@
-"""IMPALA's loss against numpy and slow loops, asynchronous PPO against PPO, and what both share."""
+"""IMPALA's loss against numpy and slow loops, and what it shares with the others."""
 
 from __future__ import annotations
 
@@ -100,32 +100,6 @@ def test_targets_and_weights_have_no_gradient() -> None:
 
 def learner_of(policy: PerceiverPolicy, algorithm: str, **group: Any) -> Learner:
     return Learner(policy, Config.model_validate({"algorithm": algorithm, algorithm: group}), device=CPU)
-
-
-@pytest.mark.parametrize("memory", ["none", "latents"])
-def test_asynchronous_ppo_without_lag_is_ppo(memory: str) -> None:
-    group = {"unroll": 7, "epochs": 3, "minibatch": 14, "gae_lambda": 0.8, "learning_rate": 1e-3}
-    states = []
-    for algorithm in ("ppo", "appo"):
-        policy, _ = collected(memory)
-        env = registry.make(TWO_STEPS, 5)
-        learner = learner_of(policy, algorithm, **group)
-        metrics = learner.update(Rollout(env, policy, 7, seed=0, device=CPU).collect()[0])
-        states.append(
-            {**learner.policy.state_dict(), **{k: torch.tensor(metrics[k]) for k in ("loss/total", "learner/kl")}}
-        )
-    torch.testing.assert_close(states[0], states[1], atol=1e-5, rtol=1e-5)
-
-
-def test_asynchronous_ppo_bounds_its_own_step_however_old_the_data() -> None:
-    """With old data PPO's clip is used up before it starts; here every ratio starts at 1."""
-    clipped = {}
-    for algorithm in ("ppo", "appo"):
-        policy, trajectory = collected()
-        metrics = learner_of(policy, algorithm, epochs=1, minibatch=999, clip=0.1).update(trajectory)
-        clipped[algorithm] = metrics["learner/clip_fraction"]
-    assert clipped["appo"] == 0
-    assert clipped["ppo"] > 0.5
 
 
 def test_each_head_has_its_own_entropy_coefficient() -> None:

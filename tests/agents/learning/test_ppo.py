@@ -109,17 +109,91 @@ def test_an_update_with_a_good_choice_makes_it_likelier() -> None:
     assert change[batch["action"] != 2].mean() < 0
 
 
-def test_early_stop_on_kl() -> None:
+def updated(**options: Any) -> dict[str, float]:
+    """What an update of always the same policy from always the same unroll measures."""
     env = registry.make("CartPole-v1", 4)
-    passes = {}
-    for target in (None, 1e-7):
-        torch.manual_seed(0)
-        policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, SMALL)
-        config = PPOConfig(unroll=8, epochs=5, target_kl=target)
-        learner = Learner(policy, Config(ppo=config), device=CPU)
-        passes[target] = learner.update(Rollout(env, policy, 8, seed=0, device=CPU).collect()[0])["learner/epochs"]
-    assert passes[None] == 5
-    assert passes[1e-7] < 5
+    torch.manual_seed(0)
+    policy = perturbed(env.single_observation_space, env.single_action_space)
+    config = PPOConfig(unroll=8, minibatch=16, learning_rate=3e-3, **options)
+    learner = Learner(policy, Config(ppo=config), device=CPU)
+    return learner.update(Rollout(env, policy, 8, seed=0, device=CPU).collect()[0])
+
+
+def test_early_stop_on_kl() -> None:
+    """After the first pass whose mean divergence is above one and a half times the target, as Spinning Up has it."""
+    means = [updated(epochs=n)["learner/kl"] for n in (1, 2, 3, 4)]
+    each = np.diff([n * mean for n, mean in enumerate([0.0, *means])])
+    assert each[0] < each[1] < each[2]
+    for which in (1, 2):
+        for target, passes in ((1.02, which + 2), (0.98, which + 1)):
+            metrics = updated(epochs=which + 2, target_kl=each[which] / 1.5 * target)
+            assert metrics["learner/epochs"] == passes
+
+
+def test_scales_are_learned_from_what_was_acted_on_after_the_update() -> None:
+    env = registry.make("CartPole-v1", 6)
+    policy = perturbed(env.single_observation_space, env.single_action_space)
+    learner = Learner(policy, Config(ppo=PPOConfig(unroll=5)), device=CPU)
+    trajectory, _ = Rollout(env, policy, 5, seed=0, device=CPU).collect()
+    seen = trajectory.observation[:-1].flatten(0, 1).double().clone()  # the last one is the next unroll's first
+    learner.update(trajectory)
+    scale = policy.inputs.embedders[0].scale
+    assert float(scale.count) == 30
+    torch.testing.assert_close(scale.mean, seen.mean(0))
+    torch.testing.assert_close(scale.second, (seen - seen.mean(0)).square().sum(0))
+
+
+def test_each_unroll_starts_from_the_memory_that_it_began_with() -> None:
+    """Minibatches are of some columns, shuffled: while the policy stays what it is, nothing has changed for them."""
+    env = registry.make("CartPole-v1", 6)
+    config = SMALL.model_copy(update={"memory": "latents"})
+    policy = perturbed(env.single_observation_space, env.single_action_space, config)
+    options = PPOConfig(unroll=5, epochs=1, minibatch=10, learning_rate=1e-12)
+    learner = Learner(policy, Config(ppo=options, policy=config), device=CPU)
+    rollout = Rollout(env, policy, 5, seed=0, device=CPU)
+    rollout.collect()
+    trajectory, _ = rollout.collect()
+    assert trajectory.memory.std(0).max() > 0.05
+    assert learner.update(trajectory)["learner/kl"] < 1e-7
+
+
+@pytest.mark.parametrize("normalize_returns", [True, False])
+def test_what_the_passes_learn_from(normalize_returns: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda-returns for the value, in units of their mean and deviation; advantages, normalized over all steps."""
+    env = registry.make("CartPole-v1", 6)
+    policy = perturbed(env.single_observation_space, env.single_action_space)
+    config = PPOConfig(
+        unroll=20, epochs=1, minibatch=999, gamma=0.9, gae_lambda=0.7, normalize_returns=normalize_returns
+    )
+    learner = Learner(policy, Config(ppo=config), device=CPU)
+    trajectory, _ = Rollout(env, policy, 20, seed=0, device=CPU).collect()
+    value, next_value, reward, end = (
+        getattr(trajectory, name).double().numpy() for name in ("value", "next_value", "reward", "end")
+    )
+    assert 0 < end.sum() < end.size / 4
+    given: dict[str, Any] = {}
+    real = ppo.loss_terms
+    monkeypatch.setattr(
+        ppo, "loss_terms", lambda policy, batch, *rest: given.update(batch) or real(policy, batch, *rest)
+    )
+    metrics = learner.update(trajectory)
+    advantage = np.zeros((21, 6))
+    for t in reversed(range(20)):
+        delta = reward[t] + 0.9 * next_value[t] - value[t]
+        advantage[t] = delta + 0.9 * 0.7 * (1 - end[t]) * advantage[t + 1]
+    target, advantage = value + advantage[:-1], advantage[:-1]
+    mean, deviation = (target.mean(), target.std()) if normalize_returns else (0, 1)
+    expected = {
+        "log_prob": trajectory.log_prob.numpy(),
+        "value": (value - mean) / deviation,
+        "target": (target - mean) / deviation,
+        "advantage": (advantage - advantage.mean()) / advantage.std(ddof=1),
+    }
+    seen = given["observation"][0, :, 2], trajectory.observation[:-1, ..., 2].flatten()
+    order = [angles.argsort().numpy() for angles in seen]  # the minibatch is shuffled
+    for name, numbers in expected.items():
+        np.testing.assert_allclose(given[name][0].numpy()[order[0]], numbers.ravel()[order[1]], atol=2e-4, err_msg=name)
+    assert metrics["learner/explained_variance"] == pytest.approx(1 - advantage.var() / target.var(), rel=1e-3)
 
 
 @pytest.mark.parametrize(("poisoned", "term"), [("advantage", "loss/policy"), ("target", "loss/value")])
@@ -136,6 +210,6 @@ def test_the_schedule_is_linear_to_zero() -> None:
     policy = perturbed(spaces.Box(0, 1, (3,)), spaces.Discrete(4))
     learner = Learner(policy, Config(total_steps=200, ppo=PPOConfig(learning_rate=1e-3)), device=CPU)
     rates = []
-    for learner.steps in (0, 50, 200):
+    for learner.steps in (0, 50, 200, 230):  # an update may reach beyond the end
         rates.append(learner.learning_rate())
-    assert rates == pytest.approx([1e-3, 0.75e-3, 0])
+    assert rates == pytest.approx([1e-3, 0.75e-3, 0, 0])

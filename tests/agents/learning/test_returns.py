@@ -244,3 +244,12 @@ def test_units_follow_the_returns() -> None:
     mean, deviation = scale.units()
     assert abs(mean - 100) < 0.1
     assert 9 < deviation < 11
+
+
+def test_returns_that_do_not_vary_have_units_all_the_same() -> None:
+    scale = ReturnScale()
+    for _ in range(3):
+        scale.learn(torch.tensor(7.0, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64))
+        mean, deviation = scale.units()
+        assert float(mean) == pytest.approx(7)
+        assert float(deviation) == pytest.approx(1e-4)

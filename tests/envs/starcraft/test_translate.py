@@ -186,12 +186,62 @@ def test_what_is_not_available_is_refused():
     assert refused is None
 
 
-def test_every_column_number_and_plane_of_the_interface_is_known():
+def test_every_column_number_and_plane_of_the_interface_is_the_games():
     face = sc.Interface(
         unit_features=tuple(sc.UNIT_FEATURES), numbers=tuple(sc.NUMBERS), screen_planes=tuple(sc.SCREEN_PLANES),
-        minimap_planes=tuple(sc.MINIMAP_PLANES),
+        minimap_planes=tuple(sc.MINIMAP_PLANES), screen=8, minimap=4,
     )  # fmt: skip
-    Translator(face, load(), 64, 64)
+    message = observation()
+    told = message.observation
+    told.game_loop, told.score.score = 77, 41
+    numbers = {"game_loop": 77, "score": 41, "selected_count": 1, "camera_x": 33 / 64, "camera_y": 1 - 25 / 64}
+    for value, name in enumerate(sorted(set(sc.NUMBERS) - set(numbers)), 3):
+        setattr(told.player_common, name, value)
+        numbers[name] = value
+    own, foe = (told.raw_data.units.add(display_type=1, is_on_screen=True, alliance=side) for side in (1, 4))
+    own.unit_type, foe.unit_type = 18, 105
+    own.pos.x, own.pos.y = 33 - 12 + 6, 25 + 12 - 18  # a quarter of the screen from the left, three from the top
+    own.health, own.health_max, own.radius, own.build_progress = 30, 120, 2.75, 0.625
+    own.weapon_cooldown, own.mineral_contents, own.vespene_contents = 4.5, 900, 20
+    own.assigned_harvesters, own.ideal_harvesters, own.is_selected = 13, 16, True
+    own.buff_ids.append(274)
+    own.orders.add(ability_id=524)
+    own.orders.add(ability_id=524)
+    foe.is_selected, foe.weapon_cooldown = True, 3.0  # which nobody may know
+    foe.pos.x, foe.pos.y = 33, 25
+    foe.orders.add(ability_id=23)
+    columns = {
+        "unit_type": 1 + list(sc.UNIT_TYPES).index(18), "alliance": 1, "x": 0.25, "y": 0.75, "health_ratio": 0.25,
+        "health": 30, "selected": 1, "radius": 2.75, "weapon_cooldown": 4.5, "order": sc.ORDERS.index("train"),
+        "carrying": 2, "build_progress": 0.625, "contents": 920, "assigned_harvesters": 13, "ideal_harvesters": 16,
+        "queue": 2,
+    }  # fmt: skip
+    known = load().features
+    tables = {
+        "screen": (known.SCREEN_FEATURES, sc.SCREEN_PLANES, 8),
+        "minimap": (known.MINIMAP_FEATURES, sc.MINIMAP_PLANES, 4),
+    }
+    layers = {"available_actions": np.zeros(0, int)}
+    for key, (theirs, _, size) in tables.items():
+        layer = np.arange(len(theirs._fields), dtype=np.int32)[:, None, None] + np.zeros((size, size), np.int32)
+        layer[:, 1, 2] = 3000  # more than any plane holds
+        layers[f"feature_{key}"] = layer
+    found = Translator(face, load(), 64, 64).observe(Moment(layers, message, 0.0, False))
+    assert dict(zip(sc.NUMBERS, found["player"].tolist(), strict=True)) == pytest.approx(numbers)
+    rows = found["units"]["features"]
+    assert dict(zip(sc.UNIT_FEATURES, rows[0].tolist(), strict=True)) == pytest.approx(columns)
+    other = dict(zip(sc.UNIT_FEATURES, rows[1].tolist(), strict=True))
+    assert [other[name] for name in ("alliance", "x", "y", "weapon_cooldown", "order")] == [4, 0.5, 0.5, 0, 0]
+    for key, (theirs, ours, _) in tables.items():
+        for i, (name, plane) in enumerate(ours.items()):
+            value, most = getattr(theirs, name).index, found[key][1, 2, i]
+            if name in ("unit_type", "buffs"):  # looked up: see the tests of recordings
+                continue
+            assert (found[key][0, 0, i], name) == (
+                min(value, plane.scale - 1) if plane.kind == "category" else value,
+                name,
+            )
+            assert most == plane.scale - 1 if plane.kind == "category" else most >= 255, name
 
 
 def test_what_a_worker_carries_does_and_a_building_trains():

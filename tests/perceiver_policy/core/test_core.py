@@ -14,6 +14,7 @@ from perceiver_policy.core.attention import Attention, CrossAttention, SelfAtten
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder, sharing_order
 from perceiver_policy.core.latents import InputLatents, Latents
+from perceiver_policy.core.positions import rotary
 
 
 def slow_attention(q, k, v, valid):
@@ -239,6 +240,20 @@ def test_latents_from_inputs_follow_the_valid_inputs_only():
         encoder(keys_values=encoder.keys_values(x))
 
 
+def test_latents_from_inputs_by_hand():
+    """The mean of the valid inputs through two layers; of no inputs it is zero."""
+    torch.manual_seed(7)
+    latents = InputLatents(3, 2, 4)
+    perturb(latents)
+    x = torch.tensor([[[1.0, 2, 3], [3, 6, 9], [50, 50, 50]], [[7.0, 8, 9]] * 3])
+    found = latents(x, torch.tensor([[1, 1, 0], [0, 0, 0]]).bool())
+    for row, mean in zip(found, (torch.tensor([2.0, 4, 6]), torch.zeros(3)), strict=True):
+        hidden = F.linear(mean, *params(latents.inner))
+        erf_gelu = 0.5 * hidden * (1 + torch.erf(hidden / 2**0.5))
+        expected = latents.base.value + F.linear(erf_gelu, *params(latents.outer)).view(2, 4)
+        torch.testing.assert_close(row, expected)
+
+
 def test_maps_are_the_weights_in_use():
     torch.manual_seed(8)
     encoder = Encoder(5, latents=4, latent_width=8, cross_attends=2, self_attends=1, self_heads=2)
@@ -255,6 +270,38 @@ def test_maps_are_the_weights_in_use():
         layer.attention(layer.query_norm(z), (keys, values), mask), layer.attention.output(by_hand)
     )
     assert float(maps["cross.0.attention"][~mask[:, None, None].expand(-1, 1, 4, -1)].abs().max()) == 0.0
+
+
+def test_maps_of_a_row_without_a_valid_key_are_zeros():
+    torch.manual_seed(8)
+    layer = SelfAttention(8, heads=2)
+    perturb(layer)
+    x, mask = torch.randn(3, 5, 8), torch.tensor([[1, 1, 0, 0, 1], [0] * 5, [0, 1, 0, 0, 0]]).bool()
+    weights = attention_maps(layer, x, mask)[""]
+    torch.testing.assert_close(weights.sum(-1), mask.any(1).float()[:, None, None].expand(3, 2, 5))
+    assert (weights[1] == 0).all()
+    assert (weights[2, ..., 1] == 1).all()
+    _, _, values = layer.project(x)
+    by_hand = x + layer.output(torch.einsum("bhqm,bhmv->bqhv", weights, values).flatten(2))
+    torch.testing.assert_close(layer(x, mask), by_hand + layer.mlp(layer.mlp_norm(by_hand)))
+
+
+def test_rotary_cross_attention_depends_on_distances_only():
+    """Queries and keys are both turned: what is the same for all positions changes nothing, a distance does."""
+    torch.manual_seed(9)
+    layer = CrossAttention(8, 8, heads=2, qk_width=8).double()
+    perturb(layer)
+    queries, inputs = torch.randn(2, 3, 8).double(), torch.randn(2, 6, 8).double()
+    places = torch.tensor([[0, 1, 2, 4, 7, 9]] * 2)
+
+    def out(at, of):
+        turned = layer.keys_values(inputs, rotary(of, 4))
+        return layer(queries, keys_values=turned, rotation=rotary(at, 4))
+
+    here = out(places[:, -3:], places)
+    torch.testing.assert_close(out(places[:, -3:] + 11, places + 11), here, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(out(places[:, -3:] + 1, places), here, atol=1e-3)
+    assert not torch.allclose(out(places[:, -3:], places + 1), here, atol=1e-3)
 
 
 def test_missing_inputs_are_named():

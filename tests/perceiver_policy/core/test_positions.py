@@ -12,6 +12,7 @@ from perceiver_policy.core.positions import (
     fourier_features,
     fourier_width,
     grid_positions,
+    interpolate_grid,
     rotary,
     sinusoidal,
 )
@@ -74,6 +75,27 @@ def test_learned_positions_shorter_resized_and_refused():
     with torch.no_grad():
         flat.table.fill_(2.5)
     torch.testing.assert_close(flat((7, 5)), torch.full((1, 35, 3), 2.5))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (3, 7), (9, 2)])
+def test_resized_positions_are_those_of_transformers(shape):
+    models = pytest.importorskip("transformers.models.perceiver.modeling_perceiver")
+    theirs = models.PerceiverTrainablePositionEncoding(16, 3)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(theirs.position_embeddings)
+    ours = LearnedPositions((4, 4), 3)
+    ours.load_state_dict({"table": theirs.position_embeddings})
+    expected = theirs.interpolate_pos_encoding(theirs.position_embeddings, *shape)
+    torch.testing.assert_close(ours(shape)[0], expected.reshape(-1, 3))
+
+
+def test_resizing_keeps_the_axes_apart():
+    """A grid that is not square, whose feature is its row: resized, rows differ and columns do not."""
+    table = torch.arange(4.0)[:, None, None].expand(4, 6, 1).reshape(1, 24, 1)
+    grid = interpolate_grid(table, (4, 6), (8, 3)).view(8, 3)
+    torch.testing.assert_close(grid[:, 0], grid[:, 2])
+    assert (grid[1:, 0] > grid[:-1, 0]).all()
+    torch.testing.assert_close(grid.flip(0), 3 - grid)  # the middles of the outer cells are as far from the edges
 
 
 def test_sinusoidal_term_by_term():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from perceiver_policy.core.attention import attention_maps
+from perceiver_policy.family import autoregressive
 from perceiver_policy.family.autoregressive import PerceiverAR
 from perceiver_policy.family.hierarchical import (
     VARIANTS,
@@ -113,6 +114,9 @@ def test_hip_layout_by_hand():
     assert layout({"a": 10}, 4) == {"a": (4, 3)}
     with pytest.raises(ValueError, match="3 modalities need as many groups, got 2"):
         layout({"a": 1, "b": 1, "c": 1}, 2)
+    # ten in two groups are larger (5) than four in one; in three (3.3) they are smaller
+    assert layout({"a": 10, "b": 4}, 4) == {"a": (3, 4), "b": (1, 4)}
+    assert layout({"a": 10, "b": 4}, 5) == {"a": (3, 4), "b": (2, 2)}
 
 
 def test_hip_regrouping():
@@ -218,6 +222,18 @@ def test_ar_relative_positions_only():
     padded = torch.cat((torch.zeros(2, 5, dtype=torch.long), ids), 1)
     mask = torch.arange(14).expand(2, -1) >= 5
     torch.testing.assert_close(model(padded, mask), model(ids))
+
+
+def test_ar_positions_all_farther_on_change_nothing(monkeypatch):
+    model = small_ar(absolute="none")
+    ids = torch.randint(11, (2, 9))
+    here, places = model(ids), autoregressive._places
+    monkeypatch.setattr(autoregressive, "_places", lambda valid: places(valid) + 13)
+    torch.testing.assert_close(model(ids), here, rtol=1e-4, atol=1e-5)
+    _, cache = model.start(ids[:, :8], latents=5)
+    torch.testing.assert_close(model.step(ids[:, 8], cache)[0], here[:, -1], rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(autoregressive, "_places", lambda valid: places(valid) * 2)
+    assert not torch.allclose(model(ids), here, atol=1e-3)
 
 
 @pytest.mark.parametrize("padded", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import distributions as D
 
 from envs.spaces import Functions, Place, Pointer
 from perceiver_policy.policy.distributions import bernoulli, categorical, normal
-from perceiver_policy.policy.outputs import to_environment
+from perceiver_policy.policy.outputs import ActionEvaluation, to_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
 from tests.policies import FUNCTIONS, SCREEN, SMALL, UNITS, game, perturbed, sample_batch, with_time
 
@@ -79,25 +80,79 @@ def test_functions_are_recorded_and_judged_alike_with_masks_and_padding(seed: in
         assert not action[name][unused].any(), name
 
 
-def test_probabilities_of_all_choices_sum_to_one() -> None:
+def enumerated() -> tuple[list[tuple[Any, ...]], spaces.Dict, Any, dict[str, torch.Tensor]]:
+    """Every action of FUNCTIONS, by head in their order; and one observation, repeated for each, with the actions."""
     space, observation = game(1, 3)
     observation["units"]["mask"][:] = torch.tensor([1, 0, 1, 1, 0])
     observation["action_mask"]["function"][:] = 1
     observation["action_mask"]["unit"][:] = torch.tensor([1, 1, 0, 1, 1])
-    policy = perturbed(space, FUNCTIONS)
-    every = [(0, 0, 0, 0, (0,) * 5)]
+    every: list[tuple[Any, ...]] = [(0, 0, 0, 0, (0,) * 5)]
     every += [(1, 0, unit, 0, (0,) * 5) for unit in range(5)]
     every += [(2, queued, 0, cell, (0,) * 5) for queued in range(2) for cell in range(16)]
     every += [(3, q, 0, 0, several) for q in range(2) for several in itertools.product((0, 1), repeat=5)]
     columns = [torch.tensor(column)[None] for column in zip(*every, strict=True)]
     action = dict(zip(("function", "queued", "unit", "screen", "several"), columns, strict=True))
-    many = optree.tree_map(lambda x: x.expand(len(every), *x.shape[1:])[None], observation)
-    first = torch.ones(1, len(every), dtype=torch.bool)
+    return every, space, optree.tree_map(lambda x: x.expand(len(every), *x.shape[1:])[None], observation), action
+
+
+def of_all(policy: PerceiverPolicy, many: Any, action: dict[str, torch.Tensor]) -> ActionEvaluation:
+    batch = action["function"].shape[1]
+    first = torch.ones(1, batch, dtype=torch.bool)
     with torch.no_grad():
-        log_prob = policy.evaluate_actions(many, action, policy.initial_memory(len(every)), first).log_prob
+        return policy.evaluate_actions(many, action, policy.initial_memory(batch), first)
+
+
+def test_probabilities_of_all_choices_sum_to_one() -> None:
+    every, space, many, action = enumerated()
+    log_prob = of_all(perturbed(space, FUNCTIONS), many, action).log_prob
     assert float(log_prob.exp().sum()) == pytest.approx(1, abs=1e-5)
     impossible = [i for i, e in enumerate(every) if (e[0] == 1 and e[2] in (1, 2, 4)) or e[4][1] or e[4][4]]
     assert float(log_prob[0, impossible].exp().max()) == 0
+
+
+def conditionals(every: list[tuple[Any, ...]], chances: np.ndarray) -> list[list[dict[Any, float]]]:
+    """For each action and each head, the distribution of the head given what was chosen before it, from the chances of
+    all actions alone. An argument that the function does not take has one value, for certain."""
+    prefixes: dict[tuple[Any, ...], float] = defaultdict(float)
+    values: dict[tuple[Any, ...], set[Any]] = defaultdict(set)
+    for one, chance in zip(every, chances, strict=True):
+        for head in range(len(one) + 1):
+            prefixes[one[:head]] += chance
+        for head, value in enumerate(one):
+            values[one[:head]].add(value)
+    return [
+        [{v: prefixes[(*one[:h], v)] / prefixes[one[:h]] for v in values[one[:h]]} for h in range(len(one))]
+        if chance > 0
+        else []
+        for one, chance in zip(every, chances, strict=True)
+    ]
+
+
+def test_entropies_and_divergences_are_those_of_all_choices() -> None:
+    """By enumeration: the arguments that a function does not take count for nothing."""
+    every, space, many, action = enumerated()
+    mine = of_all(perturbed(space, FUNCTIONS, seed=1), many, action)
+    known = of_all(perturbed(space, FUNCTIONS, seed=2), many, action)
+    p, q = (evaluated.log_prob[0].double().exp().numpy() for evaluated in (mine, known))
+    of_mine, of_known = conditionals(every, p), conditionals(every, q)
+    possible = [i for i in range(len(every)) if p[i] > 0]
+    assert len(possible) == 1 + 2 + 32 + 16
+    for head, path in enumerate(("function", "queued", "unit", "screen", "several")):
+        expected = [sum(-c * math.log(c) for c in of_mine[i][head].values() if c > 0) for i in possible]
+        assert mine.entropies[path][0, possible].tolist() == pytest.approx(expected, abs=1e-4), path
+    total = torch.stack(list(mine.entropies.values())).sum(0)
+    torch.testing.assert_close(mine.entropy, total)
+
+    def apart(i: int) -> float:
+        pairs = [(of_known[i][h][v], c) for h in range(5) for v, c in of_mine[i][h].items()]
+        return sum(theirs * math.log(theirs / ours) for theirs, ours in pairs if theirs > 0)
+
+    divergence = mine.divergence(known)[0]
+    assert divergence[possible].tolist() == pytest.approx([apart(i) for i in possible], abs=1e-4)
+    # so its mean over what the reference does is the divergence of the joint distributions
+    joint = sum(b * math.log(b / a) for a, b in zip(p, q, strict=True) if b > 0)
+    assert float((divergence.double().numpy() * q).sum()) == pytest.approx(joint, abs=1e-4)
+    assert joint != pytest.approx(sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0), abs=0.01)
 
 
 def test_samples_have_the_stated_probabilities() -> None:

@@ -158,11 +158,83 @@ def test_smart_means_what_it_is_aimed_at():
     assert arena.unit(worker)["order"] == w.GATHER
     arena.tell("Smart_pt", [worker], at=(30.5, 22.5))
     assert arena.unit(worker)["order"] == w.MOVE
+    arena.tell("Smart_unit", [worker], target=base)
+    assert arena.unit(worker)["order"] == w.FOLLOW  # it has nothing to bring
     arena.env.units["cargo"][0, worker], arena.env.units["cargo_amount"][0, worker] = w.MINERALS, 5
     arena.tell("Smart_unit", [worker], target=base)
     assert arena.unit(worker)["order"] == w.RETURN
     arena.tell("Smart_unit", [base], target=patch)
     assert arena.unit(base)["rally"] == 2
+
+
+def test_smart_of_a_soldier_is_to_attack_enemies_and_to_follow_all_others():
+    arena = Arena("CollectMineralsAndGas").clear()
+    marine, friend = arena.add(c.MARINE, 28, 24), arena.add(c.SCV, 30, 24)
+    patch = arena.add(c.MINERAL_FIELD, 24, 25.5, owner=NEUTRAL)
+    foe = arena.add(c.ROACH, 44, 34, owner=ENEMY)
+    for target, order in ((friend, w.FOLLOW), (patch, w.FOLLOW), (foe, w.ATTACK)):
+        arena.tell("Smart_unit", [marine], target=target)
+        assert (arena.unit(marine)["order"], arena.unit(marine)["order_slot"]) == (order, target)
+
+
+def mixed(*who):
+    """Units of these kinds side by side in the middle of the screen, 1.5 apart."""
+    hand = Hand("CollectMineralsAndGas")
+    blank = hand.units[1].copy()
+    hand.units["kind"][:] = 0
+    for i, kind in enumerate(who):
+        hand.units[i] = blank
+        hand.units["kind"][i], hand.units["tag"][i] = kind, 50 + i
+        hand.units["x"][i], hand.units["y"][i] = 28.125 + 1.5 * i, 24.125
+    hand.env.games["top"] = len(who)
+    hand.env.games["obstacles"] = 0
+    return hand
+
+
+def test_a_click_means_the_unit_whose_center_is_nearest():
+    hand = mixed(c.ROACH, c.ROACH)
+    for at, chosen in ((28.25, [0]), (28.55, [1]), (29.1, [1]), (27.7, [0])):
+        hand.units["x"][:2] = 28, 28.8  # they push each other apart
+        hand.do("select_point", (at, 24.125))
+        assert hand.selected() == chosen, at
+
+
+@pytest.mark.parametrize(("function", "order"), [("Move_screen", w.MOVE), ("Smart_screen", w.FOLLOW)])
+def test_a_move_means_a_unit_only_where_it_points_at_it_exactly(function, order):
+    """A cell is a quarter wide: its center is a tenth beside the unit, but the unit's disc reaches into it."""
+    hand = mixed(c.MARINE, c.ROACH)
+    center = float(hand.env.games["camera_x"][0]) - 12 + (30 + 0.5) / 4
+    hand.units["x"][0], hand.units["x"][1] = center - 4, center - 0.6
+    hand.do("select_point", (center - 4, 24.125))
+    assert hand.selected() == [0]
+    hand.do(function, (center, 24.125))
+    assert hand.units["order"][0] == order
+    hand.units["x"][1] = center - 0.4
+    hand.do(function, (center, 24.125))
+    assert hand.units["order"][0] == w.FOLLOW
+
+
+def test_a_box_takes_buildings_only_where_there_is_nobody_else():
+    hand = mixed(c.SCV, c.MARINE, c.SUPPLY_DEPOT)
+    hand.do("select_rect", (27, 22), (33, 26))
+    assert hand.selected() == [0, 1]
+    hand.do("select_rect", (31, 22), (33, 26))
+    assert hand.selected() == [2]
+    hand.do("select_rect", (22, 32), (26, 36))  # nobody: no change
+    assert hand.selected() == [2]
+    hand.do("select_rect", (27, 22), (28.5, 26), select_add=1)
+    assert hand.selected() == [0, 2]
+    hand.do("select_rect", (33, 26), (27, 22))  # drawn the other way
+    assert hand.selected() == [0, 1]
+
+
+@pytest.mark.parametrize(("act", "left"), [(0, [2]), (1, [0, 1, 3]), (2, [0, 2]), (3, [1, 3])])
+def test_the_panel_picks_one_or_its_type_or_all_the_others(act, left):
+    hand = mixed(c.SCV, c.MARINE, c.SCV, c.MARINE)
+    hand.do("select_rect", (26, 22), (36, 26))
+    assert hand.selected() == [0, 1, 2, 3]
+    hand.do("select_unit", select_unit_act=act, select_unit_id=2)
+    assert hand.selected() == left
 
 
 def test_a_unit_follows_another():
@@ -172,7 +244,7 @@ def test_a_unit_follows_another():
     arena.tell("Move_pt", [leader], at=(40.5, 22.5))
     arena.run(200)
     gap = np.hypot(*(arena.unit(leader)[k] - arena.unit(follower)[k] for k in ("x", "y")))
-    assert 0.7 < gap < 1.5
+    assert 1.25 - 0.15 < gap <= 1.25  # half a unit from edge to edge, or up to a step nearer
 
 
 def test_idle_workers_are_selected_in_turn_and_all_at_once():

@@ -6,8 +6,9 @@ import pytest
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
 from envs.standin.vector_env import make
-from envs.starcraft.interface import MINIMAP_PLANES, NUMBERS, SCREEN_PLANES, UNIT_FEATURES
+from envs.starcraft.interface import MINIMAP_PLANES, NUMBERS, ORDERS, SCREEN_PLANES, UNIT_FEATURES
 from envs.starcraft.maps import MAPS
+from tests.envs.standin.arena import Arena
 
 TYPES = c.type_table()
 
@@ -142,3 +143,179 @@ def test_raw_positions_are_in_the_frame_of_the_minimap():
     assert (row[x] * 64, 64 - row[y] * 64) == pytest.approx((env.units["x"][0, 0], env.units["y"][0, 0]), abs=1e-4)
     assert observation["action_mask"]["unit_tags"][0].tolist() == [1, 0, 0, 0]
     assert observation["action_mask"]["target_unit_tag"][0].tolist() == [1, 1, 0, 0]
+
+
+def column_of(env, slot):
+    """Name -> number of a unit's row, shown anew."""
+    observation = env.load_state(env.save_state())
+    row = observation["units"]["features"][0][list(env.slots[0]).index(slot)]
+    return dict(zip(env.interface.unit_features, row.tolist(), strict=True))
+
+
+def test_every_column_by_hand():
+    arena = Arena("CollectMineralsAndGas", unit_features=tuple(UNIT_FEATURES)).clear()
+    base = arena.add(c.COMMAND_CENTER, 33.5, 28.5, hp=1200.0, producing=3, product_left=100.0)
+    worker = arena.add(c.SCV, 30, 24, cargo=w.VESPENE, cargo_amount=4, cooldown=7.5, selected=1)
+    site = arena.add(c.BARRACKS, 40.5, 22.5, build_left=260.0)
+    patch = arena.add(c.MINERAL_FIELD, 26, 28.5, owner=w.NEUTRAL, contents=905)
+    refinery = arena.add(c.REFINERY, 26.5, 33.5, contents=1000)
+    foe = arena.add(c.ROACH, 44, 34, owner=w.ENEMY, cooldown=3.0, hp=72.5)
+    arena.order(foe, w.ATTACK, target=worker)
+    gatherers = [arena.add(c.SCV, 28, 25 + i) for i in range(3)]
+    for slot in gatherers[:2]:
+        arena.order(slot, w.GATHER, target=patch)
+    arena.order(gatherers[2], w.GATHER, target=refinery)
+    arena.order(worker, w.RETURN)
+    arena.env.units["source"][0, worker] = patch
+    shown = {slot: column_of(arena.env, slot) for slot in (base, worker, site, patch, refinery, foe)}
+    order = ORDERS.index
+    common = {"selected": 0, "weapon_cooldown": 0, "order": 0, "carrying": 0, "build_progress": 1, "contents": 0}
+    common |= {"assigned_harvesters": 0, "ideal_harvesters": 0, "queue": 0, "health_ratio": 1}
+    expected = {
+        base: {"unit_type": c.COMMAND_CENTER, "alliance": 1, "x": 33.5 / 64, "y": 1 - 28.5 / 64, "health": 1200,
+               "health_ratio": 0.8, "radius": 2.75, "order": order("train"), "queue": 3, "ideal_harvesters": 2,
+               "assigned_harvesters": 3},
+        worker: {"unit_type": c.SCV, "alliance": 1, "x": 30 / 64, "y": 1 - 24 / 64, "health": 45, "radius": 0.375,
+                 "selected": 1, "weapon_cooldown": 7.5, "order": order("return"), "carrying": 2},
+        site: {"unit_type": c.BARRACKS, "alliance": 1, "x": 40.5 / 64, "y": 1 - 22.5 / 64, "health": 1000,
+               "radius": 1.8125, "build_progress": 0.75},
+        patch: {"unit_type": c.MINERAL_FIELD, "alliance": 3, "x": 26 / 64, "y": 1 - 28.5 / 64, "health": 10000,
+                "radius": 1.125, "contents": 905},
+        refinery: {"unit_type": c.REFINERY, "alliance": 1, "x": 26.5 / 64, "y": 1 - 33.5 / 64, "health": 500,
+                   "radius": 1.6875, "contents": 1000, "assigned_harvesters": 1, "ideal_harvesters": 3},
+        foe: {"unit_type": c.ROACH, "alliance": 4, "x": 44 / 64, "y": 1 - 34 / 64, "health": 72.5,
+              "health_ratio": 0.5, "radius": 0.5},
+    }  # fmt: skip
+    # one's own first, then enemies, then what is nobody's
+    assert arena.env.slots[0][: 6 + 3].tolist() == [base, worker, site, refinery, *gatherers, foe, patch]
+    for slot, numbers in expected.items():
+        assert shown[slot] == pytest.approx({**common, **numbers}, abs=1e-6), numbers
+
+
+@pytest.mark.parametrize(
+    ("order", "shown"),
+    [
+        (w.IDLE, "none"), (w.MOVE, "move"), (w.FOLLOW, "move"), (w.ATTACK, "attack"), (w.ATTACK_MOVE, "attack"),
+        (w.PATROL, "patrol"), (w.HOLD, "hold"), (w.GATHER, "gather"), (w.RETURN, "return"),
+        (w.BUILD + c.SUPPLY_DEPOT, "build"),
+    ],
+)  # fmt: skip
+def test_orders_are_shown_as_what_they_are(order, shown):
+    arena = Arena("CollectMineralsAndGas", unit_features=("order",)).clear()
+    worker = arena.add(c.SCV, 30, 24)
+    arena.order(worker, order)
+    assert column_of(arena.env, worker)["order"] == ORDERS.index(shown)
+
+
+def test_numbers_of_an_army_and_of_nobody_elses():
+    """Half a supply a zergling, one a marine, two a roach; workers are no army, enemies are not counted."""
+    arena = Arena("CollectMineralsAndGas", numbers=tuple(NUMBERS)).clear()
+    for i, kind in enumerate((c.MARINE, c.MARINE, c.ROACH, c.ZERGLING, c.SCV, c.SCV)):
+        arena.add(kind, 24 + 2 * i, 24, selected=int(i < 3))
+    arena.add(c.ROACH, 40, 30, owner=w.ENEMY)
+    arena.add(c.COMMAND_CENTER, 33.5, 32.5)
+    arena.order(4, w.MOVE, 40, 20)
+    g = arena.env.games
+    g["minerals"], g["vespene"], g["score"], g["loop"], g["camera_x"], g["camera_y"] = 321, 45, 17, 99, 30, 20
+    observation = arena.env.load_state(arena.env.save_state())
+    assert dict(zip(NUMBERS, observation["player"][0].tolist(), strict=True)) == {
+        "game_loop": 99, "score": 17, "minerals": 321, "vespene": 45, "food_used": 2 + 2 + 0.5 + 2, "food_cap": 15,
+        "food_workers": 2, "food_army": 4.5, "idle_worker_count": 1, "army_count": 4, "selected_count": 3,
+        "camera_x": 30 / 64, "camera_y": 1 - 20 / 64,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_the_minimap_against_a_slow_painter(name):
+    """The whole map: units, those in the fog left out, and the rectangle that the camera sees."""
+    env, observation = everything(name, games=1)
+    u, g, size = env.units[0], env.games[0], 32
+    cell = 64 / size
+    names = ("player_relative", "player_id", "unit_type", "selected")
+    expected = {plane: np.zeros((size, size), int) for plane in (*names, "camera")}
+    order = {w.NEUTRAL: 0, w.ENEMY: 1, w.OWN: 2}
+    for i in sorted(visible(env, 0), key=lambda i: (order[u["owner"][i]], i)):
+        x, y, radius = u["x"][i] / cell, (64 - u["y"][i]) / cell, TYPES[u["kind"][i]]["radius"] / cell
+        values = ({1: 1, 0: 3, 2: 4}[u["owner"][i]], u["owner"][i] or 16, u["kind"][i], u["selected"][i])
+        for row in range(size):
+            for col in range(size):
+                center = row == np.floor(y) and col == np.floor(x)
+                if center or (col + 0.5 - x) ** 2 + (row + 0.5 - y) ** 2 <= radius**2:
+                    for plane, value in zip(names, values, strict=True):
+                        expected[plane][row, col] = value
+    for row in range(size):
+        for col in range(size):
+            dx, dy = (col + 0.5) * cell - g["camera_x"], 64 - (row + 0.5) * cell - g["camera_y"]
+            expected["camera"][row, col] = abs(dx) <= 12 and abs(dy) <= 12
+    assert 100 < expected["camera"].sum() <= 169
+    assert (expected["player_relative"] == 1).any()
+    for plane, painted in expected.items():
+        shown = observation["minimap"][0][..., list(MINIMAP_PLANES).index(plane)]
+        assert (shown != painted).sum() <= 2, plane  # single precision may decide a cell on the very rim otherwise
+
+
+def test_enemies_in_the_fog_are_not_on_the_minimap():
+    arena = Arena("FindAndDefeatZerglings").clear()
+    env = make(
+        "FindAndDefeatZerglings", 1, minimap=64, minimap_planes=("player_relative", "unit_type"), screen=32,
+        screen_planes=("player_relative",), max_units=8,
+    )  # fmt: skip
+    env.reset(seed=0)
+    arena.add(c.MARINE, 25, 28)
+    seen, hidden = arena.add(c.ZERGLING, 33.5, 28, owner=w.ENEMY), arena.add(c.ZERGLING, 34.5, 28, owner=w.ENEMY)
+    state = env.save_state()
+    arena.env.games["camera_x"], arena.env.games["camera_y"] = 30, 28
+    state |= {key: part for key, part in arena.env.save_state().items() if key != "explored"}
+    shown = env.load_state(state)
+    assert sorted(env.slots[0][env.slots[0] >= 0]) == [0, seen]
+    assert hidden not in env.slots[0]
+    for plane, enemy in enumerate((4, c.ZERGLING)):
+        rows, columns = np.nonzero(shown["minimap"][0, ..., plane] == enemy)
+        assert set(columns) == {33}
+        assert set(rows) <= {35, 36}
+    assert set(np.nonzero(shown["screen"][0, ..., 0] == 4)[1]) <= {19, 20, 21}  # (33.5 +- .375 - 18) / 24 * 32
+
+
+def test_planes_of_a_unit_by_hand():
+    """What the screen shows where a unit stands, plane by plane."""
+    env = make("CollectMineralsAndGas", 1, screen=48, screen_planes=tuple(SCREEN_PLANES), max_units=8)
+    env.reset(seed=0)
+    arena = Arena("CollectMineralsAndGas").clear()
+    arena.add(c.SCV, 30.25, 24.25, hp=15.0, cargo=w.MINERALS, selected=1)
+    arena.order(0, w.RETURN)
+    arena.add(c.BARRACKS, 40.5, 24.5, build_left=780.0)
+    arena.add(c.ROACH, 36.25, 30.25, owner=w.ENEMY, hp=29.0)
+    arena.order(2, w.HOLD)
+    arena.add(c.MINERAL_FIELD, 26, 30.5, owner=w.NEUTRAL)
+    arena.env.games["camera_x"], arena.env.games["camera_y"] = 33, 27
+    shown = env.load_state({**arena.env.save_state(), "explored": env.save_state()["explored"]})["screen"][0]
+
+    def at(x, y):
+        cell = shown[int((27 + 12 - y) * 2), int((x - 21) * 2)]
+        values = dict(zip(SCREEN_PLANES, cell.tolist(), strict=True))
+        return {name: value for name, value in values.items() if value}
+
+    ground = {"height_map": 127, "visibility_map": 2}
+    density = {"unit_density": 1, "unit_density_aa": 255}
+    worker = at(30.25, 24.25)
+    assert worker.pop("unit_density_aa") > 150
+    assert worker == {
+        **ground, "unit_density": 1, "player_id": 1, "player_relative": 1, "unit_type": c.SCV, "selected": 1,
+        "unit_hit_points": 15, "unit_hit_points_ratio": 85, "buffs": 1, "active": 1, "pathable": 1, "buildable": 1,
+    }  # fmt: skip
+    assert at(40.5, 24.5) == {
+        **ground, **density, "player_id": 1, "player_relative": 1, "unit_type": c.BARRACKS, "unit_hit_points": 1000,
+        "unit_hit_points_ratio": 255, "build_progress": 63,
+    }  # fmt: skip
+    roach = at(36.25, 30.25)
+    assert roach.pop("unit_density_aa") > 200
+    assert roach == {
+        **ground, "unit_density": 1, "player_id": 2, "player_relative": 4, "unit_type": c.ROACH, "unit_hit_points": 29,
+        "unit_hit_points_ratio": 51, "pathable": 1, "buildable": 1,
+    }  # fmt: skip
+    assert at(26, 30.5) == {
+        **ground, **density, "player_id": 16, "player_relative": 3, "unit_type": c.MINERAL_FIELD,
+        "unit_hit_points": 1599, "unit_hit_points_ratio": 255,
+    }  # fmt: skip
+    assert at(33, 20) == {**ground, "pathable": 1, "buildable": 1}
+    assert set(at(22, 38)) == {"height_map"} or env.games["left"][0] < 22

@@ -1,0 +1,174 @@
+"""What becomes of each kind of number, and of maps and images that are not square."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from envs.spaces import Feature, Numbers, Planes
+from perceiver_policy.policy.inputs import (
+    POSITION_RESOLUTION,
+    BoxScale,
+    DiscreteEmbedder,
+    FeatureReader,
+    ImageEmbedder,
+    Inputs,
+    NumbersEmbedder,
+    PlanesEmbedder,
+)
+from tests.policies import game
+
+
+def test_every_kind_of_feature_by_hand() -> None:
+    features = [
+        Feature("health", "log", 1500),
+        Feature("kind", "category", 4),
+        Feature("light", "scalar", 50),
+        Feature("x", "position", 64),
+        Feature("flag", "category", 2),
+        Feature("cargo", "log", 7),
+    ]
+    reader = FeatureReader(features, bands=2)
+    value = torch.tensor([[30.0, 2, 100, 16, 1, 3.5], [-5, 9, -25, 64, 0, 7]])
+    frequencies = [1, POSITION_RESOLUTION / 2]
+
+    def place(x: float) -> list[float]:
+        return [x, *(math.sin(math.pi * f * x) for f in frequencies), *(math.cos(math.pi * f * x) for f in frequencies)]
+
+    expected = [
+        # scalars and flags, logs, categories, positions
+        [100 / 50, 1, math.log(31) / math.log(1501), math.log(4.5) / math.log(8), 0, 0, 1, 0, *place(-0.5)],
+        # a log of less than nothing is that of nothing; a category that was not declared is none of them
+        [-25 / 50, 0, 0, 1, 0, 0, 0, 0, *place(1)],
+    ]
+    assert reader.width == len(expected[0])
+    torch.testing.assert_close(reader(value), torch.tensor(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_several_positions_are_encoded_like_the_cells_of_a_map() -> None:
+    """The rows of the first axis, then those of the second, as `PlanesEmbedder` writes a cell's (y, x)."""
+    reader = FeatureReader([Feature("y", "position", 2), Feature("x", "position", 4)], bands=3)
+    planes = PlanesEmbedder(Planes(2, 4, [Feature("any")]), 8, 3, 1, 1)
+    centers = torch.tensor([[y + 0.5, x + 0.5] for y in range(2) for x in range(4)])
+    torch.testing.assert_close(reader(centers), planes.positions, atol=1e-5, rtol=1e-5)
+
+
+def test_an_outlier_of_an_unbounded_number_is_cut() -> None:
+    scale = BoxScale(spaces.Box(-np.inf, np.inf, (2,)))
+    scale.learn(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+    found = scale(torch.tensor([[2.0, 5.0], [1e6, -1e6], [3.5, 5.0]]))
+    # the second number has not varied: its deviation counts as 1e-4
+    assert found.tolist() == [[0, 0], [10, -10], [1.5, 0]]
+
+
+def test_a_box_bounded_in_parts_uses_the_bounds_where_they_are() -> None:
+    scale = BoxScale(spaces.Box(np.float32([0, -np.inf, -3e38]), np.float32([10, np.inf, 3e38])))
+    before = scale(torch.tensor([[5.0, 5, 5], [10, -20, 20]]))
+    assert before.tolist() == [[0, 5, 5], [1, -10, 10]]  # nothing learned: one as it is
+    scale.learn(torch.tensor([[9.0, 4, 40], [9, 8, 60]]))
+    assert scale(torch.tensor([[5.0, 8, 40], [10, 4, 60]])).tolist() == [[0, 1, -1], [1, -1, 1]]
+
+
+@pytest.mark.parametrize("neighborhood", [1, 3])
+def test_patches_of_a_map_that_is_not_square(neighborhood: int) -> None:
+    """Each token changes with the cells of its own patch (and their neighbours), and with no others."""
+    rows, columns, patch = 4, 6, 2
+    inputs = Inputs(Planes(rows, columns, [Feature("light")]), 8, bands=2, neighborhood=neighborhood, patch=patch)
+    still = inputs(torch.zeros(1, rows, columns, 1)).tokens[0]
+    assert still.shape == (2 * 3, 8)
+    for row in range(rows):
+        for column in range(columns):
+            lit = torch.zeros(1, rows, columns, 1)
+            lit[0, row, column] = 1
+            changed = (inputs(lit).tokens[0] - still).abs().sum(1) > 1e-6
+            reach = neighborhood // 2
+            near = [
+                2 * y - reach <= row <= 2 * y + 1 + reach and 2 * x - reach <= column <= 2 * x + 1 + reach
+                for y in range(2)
+                for x in range(3)
+            ]
+            assert changed.tolist() == near
+
+
+def test_cells_of_a_map_that_is_not_square_by_hand() -> None:
+    """A cell's element is a linear map of what it shows and of where it is."""
+    embedder = PlanesEmbedder(Planes(2, 3, [Feature("light", scale=4), Feature("who", "category", 3)]), 5, 2, 1, 1)
+    value = torch.tensor([[[[4.0, 0], [2, 1], [0, 2]], [[8, 2], [1, 1], [3, 0]]]])
+    cells, mask = embedder(value)
+    assert mask is None
+    weight, bias = embedder.project.weight[..., 0, 0], embedder.project.bias
+    for row in range(2):
+        for column in range(3):
+            light, who = value[0, row, column].tolist()
+            shown = torch.tensor([light / 4, *(float(who == k) for k in range(3))])
+            x, y = (column + 0.5) / 3 * 2 - 1, (row + 0.5) / 2 * 2 - 1
+            frequencies = (1, POSITION_RESOLUTION / 2)
+            angles = [math.pi * f * at for at in (y, x) for f in frequencies]
+            place = torch.tensor([y, x, *map(math.sin, angles), *map(math.cos, angles)])
+            expected = weight @ shown + bias + embedder.position.weight @ place
+            torch.testing.assert_close(cells[0, row * 3 + column], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "grid"),
+    [((10, 20, 3), 1, (10, 20)), ((3, 40, 90), 2, (20, 45)), ((48, 100), 3, (16, 34)), ((31, 70, 4), 2, (16, 35))],
+)
+def test_images_that_are_not_square(shape: tuple[int, ...], patch: int, grid: tuple[int, int]) -> None:
+    """The patches of an image, in rows from the top; channels first or last; padded at the right and the bottom."""
+    space = spaces.Box(0, 255, shape, np.uint8)
+    embedder = ImageEmbedder(space, 4, 1)
+    assert embedder.patch == patch
+    first = len(shape) == 3 and shape[0] == 3
+    image = torch.as_tensor(np.random.default_rng(0).integers(0, 256, (1, *shape)), dtype=torch.uint8)
+    tokens = embedder(image)[0]
+    assert tokens.shape == (1, grid[0] * grid[1], 4)
+    pixels = image[0].float() / 127.5 - 1
+    pixels = pixels.permute(1, 2, 0) if first else pixels[..., None] if len(shape) == 2 else pixels
+    for row, column in ((0, 0), (0, grid[1] - 1), (grid[0] - 1, 0), (grid[0] - 1, grid[1] - 1), (grid[0] // 2, 3)):
+        part = pixels[row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
+        whole = torch.zeros(patch, patch, pixels.shape[-1])
+        whole[: part.shape[0], : part.shape[1]] = part
+        shown = torch.einsum("ochw,hwc->o", embedder.project.weight, whole) + embedder.project.bias
+        y, x = (row + 0.5) / grid[0] * 2 - 1, (column + 0.5) / grid[1] * 2 - 1
+        angles = [math.pi * y, math.pi * x]
+        place = torch.tensor([y, x, *map(math.sin, angles), *map(math.cos, angles)])
+        expected = shown + embedder.position.weight @ place
+        torch.testing.assert_close(tokens[0, row * grid[1] + column], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_discrete_values_have_rows_of_their_own() -> None:
+    embedder = DiscreteEmbedder(spaces.MultiDiscrete([3, 2, 4], start=[5, 0, -1]), 6)
+    tokens = embedder(torch.tensor([[5, 0, -1], [7, 1, 2]]))[0]
+    for found, rows in zip(tokens, ([0, 3, 5], [2, 4, 8]), strict=True):
+        assert torch.equal(found, embedder.embed.weight[rows])
+    alone = DiscreteEmbedder(spaces.Discrete(3, start=2), 6)
+    assert torch.equal(alone(torch.tensor([4, 2]))[0][:, 0], alone.embed.weight[[2, 0]])
+
+
+def test_named_numbers_are_read_as_they_say() -> None:
+    space = Numbers([Feature("minerals", "log", 100), Feature("supply", scale=20)])
+    embedder = NumbersEmbedder(space, 4, 2)
+    read: Any = embedder.project(torch.tensor([[2.0, math.log(6) / math.log(101)]]))
+    torch.testing.assert_close(embedder(torch.tensor([[5.0, 40]]))[0][:, 0], read)
+
+
+def test_tokens_come_in_the_order_of_the_parts_each_with_its_mask() -> None:
+    space, observation = game(3)
+    inputs = Inputs(space, 8, bands=2)
+    found = inputs(observation)
+    longest = int(observation["units"]["mask"].bool().any(0).nonzero().max()) + 1
+    parts = [found.elements[path] for path in inputs.paths]
+    torch.testing.assert_close(found.tokens, torch.cat(parts, 1))
+    start = sum(found.elements[path].shape[1] for path in inputs.paths[: inputs.paths.index("units")])
+    assert found.mask is not None
+    units = found.mask[:, start : start + longest]
+    assert torch.equal(units, observation["units"]["mask"][:, :longest].bool())
+    assert found.mask.sum() == found.mask.numel() - units.numel() + units.sum()
+    half = found.first(2)
+    assert half.mask is not None
+    assert (len(half.tokens), len(half.mask), len(half.elements["units"]), len(half.masks["units"])) == (2, 2, 2, 2)
