@@ -17,6 +17,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from envs.errors import EnvError
+from envs.guard import Guarded, misfit
 from envs.spaces import ACTION_MASK
 
 SUPPORTED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -89,9 +91,15 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
     ``info["_final_obs"]`` is true. ``info`` holds nothing else.
     """
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int) -> None:
-        """``make`` returns a new environment. Raises ValueError for spaces that are not supported."""
-        first = make()
+    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int, name: str = "") -> None:
+        """``make`` returns a new environment, which messages call ``name``.
+
+        Raises ValueError for spaces that are not supported. From here on whatever the environment does wrong is an
+        EnvFailure.
+        """
+        bare = make()
+        self.name = name or type(bare.unwrapped).__name__
+        first: gymnasium.Env[Any, Any] = Guarded(bare, self.name, 0)
         check_space(first.observation_space, "the observation space")
         check_space(first.action_space, "the action space")
         _, info = first.reset(seed=0)
@@ -100,8 +108,12 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         def wrapped(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
             return MaskedObservation(env, info[ACTION_MASK]) if has_mask else env
 
-        makers = [lambda: wrapped(first)] + [lambda: wrapped(make())] * (num_envs - 1)
-        super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        def maker(number: int) -> Callable[[], gymnasium.Env[Any, Any]]:
+            return lambda: wrapped(Guarded(make(), self.name, number) if number else first)
+
+        super().__init__([maker(i) for i in range(num_envs)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        # whoever samples from it must not draw what the first environment would
+        self.single_action_space = deepcopy(self.single_action_space)
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset all games. A game's random stream depends on ``seed`` and its number, and on no other run's seed.
@@ -111,7 +123,31 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         options = {name: value for name, value in (options or {}).items() if name != "stagger"} or None
         if isinstance(seed, int):
             seed = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
-        return super().reset(seed=seed, options=options)
+        try:
+            return super().reset(seed=seed, options=options)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            self._explain(error)
+            raise
+
+    def step(self, actions: Any) -> Any:
+        """Take a step in every game. Raises EnvFailure where one fails."""
+        try:
+            return super().step(actions)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            self._explain(error)
+            raise
+
+    def _explain(self, error: Exception) -> None:
+        """Raise EnvFailure where an error is owed to an observation of the wrong form."""
+        if isinstance(error, EnvError):
+            return
+        for number, observation in enumerate(self._env_obs):
+            problem = misfit(self.single_observation_space, observation)
+            if problem:
+                env: Any = self.envs[number]
+                while not isinstance(env, Guarded):
+                    env = env.env
+                raise env.failure(problem) from None
 
     def _add_info(self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int) -> dict[str, Any]:
         # Gymnasium's own hook; what it would build for every other key costs time and is read by nobody.
