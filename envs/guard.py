@@ -37,7 +37,7 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; a seed is its action space's and its observation space's too."""
-        self.episode, self.steps = self.episode + 1, 0
+        self.episode, self.steps = (self.episode + 1 if seed is None else 1), 0
         try:
             if seed is not None:
                 self.env.action_space.seed(seed)
@@ -88,11 +88,11 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _number(self, name: str, value: Any, kind: type) -> Any:
         if isinstance(value, float | int | np.number | np.bool_):
             return value
-        try:
-            return kind(np.asarray(value).item())
-        except (TypeError, ValueError):
+        array = np.asarray(value)
+        if array.size != 1 or array.dtype.kind not in "biuf":
             expected = "a number" if kind is float else "true or false"
-            raise self.failure(f"{name} is {_kind(value)}; expected {expected}") from None
+            raise self.failure(f"{name} is {_kind(value)}; expected {expected}")
+        return kind(array.item())
 
 
 def said(error: BaseException) -> str:

@@ -52,9 +52,7 @@ def frames(
             if first[0]:
                 break
             if step >= max_steps:
-                note(
-                    f"note: episode {episode} has not ended in {max_steps:,} steps; the video ends there (--max-steps)"
-                )
+                note(f"note: episode {episode} goes on after {max_steps:,} steps; the video ends here (--max-steps)")
                 return
 
 

@@ -247,14 +247,15 @@ def watch(argv: Sequence[str], prog: str) -> None:
     seed_all(FRESH_SEED + asked.seed)
     video = asked.video.absolute()  # an environment may leave this folder
     asked = replace(asked, run=asked.run and asked.run.absolute())
-    env = registry.make(env_id, 1, render_mode="rgb_array", **_env_options(asked, config, env_id))
-    try:
-        player, name = make_player(asked, config, env_id, env)
-        title = f"{registry.label(env_id)}, {name}"
-        frames = watching.frames(player, env, asked.episodes, FRESH_SEED + asked.seed, title, asked.max_steps, print)
-        count = watching.write_video(frames, video, asked.fps or watching.frame_rate(env))
-    finally:
-        env.close()
+    with contextlib.chdir("."):
+        env = registry.make(env_id, 1, render_mode="rgb_array", **_env_options(asked, config, env_id))
+        try:
+            player, name = make_player(asked, config, env_id, env)
+            title, seed = f"{registry.label(env_id)}, {name}", FRESH_SEED + asked.seed
+            frames = watching.frames(player, env, asked.episodes, seed, title, asked.max_steps, print)
+            count = watching.write_video(frames, video, asked.fps or watching.frame_rate(env))
+        finally:
+            env.close()
     print(f"{count} frames in {asked.video}")
 
 
