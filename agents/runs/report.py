@@ -87,6 +87,7 @@ class Report:
         self._metrics: Any = None
         self._recent: deque[Mapping[str, float | None]] = deque(maxlen=RECENT)
         self._handlers: dict[signal.Signals, Any] = {}
+        self._thread_hook = threading.excepthook
 
     def __enter__(self) -> Report:
         if threading.current_thread() is threading.main_thread():  # no other can be told of signals
@@ -94,6 +95,7 @@ class Report:
                 # what is ignored stays so: nohup's wish
                 if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
                     self._handlers[number] = signal.signal(number, self._interrupt)
+        threading.excepthook = self._thread_failed
         return self
 
     def __exit__(
@@ -102,6 +104,12 @@ class Report:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self.close()
+        threading.excepthook = self._thread_hook
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        # TensorBoard's writes in a thread, and is told of it again when it writes next
+        if not isinstance(failure.exc_value, OSError):
+            self._thread_hook(failure)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.stop_requested:

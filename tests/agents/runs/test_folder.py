@@ -38,7 +38,10 @@ def test_a_folder_is_one_processes_until_it_ends_however_it_ends(tmp_path: Path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     assert folder.at_work(tmp_path) is True
-    with pytest.raises(UserError, match=rf"another process \(process {holder.pid} on .*--run-dir"), folder.occupied(tmp_path):
+    with (
+        pytest.raises(UserError, match=rf"another process \(process {holder.pid} on .*--run-dir"),
+        folder.occupied(tmp_path),
+    ):
         pass
     holder.kill()
     holder.wait()
@@ -49,7 +52,14 @@ def test_a_folder_is_one_processes_until_it_ends_however_it_ends(tmp_path: Path)
 
 
 def test_only_a_step_and_digits_is_a_checkpoint(tmp_path: Path) -> None:
-    for name in ("step-000000000009", "step-000000000010", "step-best", "step-000000000010 copy", "step-", ".writing-1"):
+    for name in (
+        "step-000000000009",
+        "step-000000000010",
+        "step-best",
+        "step-000000000010 copy",
+        "step-",
+        ".writing-1",
+    ):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     assert [folder.step_of(path) for path in folder.checkpoints(tmp_path)] == [10, 9]
     assert folder.checkpoints(tmp_path / "none") == []
