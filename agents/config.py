@@ -151,6 +151,8 @@ class Config(BaseModel):
     """Episodes of the evaluation at the end; 0: none."""
     evaluation_sampled: bool = False
     """Whether that evaluation draws its actions, as training does, instead of taking the likeliest ones."""
+    evaluation_max_steps: int = Field(27_000, ge=1)
+    """Steps after which an episode of that evaluation is cut short: a policy may never end one."""
     policy: PolicyConfig = PolicyConfig()
     """The network."""
     algorithm: Literal["ppo", "appo", "impala"] = "ppo"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -18,7 +19,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from envs import masks
-from envs.errors import EnvError
+from envs.errors import EnvFailure
+from envs.guard import Guarded
 from envs.observations import LARGEST, Checker, Fault, read, row
 from envs.spaces import ACTION_MASK, Units
 
@@ -67,22 +69,32 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
     ``{"observation": what it was, "action_mask": the mask}``. Where an episode ends a mask may be missing; the last one
     then stands there. `envs.masks` says what a mask looks like.
 
-    Raises EnvError that names the environment, game, episode, step and part for an observation that is not of its
+    Raises EnvFailure that names the environment, game, episode, step and part for an observation that is not of its
     space, a mask that cannot be obeyed, and an observation or reward that is not finite.
     """
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int) -> None:
-        """``make`` returns a new environment. Raises ValueError for spaces that are not supported."""
-        first = make()
+    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int, name: str = "") -> None:
+        """``make`` returns a new environment, which messages call ``name``.
+
+        Raises ValueError for spaces that are not supported. From here on whatever the environment does wrong is an
+        EnvFailure.
+        """
+        bare = make()
+        self.name = name or type(bare.unwrapped).__name__
+        first: gymnasium.Env[Any, Any] = Guarded(bare, self.name, 0, num_envs)
         check_space(first.observation_space, "the observation space")
         check_space(first.action_space, "the action space")
         _, info = first.reset(seed=0)
-        makers = [lambda: first] + [make] * (num_envs - 1)
+
+        def maker(number: int) -> Callable[[], gymnasium.Env[Any, Any]]:
+            return lambda: Guarded(make(), self.name, number, num_envs) if number else first
+
         try:
-            super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+            super().__init__([maker(i) for i in range(num_envs)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
         except RuntimeError as error:  # Gymnasium's word for it
             raise ValueError(f"its games differ in their spaces, where one policy must play all: {error}") from error
-        self.name = first.spec.id if first.spec else type(first.unwrapped).__name__
+        # whoever samples from it must not draw what the first environment would
+        self.single_action_space = deepcopy(self.single_action_space)
         self._episodes, self._steps = [0] * num_envs, [0] * num_envs
         space = first.observation_space
         self._nested = not isinstance(space, spaces.Dict) or isinstance(space, Units)
@@ -190,10 +202,10 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
             raise self._error(fault, fault.game) from None
         return self._observations
 
-    def _error(self, fault: Fault, game: int) -> EnvError:
+    def _error(self, fault: Fault, game: int) -> EnvFailure:
         step = f"step {self._steps[game]}" if self._steps[game] else "at its reset"
         where = f"game {game + 1} of {self.num_envs}, episode {self._episodes[game]}, {step}"
-        return EnvError(f"{self.name}, {where}: {fault}")
+        return EnvFailure(f"{self.name}, {where}: {fault}")
 
     def save_state(self) -> dict[str, np.ndarray]:
         """What the next steps depend on, for :meth:`load_state`; empty, with a warning, if it cannot be had."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import EnvError
+from envs.errors import EnvError, EnvFailure
 from envs.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ SIM, SC2 = "sim/", "sc2/"
 def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
     """Make ``num_envs`` games side by side; ``options`` are the environment's own.
 
-    Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do.
+    Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do, and EnvFailure
+    where the environment's own code fails.
     """
     check(env_id, options)
     weights = parts(env_id)
@@ -54,7 +55,7 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
             return starcraft.make(env_id.removeprefix(SC2), num_envs, **options)
         from envs.gym import GymVectorEnv
 
-        return GymVectorEnv(_gym_maker(env_id, options), num_envs)
+        return GymVectorEnv(_gym_maker(env_id, options), num_envs, env_id)
     except (ValueError, TypeError) as error:
         if isinstance(error, EnvError):
             raise
@@ -216,6 +217,10 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
             imported = importlib.import_module(module)
         except ImportError as error:
             raise EnvError(f"{env_id}: cannot import {module!r} from {os.getcwd()} ({error})") from error
+        except (Exception, SystemExit) as error:
+            from envs.guard import own_trace, said
+
+            raise EnvFailure(f"{env_id}: cannot import {module!r}: {said(error)}\n{own_trace(error)}") from None
         if hasattr(imported, name):
             entry = getattr(imported, name)
             if not callable(entry):
@@ -240,6 +245,8 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
 def _gym_maker(env_id: str, options: dict[str, Any]) -> Callable[[], gymnasium.Env[Any, Any]]:
     import gymnasium
 
+    from envs.guard import own_frames, own_trace, said
+
     entry = _entry(env_id)
 
     def make_one() -> gymnasium.Env[Any, Any]:
@@ -247,6 +254,12 @@ def _gym_maker(env_id: str, options: dict[str, Any]) -> Callable[[], gymnasium.E
             env = gymnasium.make(entry, **options) if isinstance(entry, str) else entry(**options)
         except gymnasium.error.Error as error:
             raise EnvError(f"{env_id}: {error}") from error
+        except (Exception, SystemExit) as error:
+            refused = isinstance(error, ValueError) or (isinstance(error, TypeError) and not own_frames(error))
+            if refused:  # it does not take an option, or its value: see make
+                raise
+            words = f"{env_id}: the environment cannot be made: {said(error)}\n{own_trace(error)}"
+            raise EnvFailure(words) from None
         if not isinstance(env, gymnasium.Env):
             raise EnvError(f"{env_id} made a {type(env).__name__}; expected a gymnasium.Env")
         return env

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import SyncVectorEnv, VectorEnv
 from rich.text import Text
 
+from agents.runs.folder import write_whole
 from envs.masks import for_sampling
 from envs.observations import row
 from envs.spaces import ACTION_MASK
@@ -24,6 +25,8 @@ OUTCOMES = {"win": 1, "draw": 0, "loss": -1}
 # Far from the seeds that people train with: an evaluation's episodes are fresh.
 FRESH_SEED = 1_000_000
 LARGEST_VECTOR = 64
+MAX_STEPS = 27_000  # half an hour of an Atari game, at which most results on those are cut
+LONG = 5_000  # steps of one episode after which there is a word
 
 
 class Player(Protocol):
@@ -115,13 +118,15 @@ class Share:
 
 @dataclass
 class Played:
-    """Episodes as :func:`play` counts them: those that ended, and how many were cut short by a failing game."""
+    """Episodes as :func:`play` counts them: those that ended or were cut, and how many a failing game has ended."""
 
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     outcomes: list[int] = field(default_factory=list)
     """1 won, 0 drawn, -1 lost; empty where there is no opponent."""
     aborted: int = 0
+    cut: int = 0
+    """Those of ``returns`` and ``lengths`` whose episode had not ended after so many steps as were allowed."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,7 @@ class Evaluation:
             "returns": self.returns,
             "lengths": self.lengths,
             "aborted": self.played.aborted,
+            "cut": self.played.cut,
             **self._versus(),
         }
 
@@ -190,12 +196,17 @@ def play(
     episodes: int,
     seed: int,
     on_episode: Callable[[], None] = lambda: None,
+    max_steps: int = MAX_STEPS,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Played:
     """Play ``episodes`` whole episodes from a reset with ``seed``; they are told game by game.
 
     Every game plays a number of episodes that is fixed beforehand. Were the first ``episodes`` to end counted instead,
     short episodes would be over-represented: a game that is in a long one ends fewer of them. An episode that a failing
     game cuts short (``info["aborted"]``) is counted as such, and another one is played in its place.
+
+    An episode that has not ended after ``max_steps`` is cut, and counted with its return so far. Of games that cannot
+    be reset one by one, those in which that happened play no more.
     """
     games = env.num_envs
     quota = np.full(games, episodes // games)
@@ -203,6 +214,7 @@ def play(
     played = [Played() for _ in range(games)]
     score, steps = np.zeros(games), np.zeros(games, int)
     first = np.ones(games, bool)
+    told = False
     observation, _ = env.reset(seed=seed)
     while any(len(one.returns) < wanted for one, wanted in zip(played, quota, strict=True)):
         observation, reward, terminated, truncated, info = env.step(player.act(observation, first))
@@ -223,11 +235,29 @@ def play(
                 played[game].outcomes.append(int(outcome[game]))
             on_episode()
         score[first], steps[first] = 0.0, 0
+        missing = np.array([len(one.returns) for one in played]) < quota
+        if not told and (steps[missing] >= LONG).any():
+            told = True
+            note(f"note: an episode has not ended in {LONG:,} steps; one is cut after {max_steps:,} (max-steps)")
+        cut = missing & (steps >= max_steps)
+        if cut.any():
+            for game in np.flatnonzero(cut):
+                played[game].returns.append(float(score[game]))
+                played[game].lengths.append(int(steps[game]))
+                played[game].cut += 1
+                on_episode()
+            score[cut], steps[cut] = 0.0, 0
+            first = first | cut
+            if isinstance(env, SyncVectorEnv):
+                observation, _ = env.reset(options={"reset_mask": cut})
+            else:
+                quota[cut] = [len(played[game].returns) for game in np.flatnonzero(cut)]
     return Played(
         [value for one in played for value in one.returns],
         [value for one in played for value in one.lengths],
         [value for one in played for value in one.outcomes],
         sum(one.aborted for one in played),
+        sum(one.cut for one in played),
     )
 
 
@@ -238,12 +268,20 @@ def table(evaluations: list[Evaluation]) -> Text:
     """
     versus = any(one.played.outcomes for one in evaluations)
     some = any(one.played.aborted for one in evaluations)
+    cut = any(one.played.cut for one in evaluations)
     headings = ["win", "draw", "loss"] if versus else ["mean", "sd", "min", "max", f"{CONFIDENCE:.0%} CI"]
-    headings = ["episodes", *headings, *(["aborted"] if versus or some else []), *(["win rate"] if versus else [])]
+    headings = [
+        "episodes",
+        *headings,
+        *(["aborted"] if versus or some else []),
+        *(["win rate"] if versus else []),
+        *(["cut"] if cut else []),
+    ]
     rows = [[*headings, "length"]]
     for one in evaluations:
         aborted = [str(one.played.aborted)] if versus or some else []
         numbers = [*_outcome_columns(one, aborted)] if versus else [*_return_columns(one), *aborted]
+        numbers += [str(one.played.cut)] if cut else []
         rows.append([str(len(one.returns)), *numbers, _short(float(np.mean(one.lengths)))])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *lines = ("  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows)
@@ -257,6 +295,8 @@ def table(evaluations: list[Evaluation]) -> Text:
         if versus
         else f"CI: {CONFIDENCE:.0%} confidence interval of the mean, {INTERVAL}"
     )
+    if cut:
+        caption += "\ncut: episodes that had not ended after the steps allowed; each counts with its return until there"
     return text.append(caption, "dim italic")
 
 
@@ -279,8 +319,15 @@ def _short(value: float) -> str:
     return f"{value:.{2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0}f}"
 
 
+def as_json(evaluations: list[Evaluation]) -> str:
+    """The evaluations as one JSON list."""
+    return json.dumps([one.as_dict() for one in evaluations], indent=1) + "\n"
+
+
 def write_json(evaluations: list[Evaluation], path: Path) -> None:
-    """Write the evaluations as one JSON list, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps([one.as_dict() for one in evaluations], indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write :func:`as_json` to a file whole or not at all, to a device or a pipe straight. Raises OSError."""
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        with path.open("a", encoding="utf-8") as file:
+            file.write(as_json(evaluations))
+    else:
+        write_whole(path.resolve(), as_json(evaluations))  # a link stays one

@@ -47,9 +47,12 @@ def load_player(
 ) -> PolicyPlayer:
     """The newest checkpoint of a run as a player of ``env``. Raises UserError as `checkpoint.latest` does, and where
     the checkpoint was made for other spaces than the environment's."""
-    path = checkpoint.latest(run_dir)
-    checkpoint.check_spaces(path, describe_spaces(env))
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy)
-    policy.load_state_dict(checkpoint.load_policy(path))
+
+    def load(path: Path) -> None:
+        checkpoint.check_spaces(path, describe_spaces(env))
+        policy.load_state_dict(checkpoint.load_policy(path))
+
+    checkpoint.newest(run_dir, load)
     chosen = choose_device(device)
     return PolicyPlayer(policy.to(chosen), device=chosen, greedy=greedy, seed=seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -121,10 +122,12 @@ class Rollout:
         self.memory = policy.initial_memory(batch)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
         self.aborted = 0
+        self.broken = False
         self.scenarios: Sequence[str] = getattr(env, "scenarios", [""] * batch)
 
     def collect(self) -> tuple[Trajectory, list[Episode]]:
         """One unroll, and the episodes that ended in it."""
+        self.broken = True  # until it is whole: the environments are then anywhere, and their state is not saved
         episodes: list[Episode] = []
         start, version = self.memory.clone().cpu(), torch.full((self.env.num_envs,), self.version)
         steps = len(self.reward)
@@ -157,6 +160,7 @@ class Rollout:
             memory=start,
             version=version,
         )
+        self.broken = False
         return trajectory, episodes
 
     def _step(self, t: int, episodes: list[Episode]) -> None:
@@ -204,7 +208,7 @@ class Rollout:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next unroll depends on, besides the policy."""
         return {
-            "environments": self.env.save_state(),  # type: ignore[attr-defined]
+            "environments": {} if self.broken else self.env.save_state(),  # type: ignore[attr-defined]
             "current": optree.tree_map(lambda x: x.clone(), self.current),
             "is_first": self.is_first.clone(),
             "memory": self.memory.clone(),
@@ -220,7 +224,14 @@ class Rollout:
         self.aborted = state.get("aborted", 0)
         if not state["environments"]:
             return
-        self.env.load_state(state["environments"])  # type: ignore[attr-defined]
+        try:
+            self.env.load_state(state["environments"])  # type: ignore[attr-defined]
+        except Exception as error:  # a pickle, of code that may have changed
+            warnings.warn(
+                f"the environments' state does not load ({type(error).__name__}: {error}): their episodes start anew",
+                stacklevel=2,
+            )
+            return
         self.current, self.is_first, self.memory = state["current"], state["is_first"], state["memory"]
         self.totals, self.lengths = state["totals"], state["lengths"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from agents.acting.evaluate import Player
 from agents.errors import UserError
@@ -19,9 +19,18 @@ SMALLEST_SIDE = 480
 TEXT_SIZE = 18
 BACKGROUND, BRIGHT, DIM, GAIN, LOSS = (24, 26, 32), (240, 240, 240), (150, 155, 165), (110, 220, 120), (240, 120, 110)
 DEFAULT_RATE = 10.0
+MAX_STEPS = 5_000  # a GIF is held in memory until it is written
 
 
-def frames(player: Player, env: VectorEnv[Any, Any, Any], episodes: int, seed: int, title: str) -> Iterator[np.ndarray]:
+def frames(
+    player: Player,
+    env: VectorEnv[Any, Any, Any],
+    episodes: int,
+    seed: int,
+    title: str,
+    max_steps: int = MAX_STEPS,
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[np.ndarray]:
     """Play ``episodes`` episodes of the one game in ``env`` and yield a frame [H, W, 3] uint8 for every step.
 
     A frame shows the game before the step, with a mark where the action points to if the game can draw one, and under
@@ -44,6 +53,9 @@ def frames(player: Player, env: VectorEnv[Any, Any, Any], episodes: int, seed: i
             first = np.asarray(terminated) | np.asarray(truncated)
             if first[0]:
                 break
+            if step >= max_steps:
+                note(f"note: episode {episode} goes on after {max_steps:,} steps; the video ends here (--max-steps)")
+                return
 
 
 def render(env: VectorEnv[Any, Any, Any]) -> np.ndarray:
@@ -51,9 +63,18 @@ def render(env: VectorEnv[Any, Any, Any]) -> np.ndarray:
     picture: Any = env.render()
     if isinstance(picture, tuple | list):
         picture = picture[0] if picture else None
-    if picture is None or np.ndim(picture) != 3:
-        raise UserError("this environment draws no pictures: its render() must return an array [height, width, 3]")
-    return np.asarray(picture, np.uint8)[..., :3]
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.dtype.kind not in "biuf" or not array.size:
+        raise UserError(
+            "this environment draws no pictures: its render() must return an array [height, width, 3], or [height, "
+            f"width] in grey, but returned {'None' if picture is None else f'{array.dtype} of shape {array.shape}'}"
+        )
+    if array.dtype.kind in "bf":
+        array = np.nan_to_num(array.astype(np.float64))
+        array = array * 255 if array.max() <= 1 else array  # 0 to 1, as matplotlib has it
+    return np.broadcast_to(array.clip(0, 255).astype(np.uint8)[..., :3], (*array.shape[:2], 3))
 
 
 def _first(nest: Any) -> Any:
@@ -146,11 +167,14 @@ def write_video(
     how: dict[str, Any] = {"duration": 1000 / rate, "loop": 0} if path.suffix == ".gif" else {"fps": rate}
     if path.suffix == ".mp4":
         how["macro_block_size"] = 2
-    count = 0
+    count, size = 0, (0, 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with imageio.get_writer(path, **how) as writer:
             for picture in pictures:
+                size = size if count else (picture.shape[1], picture.shape[0])
+                if picture.shape[1::-1] != size:
+                    picture = np.asarray(ImageOps.pad(Image.fromarray(picture), size, color=BACKGROUND))
                 writer.append_data(picture)  # type: ignore[attr-defined]
                 count += 1
                 written()

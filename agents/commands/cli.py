@@ -1,7 +1,8 @@
 """The command line: ``perceiver-rl train | status | evaluate | watch | doctor | serve | standin-install``.
 
 Options are parsed and checked before anything heavy is imported. Exit codes: 0 done, 2 for what the user can mend,
-130 for interrupted.
+128 + n
+where signal n has ended it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from agents.commands import demonstrate, options, status
 from agents.commands import play as playing
 from agents.commands import serve as serving
 from agents.commands import train as training
+from agents.commands.output import lenient_output
 from agents.commands.train import NAME
-from agents.errors import UserError
-from envs.errors import EnvError
+from agents.errors import Stopped, UserError
+from envs.errors import EnvError, EnvFailure
 from envs.spelling import did_you_mean
 
 
@@ -40,6 +42,11 @@ def train_main() -> None:
 
 def run(argv: Sequence[str], prog: str | None = None) -> int:
     """Do what the command line says and return the exit code; errors that a user can mend are shown without a trace."""
+    with lenient_output():
+        return _run(argv, prog)
+
+
+def _run(argv: Sequence[str], prog: str | None) -> int:
     commands: dict[str, Callable[[Sequence[str], str], None]] = {
         "train": training.train,
         "status": status.status,
@@ -60,13 +67,13 @@ def run(argv: Sequence[str], prog: str | None = None) -> int:
         if argv[0] not in commands:
             raise UserError(f"no such command: {argv[0]}{did_you_mean(argv[0], commands)}\n{usage}")
         commands[argv[0]](argv[1:], prog or f"{NAME} {argv[0]}")
-    except (UserError, EnvError) as error:
+    except (UserError, EnvError, EnvFailure) as error:
         Console(stderr=True).print("[bold red]error:[/] ", end="")
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)
-        return 130
+        return error.code if isinstance(error, Stopped) else 130
     return 0
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from rich.console import Console
 from tyro.conf import Positional, UseAppendAction
 
 from agents.commands import options
+from agents.commands.output import to_standard_output
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import experiment
@@ -51,8 +55,11 @@ class Evaluate:
     """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    max_steps: int = 27_000
+    """Steps after which an episode is cut short; such episodes are counted apart."""
     json: Path | None = None
-    """Where the results go as JSON; without it evaluation.json in the run folder, if there is one."""
+    """Where the results go as JSON, - for standard output; without it evaluation.json in the run folder, if there is
+    one, or evaluation-NAME.json there if what is played is not the run's own."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class Watch:
     """The video: .mp4 or .gif."""
     episodes: int = 1
     """Episodes, one after the other."""
+    max_steps: int = 5_000
+    """Steps after which an episode is left, and the video ends."""
     fps: float | None = None
     """Frames a second; without it the environment's own."""
     seed: int = 0
@@ -86,15 +95,22 @@ class Watch:
 def evaluate(argv: Sequence[str], prog: str) -> None:
     """Play whole episodes and say how well it went."""
     asked = options.parse(Evaluate, Evaluate(), argv, prog)
-    for name, value in (("--episodes", asked.episodes), ("--num-envs", asked.num_envs)):
+    numbers = (("--episodes", asked.episodes), ("--num-envs", asked.num_envs), ("--max-steps", asked.max_steps))
+    for name, value in numbers:
         if value is not None and value < 1:
             raise UserError(f"{name} should be at least 1, got {value}")
     check_player(asked)
     for opponent in asked.opponent:
         options.check_opponent(opponent)
-    if asked.json and not asked.json.parent.is_dir():
-        raise UserError(f"--json {asked.json}: there is no folder {asked.json.parent}")
-    play_and_tell(asked, Console())
+    to_stdout = to_standard_output(asked.json)
+    if asked.json and not to_stdout:
+        if not asked.json.parent.is_dir():
+            raise UserError(f"--json {asked.json}: there is no folder {asked.json.parent}")
+        if asked.json.is_dir():
+            raise UserError(f"--json {asked.json}: is a folder; name a file in it, or - for standard output")
+        if not os.access(asked.json if asked.json.exists() else asked.json.parent, os.W_OK):
+            raise UserError(f"--json {asked.json}: cannot be written")
+    play_and_tell(asked, Console(stderr=to_stdout))
 
 
 def check_player(asked: Evaluate | Watch) -> None:
@@ -116,6 +132,9 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     from agents.acting import evaluate as evaluation
 
     config = experiment.read_run_config(asked.run) if asked.run else None
+    target = results_of(asked, config)
+    path = target and target.absolute()
+    asked = replace(asked, run=asked.run and asked.run.absolute())  # an environment may leave this folder
     versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in asked.opponent] or [{}]
     games = [
         (env_id, {**_env_options(asked, config, env_id), **opponent})
@@ -124,24 +143,43 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     ]
     for env_id, env_options in games:
         registry.check(env_id, env_options)
-    results = [_evaluate_one(asked, config, env_id, env_options, console) for env_id, env_options in games]
+    results = []
+    for env_id, env_options in games:
+        with contextlib.chdir("."):  # nor must it take the others along
+            results.append(_evaluate_one(asked, config, env_id, env_options, console))
     console.print(evaluation.table(results))
-    target = asked.json or (asked.run / "evaluation.json" if asked.run else None)
-    if target:
+    if to_standard_output(target):
+        sys.stdout.write(evaluation.as_json(results))
+    elif path:
         try:
-            evaluation.write_json(results, target)
+            evaluation.write_json(results, path)
         except OSError as error:
             raise UserError(f"{target}: cannot be written ({error})") from error
         console.print(f"results in {target}", highlight=False, soft_wrap=True)
+
+
+def results_of(asked: Evaluate, config: Config | None) -> Path | None:
+    """The file for what is asked for: of a run on its own environment, as it was trained, always the same."""
+    if asked.json or not (asked.run and config):
+        return asked.json
+    other = () if asked.env == (config.env,) else asked.env
+    name = re.sub(r"[^\w.=-]+", "-", "-".join((*other, *asked.env_option, *asked.opponent))).strip("-")
+    return asked.run / (f"evaluation-{name[:100]}.json" if name else "evaluation.json")
 
 
 def _evaluate_one(
     asked: Evaluate, config: Config | None, env_id: str, env_options: dict[str, Any], console: Console
 ) -> Evaluation:
     from agents.acting.evaluate import FRESH_SEED, LARGEST_VECTOR, Evaluation, games_for, play
+    from agents.acting.seeding import seed_all
     from agents.runs.report import notes_to
 
     most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
+
+    def note(text: str) -> None:
+        console.print(text, style="dim", highlight=False, soft_wrap=True)
+
+    seed_all(FRESH_SEED + asked.seed)
     env = registry.make(env_id, games_for(asked.episodes, most), **env_options)
     try:
         player, name = make_player(asked, config, env_id, env)
@@ -153,13 +191,13 @@ def _evaluate_one(
             MofNCompleteColumn(),
             TextColumn("episodes"),
         )
-        with Progress(*columns, console=console, transient=True) as progress:
+        with notes_to(note), Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task(env_id, total=asked.episodes)
             seed = FRESH_SEED + asked.seed
-            with notes_to(lambda note: progress.console.print(note, style="dim", highlight=False, soft_wrap=True)):
-                played = play(player, env, asked.episodes, seed, lambda: progress.advance(task))
+            played = play(player, env, asked.episodes, seed, lambda: progress.advance(task), asked.max_steps, note)
     finally:
-        env.close()
+        with notes_to(note):
+            env.close()
     against = env_options.get("opponent")
     return Evaluation(registry.label(env_id), name, asked.seed, played, str(parse_opponent(against)) if against else "")
 
@@ -192,7 +230,7 @@ def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env
 def watch(argv: Sequence[str], prog: str) -> None:
     """Make a video of a player."""
     asked = options.parse(Watch, Watch(), argv, prog)
-    for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps)):
+    for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps), ("--max-steps", asked.max_steps)):
         if value is not None and value <= 0:
             raise UserError(f"{name} should be above 0, got {value}")
     if asked.video.suffix not in (".mp4", ".gif"):
@@ -211,17 +249,22 @@ def watch(argv: Sequence[str], prog: str) -> None:
     env_options = {**_env_options(asked, config, env_id), **versus}
     registry.check(env_id, env_options)
     from agents.acting.evaluate import FRESH_SEED
+    from agents.acting.seeding import seed_all
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen, and without complaining of none
-    env = registry.make(env_id, 1, render_mode="rgb_array", **env_options)
-    try:
-        player, name = make_player(asked, config, env_id, env)
-        against = f" against {parse_opponent(asked.opponent)}" if asked.opponent else ""
-        title = f"{registry.label(env_id)}, {name}{against}"
-        frames = watching.frames(player, env, asked.episodes, FRESH_SEED + asked.seed, title)
-        _write(frames, asked, watching.frame_rate(env), watching.expected_frames(env, asked.episodes))
-    finally:
-        env.close()
+    seed_all(FRESH_SEED + asked.seed)
+    asked = replace(asked, run=asked.run and asked.run.absolute(), video=asked.video.absolute())
+    with contextlib.chdir("."):  # an environment may leave this folder
+        env = registry.make(env_id, 1, render_mode="rgb_array", **env_options)
+        try:
+            player, name = make_player(asked, config, env_id, env)
+            against = f" against {parse_opponent(asked.opponent)}" if asked.opponent else ""
+            title = f"{registry.label(env_id)}, {name}{against}"
+            seed = FRESH_SEED + asked.seed
+            frames = watching.frames(player, env, asked.episodes, seed, title, asked.max_steps, print)
+            _write(frames, asked, watching.frame_rate(env), watching.expected_frames(env, asked.episodes))
+        finally:
+            env.close()
 
 
 def watch_replay(asked: Watch, file: Path) -> None:

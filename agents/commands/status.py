@@ -15,9 +15,10 @@ from tyro.conf import Positional
 
 from agents.config import Config
 from agents.errors import UserError
-from agents.runs import experiment
+from agents.runs import experiment, folder
 
 TAIL_BYTES = 1 << 17  # of the metrics: a hundred records or so
+RUNNING = folder.RUNNING
 SILENT_SECONDS, SILENT_UPDATES = 60.0, 10.0  # a run that has recorded nothing for longer than both has stopped
 
 
@@ -44,16 +45,17 @@ def rows(run_dir: Path, config: Config, now: float) -> list[tuple[str, str]]:
 
     path = run_dir / METRICS
     records = latest_records(path)[-RECENT:]
-    folders = sorted((run_dir / "checkpoints").glob("step-*"))
-    saved = int(folders[-1].name.removeprefix("step-")) if folders else 0
+    checkpoints = folder.checkpoints(run_dir)
+    saved = folder.step_of(checkpoints[0]) if checkpoints else 0
     step = records[-1]["step"] if records else saved
     known = summary(records)
     rate = known.get("time/steps_per_second", 0.0)
     silent = now - (path if path.exists() else run_dir / "config.yaml").stat().st_mtime
-    state = state_of(step, config.total_steps, silent, known)
+    state = ended(run_dir, step, config.total_steps, now) or state_of(step, config.total_steps, silent, known)
     steps = f"{step:,} of {config.total_steps:,} ({100 * step // config.total_steps}%)"
     steps += f", {rate:,.0f} a second" if rate else ""
-    steps += f", {duration((config.total_steps - step) / rate)} left" if rate and step < config.total_steps else ""
+    going_on = rate and state == RUNNING and step < config.total_steps
+    steps += f", {duration((config.total_steps - step) / rate)} left" if going_on else ""
     where = f"{config.workers} workers" if config.workers else "one process"
     return [
         ("run", str(run_dir)),
@@ -61,8 +63,20 @@ def rows(run_dir: Path, config: Config, now: float) -> list[tuple[str, str]]:
         ("state", f"{state}, last record {ago(silent)}" if records else f"{state}, nothing recorded"),
         ("steps", steps),
         *figures(known),
-        ("checkpoint", f"step {saved:,}, {ago(now - folders[-1].stat().st_mtime)}" if folders else "none yet"),
+        ("checkpoint", f"step {saved:,}, {ago(now - checkpoints[0].stat().st_mtime)}" if checkpoints else "none yet"),
     ]
+
+
+def ended(run_dir: Path, step: int, total_steps: int, now: float) -> str:
+    """How and when a run has ended, or that it is at work, as far as its folder tells; else nothing."""
+    told, busy = folder.state(run_dir), folder.at_work(run_dir)
+    if busy:
+        return RUNNING if step < total_steps else "trained, evaluating"
+    if not told:
+        return ""
+    if told["state"] != RUNNING:
+        return f"{told['state']} {ago(now - told['time'])}"
+    return "" if busy is None else "killed"
 
 
 def state_of(step: int, total_steps: int, silent: float, known: dict[str, float]) -> str:
@@ -70,7 +84,7 @@ def state_of(step: int, total_steps: int, silent: float, known: dict[str, float]
     if step >= total_steps:
         return "finished"
     update = 1 / known["time/updates_per_second"] if known.get("time/updates_per_second") else 0.0
-    return "running" if silent < max(SILENT_SECONDS, SILENT_UPDATES * update) else "stopped"
+    return RUNNING if silent < max(SILENT_SECONDS, SILENT_UPDATES * update) else "stopped"
 
 
 def latest_records(path: Path) -> list[dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -20,10 +22,10 @@ from tyro.conf import UseAppendAction, arg
 from agents.commands import options
 from agents.commands.play import Evaluate, cores, play_and_tell
 from agents.config import Config
-from agents.errors import UserError
-from agents.runs import experiment
+from agents.errors import Stopped, UserError
+from agents.runs import experiment, folder
 from envs import registry
-from envs.errors import EnvError
+from envs.errors import EnvError, EnvFailure
 
 NAME = "perceiver-rl"
 PROCESSES_PER_CORE = 2
@@ -48,17 +50,22 @@ class Train:
     option opponent."""
     resume: Path | None = None
     """Go on with the run in this folder, with its own options. Only total-steps, device, threads, checkpoint-interval,
-    keep-checkpoints and evaluation-episodes may be changed."""
+    keep-checkpoints and evaluation-... may be changed."""
 
 
 def train(argv: Sequence[str], prog: str) -> None:
     """Train a policy and evaluate it."""
     config, resume = parse_train(argv, prog)
     registry.check(config.env, config.env_options)
-    run_dir = config.run_dir or resume or Path("runs") / run_name(argv, config)
     if resume:
-        continue_run(run_dir, config)
+        continue_run(config.run_dir or resume, config)
+    elif config.run_dir:
+        begin_run(config.run_dir, config)
     else:
+        try:
+            run_dir = folder.new(Path("runs"), run_name(argv, config))
+        except OSError as error:
+            raise UserError(f"runs: cannot be written ({error}); choose a folder with --run-dir") from error
         begin_run(run_dir, config)
 
 
@@ -113,7 +120,7 @@ def _early(argv: Sequence[str]) -> Any:
 
 
 def run_name(argv: Sequence[str], config: Config) -> str:
-    """``<config or environment>-<time>-seed<k>``, a name that is not taken."""
+    """``<config or environment>-<time>-seed<k>``."""
     early = _early(argv)
     name = Path(early.config).stem if early.config else config.env if early.env else experiment.DEFAULT
     name = re.sub(r"[^\w.-]+", "-", name.removeprefix(registry.SIM)).strip("-")
@@ -121,37 +128,81 @@ def run_name(argv: Sequence[str], config: Config) -> str:
 
 
 def begin_run(run_dir: Path, config: Config) -> None:
-    """Train in a new folder."""
-    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
-        raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder, or go on with --resume {run_dir}")
+    """Train in a folder that is new, empty, or holds what a run left that had saved nothing."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        experiment.write_config(config, run_dir / "config.yaml")
     except OSError as error:
         raise UserError(f"--run-dir {run_dir}: cannot be written ({error})") from error
-    try:
-        _train(config, run_dir, resume=False)
-    except (UserError, EnvError):
-        if [path.name for path in run_dir.iterdir()] == ["config.yaml"]:  # training has not begun: leave no husk
-            shutil.rmtree(run_dir)
-        raise
+    if not folder.is_unused(run_dir):
+        raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder, or go on with --resume {run_dir}")
+    with folder.occupied(run_dir):
+        _write_down(config, run_dir, new=True)
+        try:
+            _train(config, run_dir, resume=False)
+        except (UserError, EnvError, EnvFailure):
+            _leave_no_husk(run_dir)
+            raise
 
 
 def continue_run(run_dir: Path, config: Config) -> None:
-    """Go on where the newest checkpoint is."""
+    """Go on where the newest checkpoint is, or begin anew where there is none yet."""
     from agents.runs import checkpoint
 
-    done = checkpoint.manifest(checkpoint.latest(run_dir))["step"]
-    if done >= config.total_steps:
-        print(f"{run_dir} has already been trained for {done:,} of {config.total_steps:,} steps.")
-        print(f"To go on: {command('train', '--resume', run_dir, '--total-steps', 2 * done)}")
-        return
-    experiment.write_config(config, run_dir / "config.yaml")
-    _train(config, run_dir, resume=True)
+    with folder.occupied(run_dir):
+        resume = not folder.is_unused(run_dir)
+        if resume:
+            done = checkpoint.newest(run_dir, lambda path: checkpoint.manifest(path)["step"])
+            if done >= config.total_steps:
+                print(f"{run_dir} has already been trained for {done:,} of {config.total_steps:,} steps.")
+                print(f"To go on: {command('train', '--resume', run_dir, '--total-steps', 2 * done)}")
+                return
+        else:
+            print(f"{run_dir} ended before its first checkpoint: it begins anew")
+        _write_down(config, run_dir, new=not resume)
+        _train(config, run_dir, resume=resume)
+
+
+def _write_down(config: Config, run_dir: Path, *, new: bool) -> None:
+    try:
+        if new:
+            folder.clear(run_dir, but=(folder.LOCK, "config.yaml"))
+        experiment.write_config(config, run_dir / "config.yaml")
+        folder.write_state(run_dir, folder.RUNNING)
+    except OSError as error:
+        raise UserError(f"{run_dir}: cannot be written ({error})") from error
+
+
+def _leave_no_husk(run_dir: Path) -> None:
+    """Take away a run that has recorded nothing, so that its folder's name is free."""
+    metrics = run_dir / "metrics.jsonl"
+    if folder.is_unused(run_dir) and not (metrics.exists() and metrics.stat().st_size):
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
-    console = Console()
+    how = "failed"
+    try:
+        _train_and_evaluate(config, run_dir, resume=resume)
+        how = "finished"
+    except Stopped as stop:
+        how = f"stopped by {'Ctrl-C' if stop.by == signal.SIGINT else stop.by.name}"
+        raise
+    except KeyboardInterrupt:
+        how = "stopped at once by Ctrl-C"
+        raise
+    except (UserError, EnvError, EnvFailure) as error:
+        how = f"failed: {str(error).splitlines()[0]}"
+        raise
+    finally:
+        try:
+            if run_dir.is_dir():
+                folder.write_state(run_dir, how)
+        except OSError as error:
+            print(f"note: {run_dir / folder.STATE}: cannot be written ({error})")
+
+
+def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
+    console, run_dir = Console(), shown.absolute()
     from agents.runs.report import Report, notes_to
 
     if config.workers:
@@ -164,27 +215,30 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
     else:
         from agents.placement.local import train as place_and_train
 
-    with warnings.catch_warnings(), Report(run_dir, console) as report:
-        # In one line, above the live display, without the place in the code.
+    with contextlib.chdir("."), warnings.catch_warnings(), Report(run_dir, console, shown) as report:
+        # An environment may leave the folder that paths start at.
+        # Warnings: in one line, above the live display, without the place in the code.
         warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
         with notes_to(report.note):
             place_and_train(config, run_dir, report, resume=resume)
-    if report.stop_requested:
-        print(f"stopped and saved; go on with: {command('train', '--resume', run_dir)}")
-        raise KeyboardInterrupt
+    if report.stopped_by:
+        what = "saved" if folder.checkpoints(run_dir) else "nothing was learned yet"
+        print(f"stopped, {what}; go on with: {command('train', '--resume', shown)}")
+        raise Stopped(report.stopped_by)
+    print(f"\nrun folder   {shown}")
+    sampled = ("--sampled",) if config.evaluation_sampled else ()
+    print(f"watch it     {command('watch', shown, *sampled, '--video', shown / 'episode.mp4')}")
+    print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(shown / 'tensorboard'))}")
+    print(f"go on        {command('train', '--resume', shown, '--total-steps', 2 * config.total_steps)}\n")
     if config.evaluation_episodes:
         asked = Evaluate(
-            run=run_dir,
+            run=shown,
             episodes=config.evaluation_episodes,
             sampled=config.evaluation_sampled,
+            max_steps=config.evaluation_max_steps,
             device=config.device,
         )
         play_and_tell(asked, console)
-    print(f"\nrun folder   {run_dir}")
-    sampled = ("--sampled",) if config.evaluation_sampled else ()
-    print(f"watch it     {command('watch', run_dir, *sampled, '--video', run_dir / 'episode.mp4')}")
-    print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(run_dir / 'tensorboard'))}")
-    print(f"go on        {command('train', '--resume', run_dir, '--total-steps', 2 * config.total_steps)}")
 
 
 def command(*words: Any) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.config import Learning
 from agents.errors import UserError
 from agents.runs import checkpoint
-from agents.runs.experiment import read_config
+from agents.runs.experiment import read_run_config
 from envs.spaces import describe
 from envs.spelling import did_you_mean
 from perceiver_policy.policy.outputs import ActionEvaluation
@@ -57,16 +57,16 @@ def load_reference(run_dir: Path | None, policy: PerceiverPolicy, device: torch.
     """The newest policy of a run, frozen, for the same spaces as ``policy``. Raises UserError where there is none."""
     if run_dir is None:
         return None
-    path = checkpoint.latest(run_dir)
     observed, chosen = policy.observation_space, policy.action_space
-    checkpoint.check_spaces(path, {"observation_space": describe(observed), "action_space": describe(chosen)})
-    config = read_config(run_dir / "config.yaml").policy
+    described = {"observation_space": describe(observed), "action_space": describe(chosen)}
+    checkpoint.newest(run_dir, lambda path: checkpoint.check_spaces(path, described))
+    config = read_run_config(run_dir).policy
     if config.memory != "none":
         raise UserError(
             f"reference {run_dir}: its policy has memory, of which trajectories keep nothing; use one without memory"
         )
     reference = PerceiverPolicy(observed, chosen, config)
-    reference.load_state_dict(checkpoint.load_policy(path))
+    checkpoint.newest(run_dir, lambda path: reference.load_state_dict(checkpoint.load_policy(path)))
     return reference.to(device).requires_grad_(False)
 
 

@@ -12,10 +12,11 @@ from gymnasium.vector import VectorEnv
 
 from agents.acting.episodes import EpisodeLog
 from agents.acting.rollout import Rollout
+from agents.acting.seeding import random_state, seed_all, set_random_state
 from agents.config import Config
 from agents.device import choose_device
 from agents.learning.learner import Learner
-from agents.runs import checkpoint
+from agents.runs import checkpoint, experiment
 from envs import registry
 from envs.spaces import describe_spaces
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -28,11 +29,13 @@ def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> Non
     """Train to ``config.total_steps``, leaving checkpoints in ``run_dir``; ``resume`` goes on from the newest one.
 
     In one process a run that was stopped and resumed is bit for bit the run that was not. Raises UserError for what a
-    user can mend: an unknown environment or device, a checkpoint for other spaces, a loss that is not finite.
+    user can mend: an unknown environment or device, a checkpoint for other spaces, a loss that is not finite; and
+    EnvFailure for an environment that fails. What was learned before is saved.
     """
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
-    torch.manual_seed(config.seed)
+    seed_all(config.seed)
+    run_dir.mkdir(parents=True, exist_ok=True)
     env = registry.make(config.env, config.num_envs, **config.env_options)
     try:
         Training(config, env, device).run(run_dir, report, resume=resume)
@@ -50,23 +53,29 @@ class Training:
         self.learner = Learner(self.policy, config, device=device)
         self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
         self.episodes = EpisodeLog()
+        self.learning = False
+        """Whether an update has begun and not ended: the policy is then neither the old one nor the new one."""
 
     def run(self, run_dir: Path, report: Report, *, resume: bool) -> None:
         """Update until the steps are done or a stop is asked for; the last state is always saved."""
         if resume:
-            path = checkpoint.latest(run_dir)
-            checkpoint.check_spaces(path, self.spaces)
-            self.load_state_dict(checkpoint.load(path))
+            checkpoint.newest(run_dir, self.load)
         learner = self.learner
         parameters = sum(p.numel() for p in self.policy.parameters())
         report.start(learner.steps, self.config.total_steps, parameters)
         saved = learner.steps
-        while learner.steps < self.config.total_steps and not report.stop_requested:
-            metrics = self.step()
-            report.update(learner.steps, metrics)
-            if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
+        try:
+            while learner.steps < self.config.total_steps and not report.stop_requested:
+                metrics = self.step()
+                report.update(learner.steps, metrics)
+                if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
+                    self.save(run_dir)
+                    saved = learner.steps
+        except Exception:
+            if not self.learning and saved != learner.steps:
                 self.save(run_dir)
-                saved = learner.steps
+                report.note(f"what was learned in {learner.steps:,} steps is saved")
+            raise
         if saved != learner.steps:
             self.save(run_dir)
 
@@ -76,7 +85,9 @@ class Training:
         self.rollout.version = self.learner.version
         trajectory, ended = self.rollout.collect()
         collected = time.perf_counter()
+        self.learning = True
         metrics = self.learner.update(trajectory)
+        self.learning = False
         updated = time.perf_counter()
         self.episodes.add(ended)
         self.episodes.aborted = self.rollout.aborted
@@ -95,7 +106,13 @@ class Training:
             self.state_dict(),
             spaces=self.spaces,
             keep=self.config.keep_checkpoints,
+            options=experiment.plain(self.config),
         )
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises UserError for one that was made for other spaces."""
+        checkpoint.check_spaces(path, self.spaces)
+        self.load_state_dict(checkpoint.load(path))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the rest of the run depends on."""
@@ -103,6 +120,7 @@ class Training:
             "learner": self.learner.state_dict(),
             "rollout": self.rollout.state_dict(),
             "torch": torch.get_rng_state(),
+            "random": random_state(),
             "episodes": self.episodes.state_dict(),
         }
 
@@ -113,3 +131,5 @@ class Training:
         if "rollout" in state:  # a run with workers leaves none: its environments start anew
             self.rollout.load_state_dict(state["rollout"])
             torch.set_rng_state(state["torch"])
+            if "random" in state:
+                set_random_state(state["random"])

@@ -4,7 +4,7 @@ A checkpoint is a folder `checkpoints/step-000000123456/` of a run:
 
 - `policy.safetensors`: the parameters and buffers of the policy;
 - `state.pt`: the rest of the learner's and the rollout's state, loaded with `weights_only=True`;
-- `manifest.json`: format, step, versions, spaces, and the SHA-256 of both files.
+- `manifest.json`: format, step, versions, spaces, the run's options, and the SHA-256 of both files.
 
 It is written under a temporary name, flushed to disk and renamed, so a process killed at any moment leaves whole
 checkpoints only. One that was damaged afterwards is named and passed over for the one before it.
@@ -13,87 +13,160 @@ checkpoints only. One that was damaged afterwards is named and passed over for t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
 import platform
 import shutil
-import tempfile
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import optree
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from agents.errors import UserError
+from agents.runs import folder
 
 FORMAT = 1
+TRIES = 5  # to read checkpoints while another process writes new ones and deletes old ones
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def save(run_dir: Path, step: int, state: dict[str, Any], *, spaces: dict[str, str], keep: int) -> Path:
+def save(
+    run_dir: Path,
+    step: int,
+    state: dict[str, Any],
+    *,
+    spaces: dict[str, str],
+    keep: int,
+    options: Mapping[str, Any] | None = None,
+) -> Path:
     """Write the state (nest of tensors, arrays and plain values; ``state["learner"]["policy"]`` apart) at a step.
 
-    ``spaces`` describes what the policy was built for; the newest ``keep`` checkpoints stay.
+    ``spaces`` describes what the policy was built for, ``options`` the run (plain values); the newest ``keep`` whole
+    checkpoints stay. Raises UserError where it cannot be written; those before are then as they were.
     """
-    folder = run_dir / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    for left_over in folder.glob(".writing-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     learner = dict(state["learner"])
     policy = {name: tensor.contiguous() for name, tensor in learner.pop("policy").items()}
-    save_file(policy, writing / "policy.safetensors")
-    torch.save(_pack({**state, "learner": learner}), writing / "state.pt")
+    rest = io.BytesIO()
+    torch.save(_pack({**state, "learner": learner}), rest)
+    files = {"policy.safetensors": memoryview(safetensors.torch.save(policy)), "state.pt": rest.getbuffer()}
     manifest = {
         "format": FORMAT,
         "step": step,
         "versions": {name: _version(name) for name in ("perceiver-rl", "torch", "numpy", "gymnasium")}
         | {"python": platform.python_version()},
         "spaces": spaces,
-        "sha256": {name: _sha256(writing / name) for name in ("policy.safetensors", "state.pt")},
+        "options": options,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    (writing / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    for path in [*writing.iterdir(), writing]:
-        _flush(path)
-    final = folder / f"step-{step:012d}"
-    if final.exists():
-        shutil.rmtree(final)
-    writing.rename(final)
-    _flush(folder)
-    for old in _folders(run_dir)[keep:]:
-        shutil.rmtree(old)
+    files["manifest.json"] = memoryview((json.dumps(manifest, indent=2) + "\n").encode())
+    try:
+        return _write(run_dir, step, files, keep)
+    except OSError as error:
+        left = next((path.name for path in folder.checkpoints(run_dir)), None)
+        raise UserError(
+            f"{run_dir}: the checkpoint of step {step:,} cannot be written ({error}); "
+            + (f"the last one is {left}: make room, then go on with --resume {run_dir}" if left else "there is none")
+        ) from error
+
+
+def _write(run_dir: Path, step: int, files: Mapping[str, memoryview], keep: int) -> Path:
+    if not run_dir.is_dir():
+        raise FileNotFoundError("the run's folder is gone")
+    parent = run_dir / folder.CHECKPOINTS
+    parent.mkdir(exist_ok=True)
+    for left_over in parent.glob(".writing-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    writing = parent / f".writing-{os.getpid()}"
+    writing.mkdir()
+    try:
+        for name, content in files.items():
+            with (writing / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        folder.flush(writing)
+        final = parent / f"step-{step:012d}"
+        if final.exists():
+            shutil.rmtree(final)
+        writing.rename(final)
+        folder.flush(parent)
+    except OSError:
+        shutil.rmtree(writing, ignore_errors=True)
+        raise
+    whole = 1
+    for path in folder.checkpoints(run_dir):
+        if folder.step_of(path) >= step:
+            continue
+        if whole >= keep:
+            shutil.rmtree(path, ignore_errors=True)  # what is left of it goes with the next one
+        elif _fault(path) is None:  # one that is damaged must not push out one that is not
+            whole += 1
     return final
 
 
 def latest(run_dir: Path) -> Path:
     """The newest whole checkpoint of a run. Raises UserError where there is none; warns of each damaged one."""
+    return newest(run_dir, lambda path: path)
+
+
+def newest(run_dir: Path, read: Callable[[Path], T]) -> T:
+    """What ``read`` makes of the newest checkpoint that is whole and that it can read.
+
+    Warns of each that is not. Raises UserError where there is none, and what ``read`` raises of that kind.
+    """
     if not run_dir.is_dir():
         raise UserError(f"no run folder at {run_dir}: give the folder that training printed, such as runs/NAME")
-    folders = _folders(run_dir)
-    if not folders:
-        raise UserError(f"{run_dir} holds no checkpoint: it is no run folder, or training stopped before the first one")
-    for path in folders:
-        fault = _fault(path)
-        if fault is None:
-            return path
-        _log.warning("checkpoint %s is damaged (%s); trying the one before it", path, fault)
-    raise UserError(f"none of the {len(folders)} checkpoints in {run_dir / 'checkpoints'} is whole")
+    told: set[Path] = set()
+    for _ in range(TRIES):
+        paths = folder.checkpoints(run_dir)
+        for path in paths:
+            fault = _fault(path)
+            if fault is None:
+                try:
+                    return read(path)
+                except UserError:
+                    raise
+                except Exception as error:
+                    fault = f"it does not load: {type(error).__name__}: {error}"
+            if not path.exists():  # a newer one has taken its place
+                break
+            if path not in told:
+                told.add(path)
+                _log.warning("checkpoint %s is damaged (%s); trying the one before it", path, fault)
+        else:
+            if not paths:
+                raise UserError(
+                    f"{run_dir} holds no checkpoint: it is no run folder, or training stopped before the first one"
+                )
+            break
+    raise UserError(f"none of the {len(paths)} checkpoints in {run_dir / folder.CHECKPOINTS} is whole")
 
 
 def manifest(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest."""
-    found: dict[str, Any] = json.loads((path / "manifest.json").read_text())
+    """A checkpoint's manifest. Raises ValueError where it is none."""
+    found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"a {type(found).__name__} instead of an object")
+    if found.get("format") != FORMAT:
+        raise ValueError(f"its format is {found.get('format')!r}, this version reads {FORMAT}")
+    for name, kind in (("step", int), ("spaces", dict), ("sha256", dict)):
+        if not isinstance(found.get(name), kind):
+            raise ValueError(f"{name!r} is {found.get(name)!r}")
     return found
 
 
 def load_policy(path: Path) -> dict[str, Tensor]:
     """The policy's state_dict."""
-    return load_file(path / "policy.safetensors")
+    return safetensors.torch.load_file(path / "policy.safetensors")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -107,16 +180,12 @@ def load(path: Path) -> dict[str, Any]:
 def check_spaces(path: Path, spaces: dict[str, str]) -> None:
     """Raises UserError where a checkpoint was made for other spaces than these."""
     for name, trained in manifest(path)["spaces"].items():
-        if spaces[name] != trained:
+        if spaces.get(name) != trained:
             raise UserError(
                 f"checkpoint {path} was trained with the {name.replace('_', ' ')}\n  {trained}\n"
-                f"but this environment has\n  {spaces[name]}\n"
+                f"but this environment has\n  {spaces.get(name)}\n"
                 "Use the environment and the options of its config.yaml, or train a new policy."
             )
-
-
-def _folders(run_dir: Path) -> list[Path]:
-    return sorted((run_dir / "checkpoints").glob("step-*"), reverse=True)
 
 
 def _fault(path: Path) -> str | None:
@@ -124,27 +193,18 @@ def _fault(path: Path) -> str | None:
         found = manifest(path)
     except (OSError, ValueError) as error:
         return f"manifest.json: {error}"
-    if found.get("format") != FORMAT:
-        return f"its format is {found.get('format')!r}, this version reads {FORMAT}"
-    for name, digest in found["sha256"].items():
-        if not (path / name).is_file():
+    for name in {"policy.safetensors", "state.pt"} | found["sha256"].keys():
+        try:
+            if _sha256(path / name) != found["sha256"].get(name):
+                return f"{name} is not what was written"
+        except OSError:
             return f"{name} is missing"
-        if _sha256(path / name) != digest:
-            return f"{name} is not what was written"
     return None
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _version(name: str) -> str:

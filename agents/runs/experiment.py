@@ -5,6 +5,8 @@ Nothing here imports torch: refusals are quick.
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
@@ -15,8 +17,10 @@ from pydantic import BaseModel, ValidationError
 
 from agents.config import Config
 from agents.errors import UserError
+from agents.runs import folder
 from envs.spelling import did_you_mean
 
+_log = logging.getLogger(__name__)
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DEFAULT = "move_to_beacon"
 COMMAND_LINE = "command line"
@@ -29,6 +33,7 @@ RESUMABLE = (
     "keep_checkpoints",
     "evaluation_episodes",
     "evaluation_sampled",
+    "evaluation_max_steps",
 )
 
 
@@ -65,6 +70,10 @@ def parse_value(text: str) -> Any:
 
 def read_config(path: Path) -> Config:
     """Read and check an experiment. Raises UserError naming the file, the key and the nearest right spelling."""
+    return check(_read(path), str(path))
+
+
+def _read(path: Path) -> dict[Any, Any]:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
@@ -77,17 +86,69 @@ def read_config(path: Path) -> Config:
         data = {}
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected options as 'key: value' lines, got {type(data).__name__}")
-    return check(data, str(path))
+    return data
 
 
 def read_run_config(run_dir: Path) -> Config:
-    """The complete config of a run. Raises UserError for a folder that holds none."""
+    """The complete config of a run. Raises UserError for a folder that holds none, and for one that was changed.
+
+    Checkpoints hold the options too: a config.yaml that is damaged, cut short or lost is read from there, with a note.
+    """
     path = run_dir / "config.yaml"
+    saved = folder.saved_options(run_dir)
+    if saved is not None:
+        return _compared(path, check(saved, f"{run_dir}: the newest checkpoint's manifest"))
     if not path.is_file():
         near = did_you_mean(str(run_dir), [str(p.parent) for p in run_dir.parent.glob("*/config.yaml")])
         what = "has no config.yaml" if run_dir.is_dir() else "is no folder"
         raise UserError(f"{run_dir}: not a run folder: it {what}{near}")
     return read_config(path)
+
+
+def _compared(path: Path, saved: Config) -> Config:
+    """What ``path`` says, or ``saved`` where it is not whole. Raises UserError where they contradict each other."""
+    fault = "is not there"
+    if path.is_file():
+        try:
+            data = _read(path)
+            config = check(data, str(path))
+        except UserError as error:
+            fault = f"is damaged ({error})"
+        else:
+            left_out = {"run_dir", *_unused(saved.algorithm)}
+            expected = [key for key, _ in flatten(saved) if key.partition(".")[0] not in left_out]
+            missing = [key for key in expected if not _has(data, key)]
+            if not missing:
+                _refuse_changes(path, saved, config, left_out)
+                return config
+            fault = f"is not whole ({missing[0]} is missing, of {len(missing)})"
+    _log.warning("%s %s; its options are taken from the newest checkpoint", path, fault)
+    return saved
+
+
+def _refuse_changes(path: Path, saved: Config, config: Config, left_out: Set[str]) -> None:
+    differ = {k: v for k, v in changes(saved, config).items() if k not in RESUMABLE}
+    for key, (trained, found) in differ.items():
+        if key.partition(".")[0] not in left_out and plain(trained) != plain(found):
+            raise UserError(
+                f"{path}: {key} is {found!r}, but the run was trained with {trained!r}: put that back, or copy the "
+                "file and train a new run with --config"
+            )
+
+
+def _has(data: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(data, Mapping) or part not in data:
+            return False
+        data = data[part]
+    return True
+
+
+def plain(value: Any) -> Any:
+    """A config, or the value of an option, as JSON has it; a run's own folder is left out."""
+    if isinstance(value, Config):
+        value = value.model_dump(exclude={"run_dir"})
+    return json.loads(json.dumps(value, default=str))
 
 
 def check(data: Mapping[Any, Any], source: str) -> Config:
@@ -160,10 +221,8 @@ def write_config(config: Config, path: Path) -> None:
 
     The run's own folder is left out, and so are other algorithms' options.
     """
-    temporary = path.with_name(path.name + ".tmp")
     lines = _yaml_lines(config.model_copy(update={"run_dir": None}), "", _unused(config.algorithm))
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    folder.write_whole(path, "\n".join(lines) + "\n")
 
 
 def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()) -> Iterator[str]:

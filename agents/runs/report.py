@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import signal
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,11 +23,14 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.errors import UserError
+from agents.runs.folder import write_whole
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 METRICS = "metrics.jsonl"
+# Slurm, Kubernetes and others send SIGTERM, a terminal that closes SIGHUP.
+SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PLAIN_SECONDS = 10.0
 SCENARIO = "episode/return/"  # and the name of one environment of several
 RECENT = 20  # records: those that SMOOTHED figures are means of
@@ -66,39 +70,65 @@ FIGURES = {
 
 
 class Report:
-    """Tells how training goes. Use it as a context: Ctrl-C then first asks for a clean stop, then stops at once."""
+    """Tells how training goes. Use it as a context: Ctrl-C, SIGTERM and SIGHUP then ask for a clean stop, and a second
+    Ctrl-C stops at once."""
 
     stop_requested: bool = False
     """Whether the trainer should finish its update, save and return."""
+    stopped_by: signal.Signals | None = None
+    """What has asked for it."""
 
-    def __init__(self, run_dir: Path, console: Console | None = None) -> None:
-        """Report on the run whose folder is ``run_dir``, which exists."""
-        self.run_dir = run_dir
+    def __init__(self, run_dir: Path, console: Console | None = None, name: Path | None = None) -> None:
+        """Report on the run whose folder is ``run_dir``, which exists; ``name`` is what to call it."""
+        self.run_dir, self.name = run_dir, name or run_dir
         self.console = console or Console()
         self._live: Live | None = None
         self._writer: SummaryWriter | None = None
         self._metrics: Any = None
         self._recent: deque[Mapping[str, float | None]] = deque(maxlen=RECENT)
-        self._handler: Any = None
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._thread_hook = threading.excepthook
 
     def __enter__(self) -> Report:
-        self._handler = signal.signal(signal.SIGINT, self._interrupt)
+        if threading.current_thread() is threading.main_thread():  # no other can be told of signals
+            for number in SIGNALS:
+                # what is ignored stays so: nohup's wish
+                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, self._interrupt)
+        threading.excepthook = self._thread_failed
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.signal(signal.SIGINT, self._handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         self.close()
+        threading.excepthook = self._thread_hook
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        # TensorBoard's writes in a thread, and is told of it again when it writes next
+        if not isinstance(failure.exc_value, OSError):
+            self._thread_hook(failure)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.stop_requested:
-            raise KeyboardInterrupt
-        self.stop_requested = True
-        self.note("stopping after this update, then saving; Ctrl-C again stops at once")
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return  # some send a signal to the group and to the process
+        self.stop_requested, self.stopped_by = True, signal.Signals(number)
+        again = "; Ctrl-C again stops at once" if number == signal.SIGINT else f" ({self.stopped_by.name})"
+        self.note(f"stopping after this update, then saving{again}")
 
     def start(self, step: int, total_steps: int, parameters: int) -> None:
-        """Training begins at ``step``, which is 0 or where a resumed run goes on: later records are dropped."""
+        """Training begins at ``step``, which is 0 or where a resumed run goes on: later records are dropped.
+
+        Raises UserError where the run's folder cannot be written.
+        """
+        with _writing(self.run_dir):
+            self._start(step, total_steps, parameters)
+
+    def _start(self, step: int, total_steps: int, parameters: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._first = self._last = step
@@ -108,7 +138,7 @@ class Report:
         self._metrics = (self.run_dir / METRICS).open("a", encoding="utf-8")
         self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=step + 1 if step else None)
         begins = f"resuming at step {step:,}" if step else "training"
-        self.note(f"{begins}: {total_steps:,} steps, {parameters:,} parameters, run folder {self.run_dir}")
+        self.note(f"{begins}: {total_steps:,} steps, {parameters:,} parameters, run folder {self.name}")
         if self.console.is_terminal:
             self._progress = Progress(
                 TextColumn("[bold]{task.fields[steps]}"),
@@ -124,14 +154,18 @@ class Report:
             self._live.start()
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record what was measured up to ``step``. Values that are no finite numbers are recorded as missing."""
+        """Record what was measured up to ``step``. Values that are no finite numbers are recorded as missing.
+
+        Raises UserError where the run's folder cannot be written.
+        """
         assert self._writer is not None
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-        self._metrics.write(json.dumps({"step": step, **finite}) + "\n")
-        self._metrics.flush()
-        for name, value in finite.items():
-            if value is not None:
-                self._writer.add_scalar(name, value, step)
+        with _writing(self.run_dir):
+            self._metrics.write(json.dumps({"step": step, **finite}) + "\n")
+            self._metrics.flush()
+            for name, value in finite.items():
+                if value is not None:
+                    self._writer.add_scalar(name, value, step)
         now = time.monotonic()
         self._recent.append(finite)
         known = summary(self._recent)
@@ -160,7 +194,8 @@ class Report:
     def histogram(self, step: int, name: str, values: Sequence[float]) -> None:
         """Record how ``values`` up to ``step`` were distributed, in TensorBoard."""
         assert self._writer is not None
-        self._writer.add_histogram(name, np.asarray(values), step)
+        with _writing(self.run_dir):
+            self._writer.add_histogram(name, np.asarray(values), step)
 
     def note(self, text: str) -> None:
         """Say one line, above the live display if there is one."""
@@ -168,13 +203,24 @@ class Report:
 
     def close(self) -> None:
         """Finish the display and the files; may be called twice."""
-        if self._live:
-            self._live.stop()
-        if self._writer:
-            self._writer.close()
-        if self._metrics:
-            self._metrics.close()
+        live, writer, metrics = self._live, self._writer, self._metrics
         self._live = self._writer = self._metrics = None
+        if live:
+            live.stop()
+        for file in (writer, metrics):
+            try:
+                if file:
+                    file.close()
+            except OSError as error:  # what it could not write was told when it was written, and curves are not the run
+                self.note(f"note: {self.run_dir}: cannot be written ({error})")
+
+
+@contextlib.contextmanager
+def _writing(run_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{run_dir}: cannot be written ({error})") from error
 
 
 @contextlib.contextmanager
@@ -211,9 +257,7 @@ def keep_metrics(path: Path, step: int) -> None:
         except (ValueError, KeyError, TypeError):
             if number < len(lines):
                 raise UserError(f"{path}, line {number}: not a record of metrics: {line[:60]!r}") from None
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, "".join(line + "\n" for line in kept))
 
 
 def summary(records: Iterable[Mapping[str, float | None]]) -> dict[str, float]:

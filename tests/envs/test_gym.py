@@ -91,7 +91,7 @@ def test_nested_actions_reach_each_game_as_its_own_space_has_them():
     env.reset(seed=0)
     env.step((np.array([5, 7]), {"push": np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)}))
     for single, discrete, push in zip(env.envs, (5, 7), ([0.1, 0.2], [0.3, 0.4]), strict=True):
-        (chosen,) = single.chosen
+        (chosen,) = single.unwrapped.chosen
         assert single.action_space.contains((chosen[0], dict(chosen[1])))
         assert chosen[0] == discrete
         np.testing.assert_allclose(chosen[1]["push"], push)

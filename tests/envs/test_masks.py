@@ -13,7 +13,7 @@ from gymnasium import spaces
 from agents.acting.evaluate import RandomPlayer, play
 from agents.acting.player import PolicyPlayer
 from agents.acting.rollout import Rollout
-from envs.errors import EnvError
+from envs.errors import EnvFailure
 from envs.gym import GymVectorEnv
 from envs.spaces import Feature, Functions, Pointer, Pointers, Units
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -184,7 +184,7 @@ FREE = bits(1, 1, 1)
 def test_what_cannot_be_obeyed_is_refused_with_its_place(space: Any, mask: Any, said: str) -> None:
     env = GymVectorEnv(lambda: Masked(space, mask), 2)
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, SMALL)
-    with pytest.raises(EnvError, match=f"Masked, game 1 of 2, episode 1, .*{said}"):
+    with pytest.raises(EnvFailure, match=f"Masked, game 1 of 2, episode 1, .*{said}"):
         Rollout(env, policy, 3, seed=0, device=CPU).collect()
 
 
@@ -200,7 +200,7 @@ def test_an_argument_that_no_legal_function_takes_may_have_nothing_legal() -> No
     mask = {"function": bits(1, 0), "whom": bits(0, 0, 0)}
     assert {action["function"] for action in choices(lambda: Masked(space, lambda t: mask), "learning")} == {0}
     mask = {"function": bits(1, 1), "whom": bits(0, 0, 0)}
-    with pytest.raises(EnvError, match="action_mask 'whom' forbids everything"):
+    with pytest.raises(EnvFailure, match="action_mask 'whom' forbids everything"):
         choices(lambda: Masked(space, lambda t: mask), "learning")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs.errors import EnvError
+from envs.errors import EnvFailure
 from envs.gym import GymVectorEnv, check_space
 from envs.spaces import Feature, Units
 
@@ -90,7 +90,7 @@ NESTED = spaces.Dict({"x": spaces.Dict({"a/b": PAIR}), "n": spaces.Discrete(3, s
 )
 def test_what_does_not_fit_is_named_with_its_place(space: Any, wrong: Any, right: Any, said: str) -> None:
     where = r"Shows, game 1 of 2, episode 1, step 2: .*"
-    with pytest.raises(EnvError, match=where + said):
+    with pytest.raises(EnvFailure, match=where + said):
         played(space, late(wrong, right))
 
 
@@ -100,18 +100,18 @@ def test_an_observation_that_is_not_finite_is_named_where_it_enters(bad: float, 
     space = spaces.Dict({"near": PAIR, "far/off": FREE})
     show = lambda t: {"near": LIST, "far/off": [0.0, bad if t == at else 1.0]}  # noqa: E731
     place = "at its reset" if at == 0 else f"step {at}"
-    with pytest.raises(EnvError, match=rf"game 1 of 2, episode 1, {place}: observation 'far~1off' holds .* at \[1\]"):
+    with pytest.raises(EnvFailure, match=rf"game 1 of 2, episode 1, {place}: observation 'far~1off' holds .* at \[1\]"):
         played(space, show)
 
 
 def test_a_float32_overflow_is_named_too() -> None:
-    with pytest.raises(EnvError, match="step 2: the observation holds inf"):
+    with pytest.raises(EnvFailure, match="step 2: the observation holds inf"):
         played(spaces.Box(-np.inf, np.inf, (2,)), late(np.array([0, 1e300]), LIST))
 
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan, -1e300])
 def test_a_reward_that_is_not_finite_is_named_where_it_enters(bad: float) -> None:
-    with pytest.raises(EnvError, match="Shows, game 1 of 2, episode 1, step 2: the reward is"):
+    with pytest.raises(EnvFailure, match="Shows, game 1 of 2, episode 1, step 2: the reward is"):
         played(PAIR, lambda t: LIST, lambda t: bad if t == 2 else 0.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import deque
 from pathlib import Path
@@ -22,7 +23,8 @@ from agents.placement.cluster.process import quiet_torch
 from agents.placement.cluster.window import Window
 from agents.placement.cluster.workers import CALL_SECONDS, Chunk, Workers
 from agents.placement.transport import Packed, pack, unpack
-from agents.runs import checkpoint
+from agents.runs import checkpoint, experiment
+from envs.errors import EnvError, EnvFailure
 from envs.spaces import describe
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> Non
     """
     began = time.monotonic()
     quiet_torch()
+    run_dir.mkdir(parents=True, exist_ok=True)
     ours = connect(config)
     try:
         training = ClusterTraining(config, run_dir, report, began)
@@ -77,11 +80,14 @@ def start_ray(address: str | None, **here: Any) -> bool:
         return False
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     options |= {"address": address} if address else {"address": "local", "include_dashboard": False, **here}
+    stops = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         asked = f"--ray-address {address}" if address else "Ray cannot be started here"
         raise UserError(f"{asked}: {' '.join(str(error).split())[:300]} (see docs/cluster.md)") from error
+    if callable(stops):  # Ray would end the program without saving
+        signal.signal(signal.SIGTERM, stops)
     return True
 
 
@@ -180,7 +186,11 @@ class ClusterTraining:
             self._write()
 
     def _take(self, slot: Any, ref: Any) -> None:
-        found = self.workers.finish(slot, ref)
+        try:
+            found = self.workers.finish(slot, ref)
+        except (UserError, EnvError, EnvFailure):  # no worker is well; the learners are
+            self._finish()
+            raise
         if isinstance(found, InferenceLost):
             assert self.inferences is not None
             self.inferences.suspect(slot.index)
@@ -285,15 +295,18 @@ class ClusterTraining:
                 {"learner": learner, "episodes": self.episodes.state_dict()},
                 spaces=self.spaces,
                 keep=self.config.keep_checkpoints,
+                options=experiment.plain(self.config),
             )
 
     def _load(self) -> int:
         """Take up the newest checkpoint; returns its step."""
-        state = checkpoint.load(checkpoint.latest(self.run_dir))
+        return checkpoint.newest(self.run_dir, self._take_up)
+
+    def _take_up(self, path: Path) -> int:
+        state = checkpoint.load(path)
         self.episodes.load_state_dict(state["episodes"])
         self.state = pack(state["learner"])
-        step: int = state["learner"]["steps"]
-        return step
+        return int(state["learner"]["steps"])
 
     def _finish(self) -> None:
         """Save where training ends, when the updates on the way are made or, if they take too long, without them."""

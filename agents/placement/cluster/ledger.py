@@ -9,7 +9,7 @@ from collections.abc import Callable
 import ray
 
 from agents.errors import UserError
-from envs.errors import EnvError
+from envs.errors import EnvError, EnvFailure
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before something that failed is tried again; doubled each time
 ROLES = ("worker", "environment", "inference", "learner")
@@ -89,6 +89,8 @@ def reason(error: BaseException | None) -> BaseException | None:
 def cause_of(error: BaseException) -> str:
     """An error in one line."""
     cause = reason(error)
+    if isinstance(cause, EnvFailure):
+        return _line(str(cause), 0)
     if not isinstance(cause, ray.exceptions.RayActorError):
         return f"{type(cause).__name__}: {_line(str(cause), 0)}"
     text = str(cause)

@@ -17,6 +17,7 @@ import torch
 from ray import tune
 from ray.tune.search.sample import Categorical, Domain, Float, Function, Integer
 
+from agents.acting.seeding import seed_all
 from agents.config import Config
 from agents.device import choose_device
 from agents.errors import UserError
@@ -46,7 +47,7 @@ class PerceiverTrainable(tune.Trainable):
         self.experiment = trial_config(config)
         self.steps_per_iteration = int(config["steps_per_iteration"])
         torch.set_num_threads(self.experiment.threads or os.cpu_count() or 1)
-        torch.manual_seed(self.experiment.seed)
+        seed_all(self.experiment.seed)
         device = choose_device(self.experiment.device)
         self.env = registry.make(self.experiment.env, self.experiment.num_envs, **self.experiment.env_options)
         self.training = Training(self.experiment, self.env, device)
@@ -80,7 +81,7 @@ class PerceiverTrainable(tune.Trainable):
         for key, (old, new) in changed.items():
             if key.partition(".")[0] in FIXED or key.endswith(".optimizer"):
                 raise UserError(f"{key}: cannot change from {old} to {new} when a trial goes on from a checkpoint")
-        self.training.load_state_dict(checkpoint.load(checkpoint.latest(path)))
+        checkpoint.newest(path, self.training.load)
         if (path / MAKER).read_text() != self.trial_id:  # copies of one trial would otherwise do what it did, and twice
             draws = f"{self.trial_id} {self.training.learner.steps}".encode()
             self.training.rollout.generator.manual_seed(zlib.crc32(draws))

@@ -16,6 +16,7 @@ import torch
 from gymnasium import spaces
 
 from agents.acting.rollout import Episode, Rollout, Trajectory, concatenate
+from agents.acting.seeding import seed_all
 from agents.config import Config
 from agents.placement.cluster.inference import InferenceLost, RemotePolicy
 from agents.placement.cluster.process import prepare_process, seed_of
@@ -119,6 +120,7 @@ class Worker:
 
     def _environment(self) -> Any:
         if self.env is None:
+            seed_all(seed_of(self.config, self.index, 0, 0))  # it may draw while it is made
             self.env = registry.make(
                 self.config.env, self.config.num_envs // self.config.workers, **self.config.env_options
             )
@@ -137,6 +139,7 @@ class Worker:
                 policy = RemotePolicy(inference, self.config)
             env.step = self._clocked(env.step)
             seed = seed_of(self.config, self.index, life, version)
+            seed_all(seed)
             self.rollout = Rollout(env, policy, self.config.learning.unroll, seed=seed, device=torch.device("cpu"))
             self.aborted = 0
         return self.rollout
@@ -155,7 +158,7 @@ class Worker:
         if env is not None:
             try:
                 env.close()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 warnings.warn(f"an environment that failed could not be closed either: {error}", stacklevel=1)
 
 

@@ -14,7 +14,7 @@ from agents.errors import UserError
 from agents.placement.cluster.inference import InferenceLost
 from agents.placement.cluster.ledger import Health, Ledger, cause_of, reason
 from agents.placement.cluster.worker import Collected, RemoteWorker
-from envs.errors import EnvError
+from envs.errors import EnvError, EnvFailure
 
 CALL_SECONDS = 0.1  # of work in one call: a call costs 1 to 2 ms
 
@@ -99,7 +99,7 @@ class Workers:
                 return found
             except ray.exceptions.RayTaskError as error:
                 cause = reason(error)
-                if isinstance(cause, UserError | EnvError):
+                if isinstance(cause, UserError | EnvError | EnvFailure):
                     raise cause from None
                 raise UserError(f"{self.config.env}: the environment cannot be made: {cause_of(error)}") from None
             except ray.exceptions.RayError as error:
@@ -188,9 +188,9 @@ class Workers:
             if isinstance(cause, UserError | EnvError):
                 raise cause from None
             raise UserError(
-                f"no worker is well: each failed {slot.health.failures} times in a row, the last one so: "
-                f"{cause_of(error)}. Checkpoints, where there are any, are unharmed; go on with --resume when this is "
-                "mended."
+                f"no worker is well: each failed {slot.health.failures} times in a row. Checkpoints, where there are "
+                "any, are unharmed; go on with --resume when this is mended. The last one failed so: "
+                + (str(cause) if isinstance(cause, EnvFailure) else cause_of(error))
             ) from None
 
     def _finish_probe(self, slot: Slot) -> None:

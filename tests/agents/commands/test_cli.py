@@ -328,7 +328,8 @@ def test_a_checkpoint_of_another_action_space_is_refused(trained, capsys):
 def test_a_run_without_a_whole_checkpoint_is_refused(trained, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text((trained / "config.yaml").read_text())
     assert "holds no checkpoint" in refused(capsys, "evaluate", str(tmp_path))
-    assert "holds no checkpoint" in refused(capsys, "train", "--resume", str(tmp_path))
+    (tmp_path / "checkpoints/step-000000000064").mkdir(parents=True)
+    assert "none of the 1 checkpoints" in refused(capsys, "train", "--resume", str(tmp_path))
     (tmp_path / "config.yaml").write_text("env: [")
     assert "not valid YAML" in refused(capsys, "watch", str(tmp_path))
     (tmp_path / "config.yaml").unlink()

@@ -148,7 +148,7 @@ def test_a_real_run(tmp_path, capsys):
     rows = told(capsys, run_dir)
     last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
     assert rows["experiment"] == "CartPole-v1, ppo, one process, seed 0"
-    assert rows["state"].startswith("finished, last record ")
+    assert re.fullmatch(r"finished \d s ago, last record \d s ago", rows["state"])
     assert rows["steps"].startswith("256 of 256 (100%), ")
     assert rows["return"] == f"{last['episode/return']:.4g}, {last['episode/length']:.4g} steps an episode"
     assert rows["checkpoint"].startswith("step 256, ")

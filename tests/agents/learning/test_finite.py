@@ -18,7 +18,7 @@ from agents.learning.gradient import check_finite, descend
 from agents.learning.learner import Learner
 from agents.placement.local import train
 from agents.runs import checkpoint
-from envs.errors import EnvError
+from envs.errors import EnvFailure
 from envs.gym import GymVectorEnv
 from envs.spaces import Feature, Units
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -64,7 +64,7 @@ def test_a_run_stops_before_what_is_not_finite_is_learned_or_saved(
         ppo=PPOConfig(unroll=8, minibatch=16, epochs=1),
     )
     recorder = Recorder()
-    with pytest.raises(EnvError, match=f"OneBad, game 1 of 2, episode 7, step 1: {said}"):
+    with pytest.raises(EnvFailure, match=f"OneBad, game 1 of 2, episode 7, step 1: {said}"):
         train(config, tmp_path, recorder, resume=False)  # type: ignore[arg-type]
     assert len(recorder.metrics) == 7
     state = checkpoint.load(checkpoint.latest(tmp_path))
