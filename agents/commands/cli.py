@@ -1,5 +1,7 @@
 """The command line: ``perceiver-rl train | status | evaluate | watch | doctor | serve | standin-install``.
 
+The console script enters in :mod:`perceiver_rl`, whose name is nobody else's.
+
 Options are parsed and checked before anything heavy is imported. Exit codes: 0 done, 2 for what the user can mend,
 130 for interrupted.
 """
@@ -9,7 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -33,11 +34,6 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def train_main() -> None:
-    """``python train_agent.py``: ``perceiver-rl train``."""
-    sys.exit(run(["train", *sys.argv[1:]], prog=Path(sys.argv[0]).name))
-
-
 def run(argv: Sequence[str], prog: str | None = None) -> int:
     """Do what the command line says and return the exit code; errors that a user can mend are shown without a trace."""
     commands: dict[str, Callable[[Sequence[str], str], None]] = {
@@ -50,7 +46,9 @@ def run(argv: Sequence[str], prog: str | None = None) -> int:
         "standin-install": serving.standin_install,
     }
     summary = "\n".join(f"  {name:<17}{str(command.__doc__).splitlines()[0]}" for name, command in commands.items())
-    usage = f"usage: {NAME} COMMAND [OPTIONS]\n\n{summary}\n\n{NAME} COMMAND --help explains its options."
+    usage = (
+        f"usage: {NAME} COMMAND [OPTIONS]\n\n{summary}\n\n{NAME} COMMAND --help explains its options; {NAME} --version."
+    )
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
         return 0 if argv else 2

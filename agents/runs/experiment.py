@@ -17,7 +17,9 @@ from agents.config import Config
 from agents.errors import UserError
 from envs.spelling import did_you_mean
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+# Where experiments are: in agents/configs/ of a wheel, in configs/ of a checkout.
+PACKED, CHECKOUT = (Path(__file__).resolve().parents[up] / "configs" for up in (1, 2))
+CONFIGS = PACKED if PACKED.is_dir() else CHECKOUT
 DEFAULT = "move_to_beacon"
 COMMAND_LINE = "command line"
 # What may change when a run goes on; everything else would make it another run.
