@@ -17,8 +17,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import EnvError
@@ -197,17 +199,15 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
 
     module, colon, name = env_id.partition(":")
     if colon:
-        if os.getcwd() not in sys.path:  # a console script does not see the folder it is called in
-            sys.path.append(os.getcwd())
-        try:
-            imported = importlib.import_module(module)
-        except ImportError as error:
-            raise EnvError(f"{env_id}: cannot import {module!r} from {os.getcwd()} ({error})") from error
-        if hasattr(imported, name):
-            entry = getattr(imported, name)
+        imported = _import(env_id, module)
+        entry = getattr(imported, name, None) if name.isidentifier() else None
+        if isinstance(entry, type) and not issubclass(entry, gymnasium.Env):
+            raise EnvError(f"{env_id}: {name} is a class, but not one of gymnasium.Env's; it was not called")
+        if entry is not None:
             if not callable(entry):
                 raise EnvError(f"{env_id}: {name} is a {type(entry).__name__}; expected a class or a function")
-            return entry
+            made: Callable[..., gymnasium.Env[Any, Any]] = entry
+            return made
         if name not in gymnasium.registry:
             near = did_you_mean(name, [n for n in dir(imported) if not n.startswith("_")])
             raise EnvError(f"{env_id}: module {module!r} has no {name!r}{near}")
@@ -222,6 +222,44 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
             "the id of a registered Gymnasium environment, or package.module:Class"
         ) from error
     return env_id
+
+
+def _import(env_id: str, module: str) -> ModuleType:
+    """The module that ``env_id`` names, from the path of imports or from the folder that this was called in."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise EnvError(f"{env_id}: {module!r} is no module's name; expected package.module:Class")
+    here = os.getcwd()
+    if here not in sys.path:  # a console script does not see the folder it is called in
+        sys.path.append(here)
+    try:
+        imported = importlib.import_module(module)
+        why, found = "", getattr(imported, "__file__", None)
+    except ModuleNotFoundError as error:
+        hint = f"; did you mean {env_id.replace('.py:', ':')!r}?" if module.endswith(".py") else ""
+        why, found = f"cannot import {module!r} from {here} ({error}){hint}", None
+    except (Exception, SystemExit) as error:
+        limit = 0 if isinstance(error, SyntaxError) else -1  # that one says itself where it is
+        lines = traceback.format_exception(error, limit=limit)
+        raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
+    _refuse_shadowed(env_id, module, found)
+    if why:
+        raise EnvError(f"{env_id}: {why}")
+    return imported
+
+
+def _refuse_shadowed(env_id: str, module: str, found: str | None) -> None:
+    """Raise EnvError where a file of the user's own is called ``module``, but another package has its first name."""
+    path = Path.cwd().joinpath(*module.split("."))
+    top = module.partition(".")[0]
+    for own in (path.with_suffix(".py"), path / "__init__.py"):
+        if own.is_file() and top in sys.modules and not (found and own.samefile(found)):
+            first = getattr(sys.modules[top], "__path__", None) or [getattr(sys.modules[top], "__file__", None)]
+            if Path.cwd() / top in map(Path, filter(None, first)):
+                return  # it is the user's own, and fails for another reason
+            raise EnvError(
+                f"{env_id}: {own} cannot be imported as {module!r}: {top!r} is here the name of {next(iter(first))}; "
+                f"rename your {top!r}, to 'my_{top}' for example"
+            )
 
 
 def _gym_maker(env_id: str, options: dict[str, Any]) -> Callable[[], gymnasium.Env[Any, Any]]:

@@ -77,7 +77,7 @@ def neighbours() -> list[str]:
                 for owner in sorted(owners)
             ]
         for place in _others(name):
-            owners = {owner for owner in _owners(f"{name}/__init__.py", place.parent)}
+            owners = set(_owners(f"{name}/__init__.py", place.parent))
             whose = f", of {', '.join(sorted(owners))}," if owners else ""
             lines.append(
                 f"{place}{whose} has the name of {DISTRIBUTION}'s own package {name!r}, which is used here instead; "

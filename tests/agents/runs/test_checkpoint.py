@@ -15,11 +15,11 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents.runs import checkpoint
+from agents.acting.player import load_player
 from agents.config import Config, PPOConfig
 from agents.errors import UserError
 from agents.placement.local import train
-from agents.acting.player import load_player
+from agents.runs import checkpoint
 from envs import registry
 from tests.agents.placement.test_resume import POLICY, Recorder
 
