@@ -18,7 +18,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -132,6 +132,46 @@ def part_options(env_id: str, options: dict[str, Any]) -> dict[str, Any]:
         "interface": common_interface(names, **{k: v for k, v in options.items() if k in of_interface}),
         **{k: v for k, v in options.items() if k not in of_interface},
     }
+
+
+def options_for(env_id: str, trained: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What of the options with which a policy was trained in ``trained`` counts where it plays in ``env_id``.
+
+    All of them in the same environment and in a part of it; those of what is seen and done where the same mini-game is
+    played on the other side, StarCraft II or the stand-in game.
+    """
+    own = part_options(trained, options)
+    if env_id in (trained, *parts(trained)):
+        return own
+    names = {_mini_game(name) for name in parts(trained)} - {None}
+    if _mini_game(env_id) not in names:
+        return {}
+    from dataclasses import fields
+
+    from envs.starcraft.interface import Interface
+
+    shared = {field.name for field in fields(Interface)} | {"interface", "step_mul", "max_loops", "opponent"}
+    return {key: value for key, value in own.items() if key in shared}
+
+
+def drawn_instead(env_id: str) -> str | None:
+    """The mini-game of the stand-in game that shows what is played in ``env_id``, if there is one."""
+    return next((SIM + name for part in parts(env_id) if (name := _mini_game(part))), None)
+
+
+def code_named(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> str | None:
+    """What in an environment's name or options says which code to run: ``module:Class``; else None."""
+    if env_id.startswith((SIM, SC2)):
+        return None
+    return next((text for text in (env_id, *_texts(options)) if ":" in text), None)
+
+
+def _texts(nest: Any) -> Iterator[str]:
+    if isinstance(nest, str):
+        yield nest
+    elif isinstance(nest, Mapping | list | tuple):
+        for part in nest.values() if isinstance(nest, Mapping) else nest:
+            yield from _texts(part)
 
 
 def standin_maps() -> tuple[str, ...]:

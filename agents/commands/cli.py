@@ -60,6 +60,9 @@ def run(argv: Sequence[str], prog: str | None = None) -> int:
         Console(stderr=True).print("[bold red]error:[/] ", end="")
         print(error, file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"error: out of memory ({error}); ask for less: fewer environments, steps or latents", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 
 from agents.commands import options
-from agents.config import Config
+from agents.config import LARGEST_SEED, MOST_ENVS, Config
 from agents.errors import UserError
 from agents.runs import experiment
 from envs import registry
+from envs.errors import EnvError
 from envs.spelling import did_you_mean
 from envs.starcraft.opponents import parse_opponent
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from agents.acting.evaluate import Evaluation, Player
 
 POLICIES = ("random", "scripted", "strong")
+MOST_EPISODES = 10_000_000
+LEAST_FPS, MOST_FPS = 0.1, 1000.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Evaluate:
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     json: Path | None = None
     """Where the results go as JSON; without it evaluation.json in the run folder, if there is one."""
+    trust: Annotated[bool, FlagCreatePairsOff] = False
+    """Run the code that the run's config.yaml names, where its environment is module:Class."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +85,14 @@ class Watch:
     """Sample actions as in training, instead of taking the likeliest one."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    trust: Annotated[bool, FlagCreatePairsOff] = False
+    """Run the code that the run's config.yaml names, where its environment is module:Class."""
 
 
 def evaluate(argv: Sequence[str], prog: str) -> None:
     """Play whole episodes and say how well it went."""
     asked = options.parse(Evaluate, Evaluate(), argv, prog)
-    for name, value in (("--episodes", asked.episodes), ("--num-envs", asked.num_envs)):
-        if value is not None and value < 1:
-            raise UserError(f"{name} should be at least 1, got {value}")
+    options.check_number("--num-envs", asked.num_envs, 1, MOST_ENVS)
     check_player(asked)
     for opponent in asked.opponent:
         try:
@@ -106,9 +113,20 @@ def check_player(asked: Evaluate | Watch) -> None:
         raise UserError(f"--policy {asked.policy}: expected random, scripted or strong{near}")
     if asked.policy and not asked.env:
         raise UserError(f"--policy {asked.policy} needs --env, the environment to play, such as --env sim/MoveToBeacon")
-    if asked.seed < 0:
-        raise UserError(f"--seed should be at least 0, got {asked.seed}")
+    options.check_number("--episodes", asked.episodes, 1, MOST_EPISODES)
+    options.check_number("--seed", asked.seed, 0, LARGEST_SEED)
     options.check_device(asked.device)
+
+
+def check_trust(asked: Evaluate | Watch, config: Config | None) -> None:
+    """Refuse to run code that a run folder alone names: the folder may be somebody else's."""
+    if config is None or asked.trust:
+        return
+    given = (asked.env,) if isinstance(asked.env, str) else asked.env or ()
+    code = registry.code_named(config.env, config.env_options)
+    if code and code not in given and (not given or config.env in given):
+        how = f"--env {shlex.quote(code)} or --trust" if code == config.env else "--trust"
+        raise UserError(f"{asked.run}/config.yaml names code to run, {code}: if you trust it, say so with {how}")
 
 
 def play_and_tell(asked: Evaluate, console: Console) -> None:
@@ -116,6 +134,7 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     from agents.acting import evaluate as evaluation
 
     config = experiment.read_run_config(asked.run) if asked.run else None
+    check_trust(asked, config)
     versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in asked.opponent] or [{}]
     games = [
         (env_id, {**_env_options(asked, config, env_id), **opponent})
@@ -165,9 +184,7 @@ def _evaluate_one(
 
 
 def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
-    own = {}
-    if config and env_id in (config.env, *registry.parts(config.env)):
-        own = registry.part_options(config.env, config.env_options)
+    own = registry.options_for(env_id, config.env, config.env_options) if config else {}
     given = {**own, **options.parse_env_options(asked.env_option)}
     return registry.player_options(env_id, asked.policy, given) if asked.policy else given
 
@@ -194,18 +211,17 @@ def watch(argv: Sequence[str], prog: str) -> None:
     check_player(asked)
     if asked.env:
         registry.check(asked.env, options.parse_env_options(asked.env_option))
-    for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps)):
-        if value is not None and value <= 0:
-            raise UserError(f"{name} should be above 0, got {value}")
+    options.check_number("--fps", asked.fps, LEAST_FPS, MOST_FPS)
     if asked.video.suffix not in (".mp4", ".gif"):
         raise UserError(f"--video {asked.video}: expected a name that ends in .mp4 or .gif")
     config = experiment.read_run_config(asked.run) if asked.run else None
+    check_trust(asked, config)
     env_id = asked.env or (config.env if config else "")
     from agents.acting import video as watching
     from agents.acting.evaluate import FRESH_SEED
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen, and without complaining of none
-    env = registry.make(env_id, 1, render_mode="rgb_array", **_env_options(asked, config, env_id))
+    env = make_drawn(env_id, _env_options(asked, config, env_id))
     try:
         player, name = make_player(asked, config, env_id, env)
         title = f"{registry.label(env_id)}, {name}"
@@ -214,6 +230,39 @@ def watch(argv: Sequence[str], prog: str) -> None:
     finally:
         env.close()
     print(f"{count} frames in {asked.video}")
+
+
+def make_drawn(env_id: str, env_options: dict[str, Any]) -> Any:
+    """One game that draws pictures. Raises UserError for an environment that draws none."""
+    try:
+        return registry.make(env_id, 1, **{**env_options, "render_mode": "rgb_array"})
+    except EnvError as error:
+        if "render_mode" not in str(error):
+            raise
+        instead = registry.drawn_instead(env_id)
+        what = (
+            f"the same policy plays the stand-in game: --env {instead}"
+            if instead
+            else ('it must take render_mode="rgb_array", and render() return an array [height, width, 3]')
+        )
+        raise UserError(f"{env_id} draws no pictures; {what}") from error
+
+
+def what_draws(env_id: str, env_options: dict[str, Any]) -> str | None:
+    """The environment with which a run in ``env_id`` can be watched, None if it draws nothing: tried, not guessed."""
+    instead = registry.drawn_instead(env_id)
+    if instead:
+        return instead
+    from agents.acting import video
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    try:
+        with contextlib.closing(make_drawn(env_id, env_options)) as env:
+            env.reset(seed=0)
+            video.render(env)
+    except Exception:  # whatever is wrong with it would be wrong in `watch`, too, which then says it
+        return None
+    return env_id
 
 
 def cores() -> int:

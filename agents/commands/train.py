@@ -18,7 +18,7 @@ from rich.console import Console
 from tyro.conf import UseAppendAction, arg
 
 from agents.commands import options
-from agents.commands.play import Evaluate, cores, play_and_tell
+from agents.commands.play import Evaluate, cores, play_and_tell, what_draws
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import experiment
@@ -26,26 +26,29 @@ from envs import registry
 from envs.errors import EnvError
 
 NAME = "perceiver-rl"
+WHENCE = """Options come from an experiment, a YAML file (--config); those on the command line win.
+The defaults shown are those {whose}.
+Give --config or --env with --help to see theirs."""
 PROCESSES_PER_CORE = 2
 """Game processes a core: each waits for its player half of the time."""
 
 
+_RESUME = (
+    "Go on with the run in this folder, with its own options. Only "
+    f"{', '.join(name.replace('_', '-') for name in experiment.RESUMABLE)} may be changed."
+)
+
+
 @dataclass(frozen=True)
 class Train:
-    """Train a policy, evaluate it, and leave a run folder behind.
-
-    Options come from a YAML file (--config; without it and without --env: configs/move_to_beacon.yaml); those on the
-    command line win.
-    """
+    """Train a policy, evaluate it, and leave a run folder behind."""
 
     experiment: Annotated[Config, arg(name="")]
     config: str | None = None
     """The experiment: a YAML file, or a name in configs/."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE, a keyword argument of the environment, such as step_mul=8; it is added to env_options."""
-    resume: Path | None = None
-    """Go on with the run in this folder, with its own options. Only total-steps, device, threads, checkpoint-interval,
-    keep-checkpoints and evaluation-episodes may be changed."""
+    resume: Annotated[Path | None, arg(help=_RESUME)] = None
 
 
 def train(argv: Sequence[str], prog: str) -> None:
@@ -65,14 +68,17 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
     if early.resume and early.config:
         raise UserError("--resume goes on with the run's own config.yaml: leave --config away")
     if early.resume:
-        base = experiment.read_run_config(Path(early.resume))
+        base, whose = experiment.read_run_config(Path(early.resume)), f"of the run {early.resume}"
     elif early.config:
-        base = experiment.read_config(experiment.find_config(early.config))
+        base, whose = experiment.read_config(experiment.find_config(early.config)), f"of --config {early.config}"
     elif early.env:
         base = experiment.check({"env": early.env, **suited(early.env)}, experiment.COMMAND_LINE)
+        whose = f"of a run of --env {early.env} without --config"
     else:
         base = experiment.read_config(experiment.find_config(experiment.DEFAULT))
-    chosen = options.parse(Train, Train(base), argv, prog)
+        whose = f"of configs/{experiment.DEFAULT}.yaml, which is trained without --config and --env"
+    described = f"{Train.__doc__}\n\n{WHENCE.format(whose=whose)}"
+    chosen = options.parse(Train, Train(base), argv, prog, described)
     env_options = {**base.env_options, **options.parse_env_options(chosen.env_option)}
     data = {**chosen.experiment.model_dump(), "env_options": env_options}
     config = experiment.check(data, experiment.COMMAND_LINE)
@@ -167,18 +173,34 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
         print(f"stopped and saved; go on with: {command('train', '--resume', run_dir)}")
         raise KeyboardInterrupt
     if config.evaluation_episodes:
+        how = "actions drawn" if config.evaluation_sampled else "the likeliest actions"
+        print(
+            f"evaluating the policy as it is now, in fresh episodes, {how}; the return in training is the mean of the "
+            "latest 100 episodes, actions drawn, of a policy that was still learning"
+        )
         asked = Evaluate(
             run=run_dir,
             episodes=config.evaluation_episodes,
             sampled=config.evaluation_sampled,
             device=config.device,
+            trust=True,  # it has just been trained here
         )
         play_and_tell(asked, console)
     print(f"\nrun folder   {run_dir}")
-    sampled = ("--sampled",) if config.evaluation_sampled else ()
-    print(f"watch it     {command('watch', run_dir, *sampled, '--video', run_dir / 'episode.mp4')}")
+    print(f"watch it     {_how_to_watch(config, run_dir)}")
     print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(run_dir / 'tensorboard'))}")
     print(f"go on        {command('train', '--resume', run_dir, '--total-steps', 2 * config.total_steps)}")
+
+
+def _how_to_watch(config: Config, run_dir: Path) -> str:
+    """The command that makes a video of a run, or why there can be none."""
+    drawn = what_draws(config.env, config.env_options)
+    if drawn is None:
+        return f"{config.env} draws no pictures that a video could be made of"
+    words = ["--sampled"] if config.evaluation_sampled else []
+    words += ["--env", drawn] if drawn != config.env else []
+    words += ["--trust"] if registry.code_named(config.env, config.env_options) else []
+    return command("watch", run_dir, *words, "--video", run_dir / "episode.mp4")
 
 
 def command(*words: Any) -> str:

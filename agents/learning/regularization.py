@@ -18,6 +18,9 @@ from envs.spelling import did_you_mean
 from perceiver_policy.policy.outputs import ActionEvaluation
 from perceiver_policy.policy.policy import PerceiverPolicy
 
+LONE_HEAD = "action"
+"""The path, in options, of the head of an action space that is no Dict and no Tuple."""
+
 
 def regularize(
     evaluated: ActionEvaluation,
@@ -34,7 +37,7 @@ def regularize(
     loss = torch.zeros_like(terms["loss/entropy"])
     for path, entropy in evaluated.entropies.items():
         term = mean(entropy)
-        loss = loss - config.entropy_coefficients.get(path, config.entropy_coefficient) * term
+        loss = loss - config.entropy_coefficients.get(path or LONE_HEAD, config.entropy_coefficient) * term
         if len(evaluated.entropies) > 1:
             terms[f"entropy/{path}"] = term
     if known is not None:
@@ -72,10 +75,10 @@ def load_reference(run_dir: Path | None, policy: PerceiverPolicy, device: torch.
 
 def check_entropy_coefficients(config: Learning, policy: PerceiverPolicy) -> None:
     """Raises UserError for an entropy coefficient of a head that the policy does not have."""
-    paths = [leaf.path for leaf in policy.outputs.leaves]
+    paths = [leaf.path or LONE_HEAD for leaf in policy.outputs.leaves]
     for path in config.entropy_coefficients:
         if path not in paths:
             raise UserError(
-                f"entropy_coefficients: this policy has no head {path!r}{did_you_mean(path, paths)} "
-                f"There are: {', '.join(paths)}"
+                f"entropy_coefficients: this policy has no head {path!r}{did_you_mean(path, paths)}; "
+                f"there are: {', '.join(paths)}"
             )
