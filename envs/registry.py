@@ -239,7 +239,7 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
 
     module, colon, name = env_id.partition(":")
     if colon:
-        imported = _import(env_id, module)
+        imported = _import(env_id, module, name)
         entry = getattr(imported, name, None) if name.isidentifier() else None
         if isinstance(entry, type) and not issubclass(entry, gymnasium.Env):
             raise EnvError(f"{env_id}: {name} is a class, but not one of gymnasium.Env's; it was not called")
@@ -264,7 +264,7 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
     return env_id
 
 
-def _import(env_id: str, module: str) -> ModuleType:
+def _import(env_id: str, module: str, name: str) -> ModuleType:
     """The module that ``env_id`` names, from the path of imports or from the folder that this was called in."""
     if not all(part.isidentifier() for part in module.split(".")):
         raise EnvError(f"{env_id}: {module!r} is no module's name; expected package.module:Class")
@@ -281,7 +281,8 @@ def _import(env_id: str, module: str) -> ModuleType:
         limit = 0 if isinstance(error, SyntaxError) else -1  # that one says itself where it is
         lines = traceback.format_exception(error, limit=limit)
         raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
-    _refuse_shadowed(env_id, module, found)
+    if why or not hasattr(imported, name):
+        _refuse_shadowed(env_id, module, found)
     if why:
         raise EnvError(f"{env_id}: {why}")
     return imported
