@@ -30,7 +30,7 @@ def regularize(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What is added to the loss, and the terms to report.
 
-    Minus each head's entropy times its coefficient; and, where a reference's judgement is ``known``,
+    Minus each head's entropy times its coefficient; and, where a reference's evaluation is ``known``,
     KL(reference || policy), head by head given what was chosen before it, as AlphaStar's (Vinyals et al. 2019).
     """
     terms = {"loss/entropy": mean(evaluated.entropy)}
