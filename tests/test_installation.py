@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("agents", "envs", "perceiver_policy", "perceiver_rl", "configs")
 FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+ALONE = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SC2PATH")}
 TINY = ["--policy.latents", "2", "--num-envs", "4", "--ppo.unroll", "50", "--total-steps", "2000"]
 
 
@@ -30,12 +31,12 @@ def python(tmp_path_factory) -> Path:
         shutil.copy(ROOT / name, folder / "sources")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     command = [*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(folder / "sources")]
-    subprocess.run(command, check=True, timeout=240)
+    subprocess.run(command, env=ALONE, check=True, timeout=240)
     (wheel,) = folder.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "env")], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "env")], env=ALONE, check=True, timeout=120)
     found = folder / "env/bin/python"
     command = [str(found), "-m", "pip", "--quiet", "install", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, env=ALONE, check=True, timeout=120)
     (site,) = (folder / "env/lib").glob("python*/site-packages")
     (dist_info,) = site.glob("perceiver_rl-*.dist-info")
     needed = closure(re.findall(r"^Requires-Dist: (.*)$", (dist_info / "METADATA").read_text(), re.MULTILINE))
@@ -72,11 +73,10 @@ def link(names: set[str], folder: Path) -> None:
 
 def run(python: Path, folder: Path, *argv: str, code: int = 0) -> str:
     """What ``perceiver-rl`` of that environment says, called in ``folder``."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SC2PATH")}
     done = subprocess.run(
         [str(python.with_name("perceiver-rl")), *argv],
         cwd=folder,
-        env=environment | {"COLUMNS": "100"},
+        env=ALONE | {"COLUMNS": "100"},
         capture_output=True,
         text=True,
         timeout=240,
@@ -112,7 +112,7 @@ def test_it_serves(python, tmp_path):
     from websockets.sync.client import connect
 
     command = [str(python.with_name("perceiver-rl")), "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=tmp_path, env=ALONE, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = re.search(r"127\.0\.0\.1:(\d+)", server.stdout.readline())[1]
             with connect(f"ws://127.0.0.1:{port}/sc2api", compression=None, open_timeout=60) as client:
@@ -149,11 +149,7 @@ def test_a_folder_of_ones_own_with_a_package_s_name_does_no_harm_and_is_named(py
 @pytest.mark.parametrize("later", [True, False], ids=["installed later", "installed earlier"])
 def test_another_distribution_of_that_name_does_no_harm_and_is_named(python, tmp_path, package, later):
     """What pip leaves of two distributions with one top-level package: a folder with the later one's __init__."""
-    site = Path(
-        subprocess.check_output(
-            [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-        ).strip()
-    )
+    (site,) = (python.parents[1] / "lib").glob("python*/site-packages")
     ours = (site / package / "__init__.py").read_text()
     record = site / f"other_{package}-1.0.dist-info"
     try:
