@@ -108,14 +108,18 @@ def blocks(page: Path, language: str = "") -> list[str]:
     return re.findall(rf"^ *```{language or '(?:bash)?'}\n(.*?)^ *```", text_of(page), re.MULTILINE | re.DOTALL)
 
 
+def spans(page: Path) -> list[str]:
+    """What stands between backticks outside of blocks."""
+    outside = re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
+    return [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", outside)]
+
+
 def commands() -> list[tuple[str, str]]:
     """Every command line of ours in a page: where, and what is to be typed."""
     found = []
     for page in PAGES:
         lines = [line for block in blocks(page) for line in block.splitlines()]
-        outside = re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
-        spans = [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", outside)]
-        for line in [*lines, *(span for span in spans if len(span.split()) > 2)]:  # not the mere name of a command
+        for line in [*lines, *(span for span in spans(page) if len(span.split()) > 2)]:  # not the mere name of one
             line = re.sub(r"^python train_agent.py", "perceiver-rl train", line.partition(" #")[0].strip())
             if line.startswith("perceiver-rl ") and not re.search(r"COMMAND| \| | \.\.\. ", line):
                 found.append((page.name, re.sub(r"\bK\b", "3", line)))
@@ -189,8 +193,7 @@ def test_there_are_commands_of_every_kind():
 def test_every_target_that_is_named_is_in_the_makefile():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
-        code = re.findall(r"`([^`]+)`", text_of(page)) + [line for block in blocks(page) for line in block.splitlines()]
-        for line in code:
+        for line in [*spans(page), *(line for block in blocks(page) for line in block.splitlines())]:
             for name in re.findall(r"^(?:PIP\S* )?make ([a-z-]+)", line.strip()):
                 assert name in targets, f"{page.name}: make {name}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import shutil
@@ -155,6 +156,7 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
     from agents.runs.report import Report, notes_to
 
     if config.workers:
+        refuse_names_of_ours()
         try:
             from agents.placement.cluster import train as place_and_train
         except ImportError as error:
@@ -190,6 +192,21 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
     print(f"watch it     {_how_to_watch(config, run_dir)}")
     print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(run_dir / 'tensorboard'))}")
     print(f"go on        {command('train', '--resume', run_dir, '--total-steps', 2 * config.total_steps)}")
+
+
+def refuse_names_of_ours() -> None:
+    """Refuse workers where we were called beside a package of one of our names: Ray's processes import that first."""
+    for name in ("agents", "envs", "perceiver_policy"):
+        folder = Path.cwd() / name
+        ours = [Path(path).resolve() for path in importlib.import_module(name).__path__]
+        for other in (folder.with_suffix(".py"), folder):
+            if (other.is_file() or any(other.glob("*.py"))) and folder.resolve() not in [
+                path.resolve() for path in ours
+            ]:
+                raise UserError(
+                    f"--workers: {other} has the name of a package of this program, {name!r}, and Ray's processes "
+                    f"would import it instead; rename it, to 'my_{name}' for example, or call this from another folder"
+                )
 
 
 def _how_to_watch(config: Config, run_dir: Path) -> str:

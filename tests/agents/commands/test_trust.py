@@ -123,6 +123,19 @@ def test_what_names_code(env_id, options, code):
     assert registry.code_named(env_id, options) == code
 
 
+@pytest.mark.parametrize("name", ["envs", "agents"])
+def test_workers_are_refused_beside_a_package_of_one_of_our_names(tmp_path, monkeypatch, capsys, name):
+    """Ray's processes import from the folder in which a run is started before all else."""
+    pytest.importorskip("ray")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--env", "CartPole-v1", *TINY, "--workers", "1"]) == 2
+    said = capsys.readouterr().err
+    assert f"--workers: {tmp_path / name} has the name" in said
+    assert f"my_{name}" in said
+
+
 # ---- the command that a run ends with
 
 
