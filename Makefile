@@ -5,29 +5,38 @@ BIN := .venv/bin
 # The newest run of the default experiment, for `make picture`.
 RUN ?= $(lastword $(sort $(wildcard runs/move_to_beacon-*)))
 
-.PHONY: install train test conformance lint picture
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: install install-dev train test conformance lint picture
 
 install: .venv/.installed
 
+install-dev: .venv/.installed-dev
+
 # torch first: alone it settles which build the rest must suit.
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,starcraft,cluster]'
+	$(PIP) torch
+	$(PIP) --editable .
 	$(BIN)/python -m envs.standin
+	touch $@
+
+# What tests, linters, StarCraft II and Ray need besides.
+.venv/.installed-dev: .venv/.installed
+	$(PIP) --editable '.[dev,starcraft,cluster]'
 	touch $@
 
 train: install
 	$(BIN)/python train_agent.py $(ARGS)
 
-test: install
+test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
 
 # PySC2's own tests of the game, against the stand-in game: docs/conformance.md
-conformance: install
+conformance: install-dev
 	$(BIN)/python -m tests.conformance $(ARGS)
 
-lint: install
+lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

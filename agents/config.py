@@ -7,11 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perceiver_policy.policy.config import PolicyConfig
 
+LARGEST_SEED = 2**32 - 1
+"""What every library's random numbers can be seeded with."""
+MOST_ENVS = 65_536
+"""Environments of a run: more are a typing error."""
+
 
 class Learning(BaseModel):
     """What all algorithms share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     unroll: int = Field(32, ge=1)
     """Steps of every environment in a trajectory."""
@@ -36,7 +41,8 @@ class Learning(BaseModel):
     entropy_coefficient: float = Field(0.003, ge=0)
     """Weight of the entropy bonus."""
     entropy_coefficients: dict[str, float] = Field(default_factory=dict)
-    """Weights of single heads' entropies where they differ, by the head's path in the action space, such as screen."""
+    """Weights of single heads' entropies where they differ, by the head's path in the action space, such as screen; of
+    an action space without parts it is action."""
     normalize_returns: bool = True
     """Whether values are learned in units of their targets' running mean and deviation (PopArt)."""
     reference: Path | None = None
@@ -97,7 +103,7 @@ class ImpalaConfig(Learning):
 class ClusterConfig(BaseModel):
     """How a run with workers is spread over processes and machines, and how far they may run ahead of each other."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     learners: int = Field(1, ge=1)
     """Learners, each with a part of every update's data; on a GPU each where there are GPUs."""
@@ -122,24 +128,24 @@ class ClusterConfig(BaseModel):
 class Config(BaseModel):
     """One experiment."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     env: str = "sim/MoveToBeacon"
     """Environment: sim/<MiniGame>, sc2/<map>, the id of a registered Gymnasium environment, or package.module:Class.
     Several mini-games for one policy, with weights: sim/MoveToBeacon*2 + sim/DefeatRoaches."""
     env_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment."""
-    num_envs: int = Field(64, ge=1)
+    num_envs: int = Field(64, ge=1, le=MOST_ENVS)
     """Environments stepped side by side, those of all workers together."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Seed of everything random in the run."""
-    total_steps: int = Field(300_000, ge=1)
+    total_steps: int = Field(300_000, ge=1, le=10**15)
     """Steps of all environments together."""
     init: Path | None = None
     """Run folder whose newest policy this one starts as; none: random parameters."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
-    threads: int = Field(1, ge=0)
+    threads: int = Field(1, ge=0, le=1024)
     """Torch threads; 0: as many as there are cores, which pays for large networks on an idle machine only."""
     run_dir: Path | None = None
     """Folder of the run; none: a new one under runs/."""

@@ -17,8 +17,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import EnvError, EnvFailure
@@ -138,6 +140,46 @@ def part_options(env_id: str, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def options_for(env_id: str, trained: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What of the options with which a policy was trained in ``trained`` counts where it plays in ``env_id``.
+
+    All of them in the same environment and in a part of it; those of what is seen and done where the same mini-game is
+    played on the other side, StarCraft II or the stand-in game.
+    """
+    own = part_options(trained, options)
+    if env_id in (trained, *parts(trained)):
+        return own
+    names = {_mini_game(name) for name in parts(trained)} - {None}
+    if _mini_game(env_id) not in names:
+        return {}
+    from dataclasses import fields
+
+    from envs.starcraft.interface import Interface
+
+    shared = {field.name for field in fields(Interface)} | {"interface", "step_mul", "max_loops", "opponent"}
+    return {key: value for key, value in own.items() if key in shared}
+
+
+def drawn_instead(env_id: str) -> str | None:
+    """The mini-game of the stand-in game that shows what is played in ``env_id``, if there is one."""
+    return next((SIM + name for part in parts(env_id) if (name := _mini_game(part))), None)
+
+
+def code_named(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> str | None:
+    """What in an environment's name or options says which code to run: ``module:Class``; else None."""
+    if env_id.startswith((SIM, SC2)):
+        return None
+    return next((text for text in (env_id, *_texts(options)) if ":" in text), None)
+
+
+def _texts(nest: Any) -> Iterator[str]:
+    if isinstance(nest, str):
+        yield nest
+    elif isinstance(nest, Mapping | list | tuple):
+        for part in nest.values() if isinstance(nest, Mapping) else nest:
+            yield from _texts(part)
+
+
 def standin_maps() -> tuple[str, ...]:
     """The maps of the stand-in game, each ``sim/<name>`` here."""
     from envs.starcraft.maps import MAPS, MELEE
@@ -211,21 +253,15 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
 
     module, colon, name = env_id.partition(":")
     if colon:
-        if os.getcwd() not in sys.path:  # a console script does not see the folder it is called in
-            sys.path.append(os.getcwd())
-        try:
-            imported = importlib.import_module(module)
-        except ImportError as error:
-            raise EnvError(f"{env_id}: cannot import {module!r} from {os.getcwd()} ({error})") from error
-        except (Exception, SystemExit) as error:
-            from envs.guard import own_trace, said
-
-            raise EnvFailure(f"{env_id}: cannot import {module!r}: {said(error)}\n{own_trace(error)}") from None
-        if hasattr(imported, name):
-            entry = getattr(imported, name)
+        imported = _import(env_id, module, name)
+        entry = getattr(imported, name, None) if name.isidentifier() else None
+        if isinstance(entry, type) and not issubclass(entry, gymnasium.Env):
+            raise EnvError(f"{env_id}: {name} is a class, but not one of gymnasium.Env's; it was not called")
+        if entry is not None:
             if not callable(entry):
                 raise EnvError(f"{env_id}: {name} is a {type(entry).__name__}; expected a class or a function")
-            return entry
+            made: Callable[..., gymnasium.Env[Any, Any]] = entry
+            return made
         if name not in gymnasium.registry:
             near = did_you_mean(name, [n for n in dir(imported) if not n.startswith("_")])
             raise EnvError(f"{env_id}: module {module!r} has no {name!r}{near}")
@@ -240,6 +276,48 @@ def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
             "the id of a registered Gymnasium environment, or package.module:Class"
         ) from error
     return env_id
+
+
+def _import(env_id: str, module: str, name: str) -> ModuleType:
+    """The module that ``env_id`` names, from the path of imports or from the folder that this was called in."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise EnvError(f"{env_id}: {module!r} is no module's name; expected package.module:Class")
+    here = os.getcwd()
+    if here not in sys.path:  # a console script does not see the folder it is called in
+        sys.path.append(here)
+    try:
+        imported = importlib.import_module(module)
+        why, found = "", getattr(imported, "__file__", None)
+    except ModuleNotFoundError as error:
+        hint = f"; did you mean {env_id.replace('.py:', ':')!r}?" if module.endswith(".py") else ""
+        why, found = f"cannot import {module!r} from {here} ({error}){hint}", None
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SyntaxError):  # it says itself where it is
+            lines = traceback.format_exception(error, limit=0)
+            raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
+        from envs.guard import own_trace, said
+
+        raise EnvFailure(f"{env_id}: cannot import {module!r}: {said(error)}\n{own_trace(error)}") from None
+    if why or not hasattr(imported, name):
+        _refuse_shadowed(env_id, module, found)
+    if why:
+        raise EnvError(f"{env_id}: {why}")
+    return imported
+
+
+def _refuse_shadowed(env_id: str, module: str, found: str | None) -> None:
+    """Raise EnvError where a file of the user's own is called ``module``, but another package has its first name."""
+    path = Path.cwd().joinpath(*module.split("."))
+    top = module.partition(".")[0]
+    for own in (path.with_suffix(".py"), path / "__init__.py"):
+        if own.is_file() and top in sys.modules and not (found and own.samefile(found)):
+            first = getattr(sys.modules[top], "__path__", None) or [getattr(sys.modules[top], "__file__", None)]
+            if Path.cwd() / top in map(Path, filter(None, first)):
+                return  # it is the user's own, and fails for another reason
+            raise EnvError(
+                f"{env_id}: {own} cannot be imported as {module!r}: {top!r} is here the name of {next(iter(first))}; "
+                f"rename your {top!r}, to 'my_{top}' for example"
+            )
 
 
 def _gym_maker(env_id: str, options: dict[str, Any]) -> Callable[[], gymnasium.Env[Any, Any]]:

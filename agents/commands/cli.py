@@ -1,5 +1,7 @@
 """The command line: ``perceiver-rl train | status | evaluate | watch | doctor | serve | standin-install``.
 
+The console script enters in :mod:`perceiver_rl`, whose name is nobody else's.
+
 Options are parsed and checked before anything heavy is imported. Exit codes: 0 done, 2 for what the user can mend,
 128 + n
 where signal n has ended it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
@@ -10,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -35,11 +36,6 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def train_main() -> None:
-    """``python train_agent.py``: ``perceiver-rl train``."""
-    sys.exit(run(["train", *sys.argv[1:]], prog=Path(sys.argv[0]).name))
-
-
 def run(argv: Sequence[str], prog: str | None = None) -> int:
     """Do what the command line says and return the exit code; errors that a user can mend are shown without a trace."""
     with lenient_output():
@@ -59,7 +55,9 @@ def _run(argv: Sequence[str], prog: str | None) -> int:
         "standin-install": serving.standin_install,
     }
     summary = "\n".join(f"  {name:<17}{str(command.__doc__).splitlines()[0]}" for name, command in commands.items())
-    usage = f"usage: {NAME} COMMAND [OPTIONS]\n\n{summary}\n\n{NAME} COMMAND --help explains its options."
+    usage = (
+        f"usage: {NAME} COMMAND [OPTIONS]\n\n{summary}\n\n{NAME} COMMAND --help explains its options; {NAME} --version."
+    )
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
         return 0 if argv else 2
@@ -70,6 +68,9 @@ def _run(argv: Sequence[str], prog: str | None) -> int:
     except (UserError, EnvError, EnvFailure) as error:
         Console(stderr=True).print("[bold red]error:[/] ", end="")
         print(error, file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"error: out of memory ({error}); ask for less: fewer environments, steps or latents", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print("interrupted", file=sys.stderr)

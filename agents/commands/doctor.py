@@ -18,6 +18,9 @@ from envs.starcraft import installation
 
 OUR_PACKAGES = ("agents", "envs", "perceiver_policy")
 OUR_DISTRIBUTION = "perceiver-rl"
+REINSTALL = (
+    f"install {OUR_DISTRIBUTION} again: make install in a checkout, or pip install --force-reinstall with its wheel"
+)
 State = Literal["ok", "missing", "problem"]
 SIGNS = {"ok": "[green]yes", "missing": "[yellow]no", "problem": "[bold red]problem"}
 
@@ -60,7 +63,7 @@ def _torch() -> Finding:
     try:
         import torch
     except Exception as error:
-        return Finding("PyTorch", "problem", f"{type(error).__name__}: {error}", "make install")
+        return Finding("PyTorch", "problem", f"{type(error).__name__}: {error}", REINSTALL)
     build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
     return Finding("PyTorch", "ok", f"{torch.__version__}, {build}, {torch.get_num_threads()} threads")
 
@@ -74,7 +77,7 @@ def _gpu() -> Finding:
             return Finding("GPU", "ok", ", ".join(names))
         built = torch.version.cuda is not None
     except Exception as error:
-        return Finding("GPU", "problem", f"{type(error).__name__}: {error}", "make install")
+        return Finding("GPU", "problem", f"{type(error).__name__}: {error}", REINSTALL)
     remedy = "an NVIDIA GPU with its driver" if built else "an NVIDIA GPU, and the CUDA build of PyTorch (pytorch.org)"
     return Finding("GPU", "missing", "training runs on the CPU", remedy)
 
@@ -90,7 +93,7 @@ def _numba() -> Finding:
         assert one_more(1) == 2
     except Exception as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Finding("numba", "problem", what, "make install; the stand-in game needs it")
+        return Finding("numba", "problem", what, f"{REINSTALL}; the stand-in game needs it")
     return Finding("numba", "ok", f"{numba.__version__}, compiles")
 
 
@@ -161,5 +164,7 @@ def _maps() -> Finding:
 
 def _ray() -> Finding:
     if importlib.util.find_spec("ray") is None:
-        return Finding("Ray", "missing", "this version trains in one process and does not use it", "pip install ray")
+        return Finding(
+            "Ray", "missing", "without it training runs in one process", f"pip install '{OUR_DISTRIBUTION}[cluster]'"
+        )
     return Finding("Ray", "ok", _version("ray"))

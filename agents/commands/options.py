@@ -5,18 +5,22 @@ Nothing here imports torch: ``--help`` and refusals are quick.
 
 from __future__ import annotations
 
+import inspect
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 import tyro
-import yaml
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
+from agents.config import Config
 from agents.errors import UserError
+from agents.runs import experiment
 from agents.runs.experiment import parse_value
+from agents.runs.synonyms import meant
 from envs.spelling import did_you_mean
 from envs.starcraft.opponents import parse_opponent
 
@@ -32,8 +36,8 @@ def parse_env_options(pairs: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--env-option {pair}: expected KEY=VALUE, for example --env-option step_mul=8")
         try:
             result[key.strip().replace("-", "_")] = parse_value(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--env-option {pair}: {text!r} is not a valid YAML value") from error
+        except ValueError as error:
+            raise UserError(f"--env-option {pair}: {text!r} is {error}") from error
     return result
 
 
@@ -46,24 +50,65 @@ def command_line_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     if not (isinstance(info.type, type) and issubclass(info.type, BaseModel)):
         return None
     fields = [
-        StructFieldSpec(name, cast(Any, field.annotation), getattr(info.default, name), _help(field))
+        StructFieldSpec(name, cast(Any, field.annotation), getattr(info.default, name), _help(info.default, name))
         for name, field in info.type.model_fields.items()
         if name != "env_options"  # given as --env-option KEY=VALUE
     ]
     return StructConstructorSpec(info.type.model_construct, tuple(fields))
 
 
-def _help(field: FieldInfo) -> str:
+def _help(values: BaseModel, name: str) -> str:
+    """What the option means, its range, and its default without an experiment where that is another."""
+    field = type(values).model_fields[name]
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     limits = [f"{word} {getattr(m, a):g}" for m in field.metadata for a, word in words.items() if hasattr(m, a)]
-    return (field.description or "") + (f" Range: {', '.join(limits)}." if limits else "")
+    text = (field.description or "") + (f" Range: {', '.join(limits)}." if limits else "")
+    plain = field.get_default(call_default_factory=True)
+    if isinstance(plain, BaseModel) or plain == getattr(values, name):
+        return text
+    return f"{text} Without this experiment: {plain}."
 
 
-def parse(kind: type[T], default: T, argv: Sequence[str], prog: str) -> T:
-    """What ``argv`` asks of a command, ``kind``; leaves the program for --help and for what cannot be read."""
+def parse(kind: type[T], default: T, argv: Sequence[str], prog: str, description: str | None = None) -> T:
+    """What ``argv`` asks of a command, ``kind``; leaves the program for --help and for what cannot be read.
+
+    Raises UserError for an option that there is none of, with the one that is meant.
+    """
+    refuse_unknown(default, argv, prog)
     rules = tyro.constructors.ConstructorRegistry()
     rules.struct_rule(command_line_rule)
-    return tyro.cli(kind, default=default, args=argv, prog=prog, description=kind.__doc__, registry=rules)
+    described = inspect.cleandoc(description or kind.__doc__ or "")
+    return tyro.cli(kind, default=default, args=argv, prog=prog, description=described, registry=rules)
+
+
+def refuse_unknown(default: Any, argv: Sequence[str], prog: str) -> None:
+    """Raise UserError for an option that is none of a command's, whose fields ``default`` holds."""
+    known: dict[str, Any] = {}
+    algorithm = ""
+    for field in fields(default):
+        value = getattr(default, field.name)
+        if isinstance(value, Config):
+            algorithm = value.algorithm
+            known |= {key: option for key, option in experiment.flatten(value) if key != "env_options"}
+        else:
+            known[field.name] = value
+    for word in argv:
+        name = word.removeprefix("--").partition("=")[0]
+        key = name.replace("-", "_")
+        group, dot, last = key.rpartition(".")
+        switch = group + dot + last.removeprefix("no_")
+        if word.startswith("--") and key not in known and switch not in known and key != "help" and name:
+            usable = experiment.usable(algorithm, key) if algorithm else []
+            names = [option for option in known if option in usable or "." not in option]
+            hint = meant(key, names, algorithm, experiment.option)
+            raise UserError(f"no such option: --{name}{hint}; {prog} --help explains all of them")
+
+
+def check_number(name: str, value: float | None, least: float, most: float) -> None:
+    """Refuse a number that is given, but not finite and from ``least`` to ``most``."""
+    if value is not None and not least <= value <= most:
+        limits = f"at least {least:g}" if most == math.inf or value < least else f"at most {most:g}"
+        raise UserError(f"{name} should be {limits}, got {value}")
 
 
 def check_opponent(name: str) -> None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 
 from agents.commands import options
 from agents.commands.output import to_standard_output
-from agents.config import Config
+from agents.config import LARGEST_SEED, MOST_ENVS, Config
 from agents.errors import UserError
 from agents.runs import experiment
 from envs import registry
+from envs.errors import EnvError
 from envs.spelling import did_you_mean
 from envs.starcraft.installation import HOW_TO_GET_PYSC2
 from envs.starcraft.opponents import parse_opponent
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from agents.acting.evaluate import Evaluation, Player
 
 POLICIES = ("random", "scripted", "strong")
+MOST_EPISODES = 10_000_000
+LEAST_FPS, MOST_FPS = 0.1, 1000.0
+MOST_STEPS = 10**9
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Evaluate:
     json: Path | None = None
     """Where the results go as JSON, - for standard output; without it evaluation.json in the run folder, if there is
     one, or evaluation-NAME.json there if what is played is not the run's own."""
+    trust: Annotated[bool, FlagCreatePairsOff] = False
+    """Run the code that the run's config.yaml names, where its environment is module:Class."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +97,15 @@ class Watch:
     """Sample actions as in training, instead of taking the likeliest one."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    trust: Annotated[bool, FlagCreatePairsOff] = False
+    """Run the code that the run's config.yaml names, where its environment is module:Class."""
 
 
 def evaluate(argv: Sequence[str], prog: str) -> None:
     """Play whole episodes and say how well it went."""
     asked = options.parse(Evaluate, Evaluate(), argv, prog)
-    numbers = (("--episodes", asked.episodes), ("--num-envs", asked.num_envs), ("--max-steps", asked.max_steps))
-    for name, value in numbers:
-        if value is not None and value < 1:
-            raise UserError(f"{name} should be at least 1, got {value}")
+    options.check_number("--num-envs", asked.num_envs, 1, MOST_ENVS)
+    options.check_number("--max-steps", asked.max_steps, 1, MOST_STEPS)
     check_player(asked)
     for opponent in asked.opponent:
         options.check_opponent(opponent)
@@ -122,9 +129,20 @@ def check_player(asked: Evaluate | Watch) -> None:
         raise UserError(f"--policy {asked.policy}: expected random, scripted or strong{near}")
     if asked.policy and not asked.env:
         raise UserError(f"--policy {asked.policy} needs --env, the environment to play, such as --env sim/MoveToBeacon")
-    if asked.seed < 0:
-        raise UserError(f"--seed should be at least 0, got {asked.seed}")
+    options.check_number("--episodes", asked.episodes, 1, MOST_EPISODES)
+    options.check_number("--seed", asked.seed, 0, LARGEST_SEED)
     options.check_device(asked.device)
+
+
+def check_trust(asked: Evaluate | Watch, config: Config | None) -> None:
+    """Refuse to run code that a run folder alone names: the folder may be somebody else's."""
+    if config is None or asked.trust:
+        return
+    given = (asked.env,) if isinstance(asked.env, str) else asked.env or ()
+    code = registry.code_named(config.env, config.env_options)
+    if code and code not in given and (not given or config.env in given):
+        how = f"--env {shlex.quote(code)} or --trust" if code == config.env else "--trust"
+        raise UserError(f"{asked.run}/config.yaml names code to run, {code}: if you trust it, say so with {how}")
 
 
 def play_and_tell(asked: Evaluate, console: Console) -> None:
@@ -132,6 +150,7 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     from agents.acting import evaluate as evaluation
 
     config = experiment.read_run_config(asked.run) if asked.run else None
+    check_trust(asked, config)
     target = results_of(asked, config)
     path = target and target.absolute()
     asked = replace(asked, run=asked.run and asked.run.absolute())  # an environment may leave this folder
@@ -203,9 +222,7 @@ def _evaluate_one(
 
 
 def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
-    own = {}
-    if config and env_id in (config.env, *registry.parts(config.env)):
-        own = registry.part_options(config.env, config.env_options)
+    own = registry.options_for(env_id, config.env, config.env_options) if config else {}
     given = {**own, **options.parse_env_options(asked.env_option)}
     return registry.player_options(env_id, asked.policy, given) if asked.policy else given
 
@@ -230,9 +247,8 @@ def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env
 def watch(argv: Sequence[str], prog: str) -> None:
     """Make a video of a player."""
     asked = options.parse(Watch, Watch(), argv, prog)
-    for name, value in (("--episodes", asked.episodes), ("--fps", asked.fps), ("--max-steps", asked.max_steps)):
-        if value is not None and value <= 0:
-            raise UserError(f"{name} should be above 0, got {value}")
+    options.check_number("--fps", asked.fps, LEAST_FPS, MOST_FPS)
+    options.check_number("--max-steps", asked.max_steps, 1, MOST_STEPS)
     if asked.video.suffix not in (".mp4", ".gif"):
         raise UserError(f"--video {asked.video}: expected a name that ends in .mp4 or .gif")
     from agents.acting import video as watching
@@ -245,6 +261,7 @@ def watch(argv: Sequence[str], prog: str) -> None:
         options.check_opponent(asked.opponent)
     versus = {"opponent": asked.opponent} if asked.opponent else {}
     config = experiment.read_run_config(asked.run) if asked.run else None
+    check_trust(asked, config)
     env_id = asked.env or (config.env if config else "")
     env_options = {**_env_options(asked, config, env_id), **versus}
     registry.check(env_id, env_options)
@@ -255,7 +272,7 @@ def watch(argv: Sequence[str], prog: str) -> None:
     seed_all(FRESH_SEED + asked.seed)
     asked = replace(asked, run=asked.run and asked.run.absolute(), video=asked.video.absolute())
     with contextlib.chdir("."):  # an environment may leave this folder
-        env = registry.make(env_id, 1, render_mode="rgb_array", **env_options)
+        env = make_drawn(env_id, env_options)
         try:
             player, name = make_player(asked, config, env_id, env)
             against = f" against {parse_opponent(asked.opponent)}" if asked.opponent else ""
@@ -299,6 +316,39 @@ def _write(frames: Iterable[Any], asked: Watch, rate: float, expected: int | Non
         task = progress.add_task(f"writing {asked.video}", total=expected)
         count = write_video(frames, asked.video, asked.fps or rate, lambda: progress.advance(task))
     print(f"{count} frames in {asked.video}")
+
+
+def make_drawn(env_id: str, env_options: dict[str, Any]) -> Any:
+    """One game that draws pictures. Raises UserError for an environment that draws none."""
+    try:
+        return registry.make(env_id, 1, **{**env_options, "render_mode": "rgb_array"})
+    except EnvError as error:
+        if "render_mode" not in str(error):
+            raise
+        instead = registry.drawn_instead(env_id)
+        what = (
+            f"the same policy plays the stand-in game: --env {instead}"
+            if instead
+            else ('it must take render_mode="rgb_array", and render() return an array [height, width, 3]')
+        )
+        raise UserError(f"{env_id} draws no pictures; {what}") from error
+
+
+def what_draws(env_id: str, env_options: dict[str, Any]) -> str | None:
+    """The environment with which a run in ``env_id`` can be watched, None if it draws nothing: tried, not guessed."""
+    instead = registry.drawn_instead(env_id)
+    if instead:
+        return instead
+    from agents.acting import video
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    try:
+        with contextlib.closing(make_drawn(env_id, env_options)) as env:
+            env.reset(seed=0)
+            video.render(env)
+    except Exception:  # whatever is wrong with it would be wrong in `watch`, too, which then says it
+        return None
+    return env_id
 
 
 def cores() -> int:

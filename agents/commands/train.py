@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from rich.console import Console
 from tyro.conf import UseAppendAction, arg
 
 from agents.commands import options
-from agents.commands.play import Evaluate, cores, play_and_tell
+from agents.commands.play import Evaluate, cores, play_and_tell, what_draws
 from agents.config import Config
 from agents.errors import Stopped, UserError
 from agents.runs import experiment, folder
@@ -28,17 +29,22 @@ from envs import registry
 from envs.errors import EnvError, EnvFailure
 
 NAME = "perceiver-rl"
+WHENCE = """Options come from an experiment, a YAML file (--config); those on the command line win.
+The defaults shown are those {whose}.
+Give --config or --env with --help to see theirs."""
 PROCESSES_PER_CORE = 2
 """Game processes a core: each waits for its player half of the time."""
 
 
+_RESUME = (
+    "Go on with the run in this folder, with its own options. Only "
+    f"{', '.join(name.replace('_', '-') for name in experiment.RESUMABLE)} may be changed."
+)
+
+
 @dataclass(frozen=True)
 class Train:
-    """Train a policy, evaluate it, and leave a run folder behind.
-
-    Options come from a YAML file (--config; without it and without --env: configs/move_to_beacon.yaml); those on the
-    command line win.
-    """
+    """Train a policy, evaluate it, and leave a run folder behind."""
 
     experiment: Annotated[Config, arg(name="")]
     config: str | None = None
@@ -48,9 +54,7 @@ class Train:
     opponent: str | None = None
     """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; the same as the environment's
     option opponent."""
-    resume: Path | None = None
-    """Go on with the run in this folder, with its own options. Only total-steps, device, threads, checkpoint-interval,
-    keep-checkpoints and evaluation-... may be changed."""
+    resume: Annotated[Path | None, arg(help=_RESUME)] = None
 
 
 def train(argv: Sequence[str], prog: str) -> None:
@@ -75,14 +79,17 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
     if early.resume and early.config:
         raise UserError("--resume goes on with the run's own config.yaml: leave --config away")
     if early.resume:
-        base = experiment.read_run_config(Path(early.resume))
+        base, whose = experiment.read_run_config(Path(early.resume)), f"of the run {early.resume}"
     elif early.config:
-        base = experiment.read_config(experiment.find_config(early.config))
+        base, whose = experiment.read_config(experiment.find_config(early.config)), f"of --config {early.config}"
     elif early.env:
         base = experiment.check({"env": early.env, **suited(early.env)}, experiment.COMMAND_LINE)
+        whose = f"of a run of --env {early.env} without --config"
     else:
         base = experiment.read_config(experiment.find_config(experiment.DEFAULT))
-    chosen = options.parse(Train, Train(base), argv, prog)
+        whose = f"of configs/{experiment.DEFAULT}.yaml, which is trained without --config and --env"
+    described = f"{Train.__doc__}\n\n{WHENCE.format(whose=whose)}"
+    chosen = options.parse(Train, Train(base), argv, prog, described)
     env_options = {**base.env_options, **options.parse_env_options(chosen.env_option)}
     if chosen.opponent:
         options.check_opponent(chosen.opponent)
@@ -206,6 +213,7 @@ def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
     from agents.runs.report import Report, notes_to
 
     if config.workers:
+        refuse_names_of_ours()
         try:
             from agents.placement.cluster import train as place_and_train
         except ImportError as error:
@@ -226,19 +234,50 @@ def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
         print(f"stopped, {what}; go on with: {command('train', '--resume', shown)}")
         raise Stopped(report.stopped_by)
     print(f"\nrun folder   {shown}")
-    sampled = ("--sampled",) if config.evaluation_sampled else ()
-    print(f"watch it     {command('watch', shown, *sampled, '--video', shown / 'episode.mp4')}")
+    print(f"watch it     {_how_to_watch(config, shown)}")
     print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(shown / 'tensorboard'))}")
     print(f"go on        {command('train', '--resume', shown, '--total-steps', 2 * config.total_steps)}\n")
     if config.evaluation_episodes:
+        how = "actions drawn" if config.evaluation_sampled else "the likeliest actions"
+        print(
+            f"evaluating the policy as it is now, in fresh episodes, {how}; the return in training is the mean of the "
+            "latest 100 episodes, actions drawn, of a policy that was still learning"
+        )
         asked = Evaluate(
             run=shown,
             episodes=config.evaluation_episodes,
             sampled=config.evaluation_sampled,
             max_steps=config.evaluation_max_steps,
             device=config.device,
+            trust=True,  # it has just been trained here
         )
         play_and_tell(asked, console)
+
+
+def refuse_names_of_ours() -> None:
+    """Refuse workers where we were called beside a package of one of our names: Ray's processes import that first."""
+    for name in ("agents", "envs", "perceiver_policy"):
+        folder = Path.cwd() / name
+        ours = [Path(path).resolve() for path in importlib.import_module(name).__path__]
+        for other in (folder.with_suffix(".py"), folder):
+            if (other.is_file() or any(other.glob("*.py"))) and folder.resolve() not in [
+                path.resolve() for path in ours
+            ]:
+                raise UserError(
+                    f"--workers: {other} has the name of a package of this program, {name!r}, and Ray's processes "
+                    f"would import it instead; rename it, to 'my_{name}' for example, or call this from another folder"
+                )
+
+
+def _how_to_watch(config: Config, run_dir: Path) -> str:
+    """The command that makes a video of a run, or why there can be none."""
+    drawn = what_draws(config.env, config.env_options)
+    if drawn is None:
+        return f"{config.env} draws no pictures that a video could be made of"
+    words = ["--sampled"] if config.evaluation_sampled else []
+    words += ["--env", drawn] if drawn != config.env else []
+    words += ["--trust"] if registry.code_named(config.env, config.env_options) else []
+    return command("watch", run_dir, *words, "--video", run_dir / "episode.mp4")
 
 
 def command(*words: Any) -> str:

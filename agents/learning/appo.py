@@ -1,6 +1,6 @@
 """Asynchronous PPO: PPO's clipped objective on data that older policies collected, corrected by V-trace.
 
-Before its passes the learner judges the data with the policy as it is, pi. V-trace weighs every advantage with
+Before its passes the learner evaluates the data with the policy as it is, pi. V-trace weighs every advantage with
 min(rho-bar, pi / mu) where mu acted, and PPO's ratio is then to pi, not to mu: the clip bounds what this update does,
 however old the data are. (The objective of Hilton et al. 2022, arXiv 2110.00641, equation 5, with V-trace's truncated
 weight; Schulman's where pi is mu: without lag this is PPO, step for step.)

@@ -18,6 +18,9 @@ from envs.spelling import did_you_mean
 from perceiver_policy.policy.outputs import ActionEvaluation
 from perceiver_policy.policy.policy import PerceiverPolicy
 
+LONE_HEAD = "action"
+"""The path, in options, of the head of an action space that is no Dict and no Tuple."""
+
 
 def regularize(
     evaluated: ActionEvaluation,
@@ -27,14 +30,14 @@ def regularize(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What is added to the loss, and the terms to report.
 
-    Minus each head's entropy times its coefficient; and, where a reference's judgement is ``known``,
+    Minus each head's entropy times its coefficient; and, where a reference's evaluation is ``known``,
     KL(reference || policy), head by head given what was chosen before it, as AlphaStar's (Vinyals et al. 2019).
     """
     terms = {"loss/entropy": mean(evaluated.entropy)}
     loss = torch.zeros_like(terms["loss/entropy"])
     for path, entropy in evaluated.entropies.items():
         term = mean(entropy)
-        loss = loss - config.entropy_coefficients.get(path, config.entropy_coefficient) * term
+        loss = loss - config.entropy_coefficients.get(path or LONE_HEAD, config.entropy_coefficient) * term
         if len(evaluated.entropies) > 1:
             terms[f"entropy/{path}"] = term
     if known is not None:
@@ -85,10 +88,10 @@ def start_from(run_dir: Path, policy: PerceiverPolicy) -> None:
 
 def check_entropy_coefficients(config: Learning, policy: PerceiverPolicy) -> None:
     """Raises UserError for an entropy coefficient of a head that the policy does not have."""
-    paths = [leaf.path for leaf in policy.outputs.leaves]
+    paths = [leaf.path or LONE_HEAD for leaf in policy.outputs.leaves]
     for path in config.entropy_coefficients:
         if path not in paths:
             raise UserError(
-                f"entropy_coefficients: this policy has no head {path!r}{did_you_mean(path, paths)} "
-                f"There are: {', '.join(paths)}"
+                f"entropy_coefficients: this policy has no head {path!r}{did_you_mean(path, paths)}; "
+                f"there are: {', '.join(paths)}"
             )

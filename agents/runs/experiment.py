@@ -18,10 +18,14 @@ from pydantic import BaseModel, ValidationError
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import folder
+from agents.runs.synonyms import meant
 from envs.spelling import did_you_mean
 
 _log = logging.getLogger(__name__)
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+# Where experiments are: in agents/configs/ of a wheel, in configs/ of a checkout.
+PACKED, CHECKOUT = (Path(__file__).resolve().parents[up] / "configs" for up in (1, 2))
+CONFIGS = PACKED if PACKED.is_dir() else CHECKOUT
 DEFAULT = "move_to_beacon"
 COMMAND_LINE = "command line"
 # What may change when a run goes on; everything else would make it another run.
@@ -38,10 +42,24 @@ RESUMABLE = (
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-4 as text; people mean the number."""
+    """YAML as people mean it: 1e-4 is a number, a date is text, and a key that is there twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.SafeLoader`; raises ConstructorError for a key that is there twice."""
+        seen: dict[Any, yaml.Mark] = {}
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
+                first = seen.setdefault((key_node.tag, key_node.value), key_node.start_mark)
+                if first is not key_node.start_mark:
+                    problem = f"{key_node.value!r} is there twice, first in line {first.line + 1}"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), "-+0123456789"
 )
@@ -64,8 +82,20 @@ def find_config(name: str, asked: str = "--config") -> Path:
 
 
 def parse_value(text: str) -> Any:
-    """``text`` read as a YAML value: ``8`` is a number, ``true`` a truth value, ``[1, 2]`` a list."""
-    return yaml.load(text, _Loader)
+    """``text`` read as a YAML value: ``8`` is a number, ``true`` a truth value, ``[1, 2]`` a list.
+
+    Raises ValueError, in words, for what is no YAML, and for what is but cannot be an option's value.
+    """
+    try:
+        value = yaml.load(text, _Loader)
+        json.dumps(value)  # what is no plain value, or holds itself
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"not valid YAML: {where}{getattr(error, 'problem', error)}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"holds a value that is no number, text, list or group ({error})") from error
+    return value
 
 
 def read_config(path: Path) -> Config:
@@ -75,13 +105,11 @@ def read_config(path: Path) -> Config:
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        data = parse_value(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UserError(f"{path}: not valid YAML: {where}{getattr(error, 'problem', error)}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -188,11 +216,14 @@ def _explain(problem: Mapping[str, Any], source: str, algorithm: str) -> str:
 
 def _nearest_key(key: str, algorithm: str) -> str:
     """The right key, whose last part may be all that was written: ``learning_rate`` is ``ppo.learning_rate``."""
-    keys = [name for name, _ in flatten(Config())]
-    last_parts = {name.rpartition(".")[2]: name for name in keys if name.partition(".")[0] not in _unused(algorithm)}
-    if key in last_parts:
-        return f"; did you mean {last_parts[key]!r}?"
-    return did_you_mean(key, keys)
+    keys = usable(algorithm, key)
+    return meant(key, [*keys, *{name.partition(".")[0] for name in keys if "." in name}], algorithm)
+
+
+def usable(algorithm: str, key: str = "") -> list[str]:
+    """The dotted keys of a config but those of other algorithms, unless ``key`` is in such a one's group."""
+    left_out = _unused(algorithm) - {key.partition(".")[0]}
+    return [name for name, _ in flatten(Config()) if name.partition(".")[0] not in left_out]
 
 
 def _unused(algorithm: str) -> set[str]:

@@ -37,7 +37,10 @@ RECENT = 20  # records: those that SMOOTHED figures are means of
 SMOOTHED = ("time/", "learner/lag", "cluster/queue", "cluster/worker_idle", "cluster/learner_idle", "cluster/overhead")
 # What the live table and `perceiver-rl status` show, a row each: in this order, where a run has a row's first figure.
 FIGURES = {
-    "return": {"episode/return": "{:.4g}", "episode/length": "{:.4g} steps an episode"},
+    "return": {
+        "episode/return": "{:.4g}, latest 100 episodes with actions drawn",
+        "episode/length": "{:.4g} steps each",
+    },
     "episodes": {"episode/count": "{:,.0f}", "episode/aborted": "{:,.0f} aborted"},
     "losses": {"loss/policy": "policy {:.3g}", "loss/value": "value {:.3g}", "loss/entropy": "entropy {:.3g}"},
     "change": {"learner/kl": "KL {:.2g}", "learner/clip_fraction": "{:.0%} clipped"},
@@ -181,7 +184,7 @@ class Report:
             self._told = now
             score = finite.get("episode/return")
             parts = [f"step {step:,} of {self._total:,}", f"{rate:,.0f} steps/s"]
-            parts += [f"return {score:.2f}"] if score is not None else []
+            parts += [f"training return {score:.2f}"] if score is not None else []
             parts += [
                 f"{name.removeprefix(SCENARIO)} {value:.2f}"
                 for name, value in finite.items()

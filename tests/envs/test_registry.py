@@ -1,5 +1,9 @@
+import contextlib
+
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from envs import registry
 from envs.errors import EnvError
@@ -142,8 +146,57 @@ def test_a_class_of_ones_own_is_found_in_the_folder_one_calls_from(tmp_path, mon
     assert terminated.all()
     assert list(info["final_obs"]) == [2, 2]
     assert observation.tolist() == [0, 0]
-    with pytest.raises(EnvError, match=r"NoEnv; expected a gymnasium\.Env"):
+    with pytest.raises(EnvError, match=r"NoEnv is a class, but not one of gymnasium\.Env's"):
         registry.make("my_walk:NoEnv", 1)
+
+
+def test_a_class_that_is_no_environment_is_not_called(tmp_path, monkeypatch):
+    (tmp_path / "my_trap.py").write_text(
+        "class Trap:\n    def __init__(self, **options): open('called', 'w').close()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for check in (lambda: registry.check("my_trap:Trap"), lambda: registry.make("my_trap:Trap", 1)):
+        with pytest.raises(EnvError, match="not called"):
+            check()
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("package", ["envs", "agents", "perceiver_policy"])
+@pytest.mark.parametrize("module", ["mine", "gym", "config", "deeper.mine"])
+def test_a_module_of_ones_own_in_a_folder_of_our_name_is_named(tmp_path, monkeypatch, package, module):
+    """Also where our package has a module of that name, such as envs/gym.py: another class must not be looked for."""
+    path = tmp_path.joinpath(package, *module.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True)
+    path.write_text("class Mine: pass\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EnvError) as refusal:
+        registry.check(f"{package}.{module}:Mine")
+    assert f"{path} cannot be imported" in str(refusal.value)
+    assert f"rename your {package!r}" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [("def x(:\n", "SyntaxError"), ("1 / 0\n", "ZeroDivisionError"), ("import sys; sys.exit(3)\n", "SystemExit")],
+)
+def test_a_module_that_cannot_be_imported_is_told_with_its_own_error(tmp_path, monkeypatch, source, answer):
+    name = f"my_{answer.lower()}"
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EnvError, match=rf"'{name}' cannot be imported:(.|\n)*{name}\.py(.|\n)*{answer}"):
+        registry.check(f"{name}:Env")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=12) | st.from_regex(r"[.:a-z/ ]{0,3}:[.:a-z\x00 ]{0,3}", fullmatch=True))
+@example(":")
+@example("..a:b")
+@example(":Env")
+@example("a:")
+@example("my_walk.py:Walk")
+def test_whatever_is_typed_for_an_environment_is_refused_in_words_or_is_one(env_id):
+    with contextlib.suppress(EnvError):
+        registry.check(env_id)
 
 
 def test_results_on_the_stand_in_are_labelled():

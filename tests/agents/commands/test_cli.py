@@ -156,7 +156,7 @@ def test_an_environment_that_will_not_do_is_explained(capsys, tmp_path, monkeypa
         (["evaluate", "--episods", "3"], "--episodes"),
         (["watch", "runs/none-such", "--video", "it.avi"], ".mp4 or .gif"),
         (["watch", "runs/none-such"], "not a run folder"),
-        (["watch", "--policy", "random", "--env", "CartPole-v1", "--fps", "0"], "--fps should be above 0"),
+        (["watch", "--policy", "random", "--env", "CartPole-v1", "--fps", "0"], "--fps should be at least 0.1"),
         (["doctor", "--fix"], "--fix"),
     ],
 )

@@ -80,7 +80,7 @@ def test_everything_that_is_known_of_a_run_with_workers(tmp_path, capsys, monkey
         "run": "it",
         "experiment": "CartPole-v1, impala, 2 workers, seed 4",
         "steps": "2,600 of 10,000 (26%), 100 a second, 1:14 left",
-        "return": "12.35, 41 steps an episode",
+        "return": "12.35, latest 100 episodes with actions drawn, 41 steps each",
         "5": "3.5 in sim/MoveToBeacon",
         "6": "-8.25 in sim/DefeatRoaches",
         "episodes": "1,240, 3 aborted",
@@ -150,7 +150,8 @@ def test_a_real_run(tmp_path, capsys):
     assert rows["experiment"] == "CartPole-v1, ppo, one process, seed 0"
     assert re.fullmatch(r"finished \d s ago, last record \d s ago", rows["state"])
     assert rows["steps"].startswith("256 of 256 (100%), ")
-    assert rows["return"] == f"{last['episode/return']:.4g}, {last['episode/length']:.4g} steps an episode"
+    score = f"{last['episode/return']:.4g}, latest 100 episodes with actions drawn"
+    assert rows["return"] == f"{score}, {last['episode/length']:.4g} steps each"
     assert rows["checkpoint"].startswith("step 256, ")
     assert not {"data", "idle", "workers", "restarts", "trajectories"} & set(rows)
 

@@ -9,7 +9,7 @@ from envs.starcraft import interface as sc
 from envs.starcraft.client import Moment
 from envs.starcraft.pysc2 import interface_format, load
 from envs.starcraft.translate import VARIANTS, Translator
-from tests.envs.starcraft import recordings
+from tests.envs.starcraft import recorded as recordings
 
 OWN, NEUTRAL, ENEMY = 1, 3, 4
 SIZE = 128
