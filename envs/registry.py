@@ -292,12 +292,9 @@ def _import(env_id: str, module: str, name: str) -> ModuleType:
         hint = f"; did you mean {env_id.replace('.py:', ':')!r}?" if module.endswith(".py") else ""
         why, found = f"cannot import {module!r} from {here} ({error}){hint}", None
     except (Exception, SystemExit) as error:
-        if isinstance(error, SyntaxError):  # it says itself where it is
-            lines = traceback.format_exception(error, limit=0)
-            raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
-        from envs.guard import own_trace, said
-
-        raise EnvFailure(f"{env_id}: cannot import {module!r}: {said(error)}\n{own_trace(error)}") from None
+        limit = 0 if isinstance(error, SyntaxError) else -1  # that one says itself where it is
+        lines = traceback.format_exception(error, limit=limit)
+        raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
     if why or not hasattr(imported, name):
         _refuse_shadowed(env_id, module, found)
     if why:

@@ -70,7 +70,7 @@ def test_one_that_leaves_the_folder_takes_nothing_along(tmp_path, capsys, monkey
     assert {"checkpoints", "evaluation.json"} <= {path.name for path in Path("run").iterdir()}
     assert run(["train", "--resume", "run", "--total-steps", "320"]) == 0
     assert checkpoint.latest(tmp_path / "run").name == "step-000000000320"
-    assert run(["evaluate", "run", "--episodes", "2", "--json", "it.json"]) == 0
+    assert run(["evaluate", "run", "--trust", "--episodes", "2", "--json", "it.json"]) == 0
     assert run(["watch", "run", "--video", "it.gif"]) == 0
     assert {"it.json", "it.gif", "run"} == {path.name for path in tmp_path.iterdir()}
     assert imageio.imread("it.gif").ndim == 4
@@ -115,7 +115,7 @@ def test_runs_of_one_seed_agree_whatever_an_environment_draws_from(tmp_path):
     assert untimed(tmp_path / "a") == untimed(tmp_path / "b") != untimed(tmp_path / "c")
     returns = [json.loads((tmp_path / name / "evaluation.json").read_text())[0]["returns"] for name in "abc"]
     assert returns[0] == returns[1] == returns[2]  # this environment pays what it draws, whoever plays
-    assert run(["evaluate", str(tmp_path / "a"), "--episodes", "3"]) == 0
+    assert run(["evaluate", str(tmp_path / "a"), "--episodes", "3", "--trust"]) == 0
     assert json.loads((tmp_path / "a/evaluation.json").read_text())[0]["returns"] == returns[0]
 
 

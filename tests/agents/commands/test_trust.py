@@ -1,5 +1,6 @@
 """A run folder may come from anybody: playing and looking at it runs no code that it names, unless the user says so."""
 
+import json
 import re
 import shlex
 
@@ -51,6 +52,10 @@ def stranger(tmp_path, monkeypatch):
         path = tmp_path / "run" / "config.yaml"
         text = re.sub(r"(?m)^env: \S*", f"env: {env}", path.read_text())
         path.write_text(re.sub(r"(?m)^env_options: \{.*?\}", f"env_options: {options}", text))
+        for manifest in (tmp_path / "run" / "checkpoints").glob("*/manifest.json"):
+            told = json.loads(manifest.read_text())
+            told.pop("options")  # a stranger would have it say the same
+            manifest.write_text(json.dumps(told))
         (tmp_path / "walk_of_a_stranger.py").write_text(WALK)
 
     return names

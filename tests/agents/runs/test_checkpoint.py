@@ -21,6 +21,7 @@ from agents.errors import UserError
 from agents.placement.local import train
 from agents.runs import checkpoint
 from envs import registry
+from envs.errors import EnvFailure
 from tests.agents.placement.test_resume import POLICY, Recorder
 
 SPACES = {"observation_space": "o", "action_space": "a"}
@@ -146,7 +147,7 @@ def test_a_nan_stops_training_and_leaves_the_last_good_checkpoint(tmp_path: Path
         policy=POLICY,
         ppo=PPOConfig(unroll=8),
     )
-    with pytest.raises(UserError, match="is nan: training cannot go on"):
+    with pytest.raises(EnvFailure, match="Poisoned, game 1 of 2, episode 4, step 5: the reward is nan"):
         train(config, tmp_path, Recorder(), resume=False)  # type: ignore[arg-type]
     path = checkpoint.latest(tmp_path)
     assert path.name == "step-000000000032"
