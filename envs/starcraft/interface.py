@@ -173,7 +173,7 @@ MINIMAP_PLANES: Mapping[str, Feature] = _planes(
 
 VALUES: Mapping[str, tuple[str, ...]] = {
     "queued": ("now", "queued"),
-    "control_group_act": ("recall", "set", "append", "set_and_append", "append_and_recall"),
+    "control_group_act": ("recall", "set", "append", "set_and_steal", "append_and_steal"),
     "select_point_act": ("select", "toggle", "select_all_type", "add_all_type"),
     "select_add": ("select", "add"),
     "select_unit_act": ("select", "deselect", "select_all_type", "deselect_all_type"),

@@ -94,18 +94,21 @@ def test_arguments_of_the_game_are_told_by_their_names_in_pysc2():
 
 def test_each_frame_shows_where_the_action_points(monkeypatch):
     env = registry.make("sim/MoveToBeacon", 1, render_mode="rgb_array")
-    marked = []
+    marked, changed = [], []
     mark = env.mark
-    monkeypatch.setattr(env, "mark", lambda action: marked.append(action) or mark(action))
-    player = RandomPlayer(env.single_action_space, 0)
-    it = watch.frames(player, env, 1, 0, "x")
-    frames = [next(it) for _ in range(12)]
-    assert len(marked) == 12
-    assert len({frame.shape for frame in frames}) == 1
-    clicked = [env.interface.chosen_arguments(env.interface.functions[int(a["function"][0])]) for a in marked]
-    # the legend has a pair of brackets of the same color
-    yellow = [(frame == (255, 225, 70)).all(-1).sum() for frame in frames]
-    assert all((n > min(yellow)) == ("screen" in c) for n, c in zip(yellow, clicked, strict=True))
+
+    def compare(action):
+        before = env.render()[0]
+        mark(action)
+        changed.append(bool((env.render()[0] != before).any()))
+        marked.append(action)
+
+    monkeypatch.setattr(env, "mark", compare)
+    frames = watch.frames(RandomPlayer(env.single_action_space, 0), env, 1, 0, "x")
+    assert len({next(frames).shape for _ in range(12)}) == 1
+    functions = [env.interface.functions[int(action["function"][0])] for action in marked]
+    assert changed == ["screen" in env.interface.chosen_arguments(name) for name in functions]
+    assert set(changed) == {True, False}
     assert watch.expected_frames(env, 3) == 3 * 240
     assert watch.expected_frames(registry.make("CartPole-v1", 1), 3) is None
 
