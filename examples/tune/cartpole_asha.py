@@ -31,7 +31,7 @@ def main(asked: running.Asked) -> dict[str, Any]:
             "seed": asked.seed,
             "ppo.learning_rate": tune.loguniform(3e-4, 1e-2),
             "ppo.entropy_coefficient": tune.loguniform(1e-5, 1e-2),
-            "ppo.gamma": tune.action([0.98, 0.99, 0.995]),
+            "ppo.gamma": tune.choice([0.98, 0.99, 0.995]),
         },
     )
     scheduler = ASHAScheduler(max_t=ITERATIONS, grace_period=1, reduction_factor=3)
