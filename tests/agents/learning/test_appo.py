@@ -86,3 +86,15 @@ def test_asynchronous_ppo_bounds_its_own_step_however_old_the_data() -> None:
         clipped[algorithm] = metrics["learner/clip_fraction"]
     assert clipped["appo"] == 0
     assert clipped["ppo"] > 0.5
+
+
+def test_how_old_the_data_are_is_told() -> None:
+    """Updates between the policy that acted and the one that learns: the mean of all unrolls, and the most."""
+    policy, trajectory = lagged(True)
+    learner = learner_of(policy, "appo", epochs=1, minibatch=999)
+    learner.version = 9
+    trajectory.version = torch.tensor([9, 8, 4, 7])
+    metrics = learner.update(trajectory)
+    assert (metrics["learner/lag"], metrics["learner/lag_max"]) == (2, 5)
+    assert learner.version == 10
+    assert learner.steps == 4 * 7

@@ -47,8 +47,9 @@ class Arena:
         self.env.units["order_tag"][:, slot] = target + 1
 
     def run(self, loops=1):
+        nothing = {name: value * 0 for name, value in self.env.action_space.sample().items()}
         for _ in range(loops):
-            self.tell("no_op")
+            self.env.step(nothing)
 
     def tell(self, function, slots=(), at=None, target=None, queued=0):
         """Give a raw command, the same in every game, and run one loop; what ``step`` returned."""

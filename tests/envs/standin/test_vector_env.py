@@ -62,6 +62,16 @@ def test_a_time_limit_truncates_and_the_last_observation_is_told():
     assert info["final_info"]["loop"].tolist() == [24, 24]
 
 
+def test_an_episode_that_ends_is_followed_by_another_one():
+    """The same that a reset would have begun, and not the one before again."""
+    env, other = (make("MoveToBeacon", 2, max_loops=8, step_mul=8) for _ in range(2))
+    first = copy(env.reset(seed=0)[0])
+    second = copy(env.step(random_actions(env, 0, 1)[0])[0])
+    other.reset(seed=0)
+    assert equal(second, other.reset()[0])
+    assert not equal(second["units"], first["units"])
+
+
 def test_the_loss_of_all_units_terminates():
     env = make("DefeatRoaches", 2)
     env.reset(seed=0)

@@ -165,6 +165,48 @@ def test_samples_have_the_stated_probabilities() -> None:
     torch.testing.assert_close(counts, expected, atol=0.012, rtol=0)
 
 
+def test_samples_of_flags_and_numbers_have_the_stated_distributions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.tensor([-1.0, 0.0, 2.0])
+    rates = bernoulli(logits.expand(20_000, -1), None).sample(generator).float().mean(0)
+    torch.testing.assert_close(rates, logits.sigmoid(), atol=0.012, rtol=0)
+    mean, log_deviation = torch.tensor([3.0, -1.0]), torch.tensor([-1.2, 0.7])
+    drawn = normal(mean.expand(20_000, -1), log_deviation).sample(generator)
+    torch.testing.assert_close(drawn.mean(0), mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(drawn.std(0), log_deviation.exp(), atol=0.0, rtol=0.03)
+
+
+def test_a_fresh_policy_reaches_all_of_a_box() -> None:
+    """Deviations of half the way from the middle to a bound; of one where there is no bound."""
+    space = spaces.Box(np.float32([-1, 0, -np.inf]), np.float32([1, 8, np.inf]))
+    head = PerceiverPolicy(spaces.Box(-1, 1, (3,)), space, SMALL).outputs.heads[0]
+    torch.testing.assert_close(head.log_deviation.exp(), torch.tensor([0.5, 0.5, 1.0]))
+
+
+def test_a_pointer_by_hand() -> None:
+    """Scaled dot products of the answer with the units; the units chosen go on as their mean, nobody as zeros."""
+    space, observation = game(2, 3)
+    policy = perturbed(space, FUNCTIONS)
+    tokens = policy.inputs(observation)
+    units = tokens.elements["units"]
+    pointer, several = (
+        policy.outputs.heads[[leaf.path for leaf in policy.outputs.leaves].index(name)] for name in ("unit", "several")
+    )
+    answer = torch.randn(2, 1, 16)
+    found = pointer.distribution(answer, tokens, None).parameters
+    scores = torch.einsum("bnc,bc->bn", units, pointer.ask(answer[:, 0])) / 4
+    valid = tokens.masks["units"]
+    expected = scores.masked_fill(~valid, -math.inf).log_softmax(-1)
+    torch.testing.assert_close(found[:, : units.shape[1]][valid], expected[valid])
+    chosen = torch.tensor([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    if units.shape[1] > 1:
+        chosen[0, 1] = 1
+    mean = units[0, : int(chosen[0].sum())].mean(0)
+    embedded = several.embed(chosen, tokens)
+    torch.testing.assert_close(embedded[0], several.embedding(mean))
+    assert not embedded[1].any()
+
+
 def test_scores_agree_with_torch_distributions() -> None:
     torch.manual_seed(0)
     logits, action = torch.randn(7, 5), torch.randint(5, (7,))

@@ -137,6 +137,16 @@ def test_memory_is_forgotten_at_an_episodes_start_and_only_there() -> None:
     assert reset[0] == reset[1]
 
 
+def test_memory_moves_from_where_it_was() -> None:
+    space = spaces.Box(-1, 1, (3,))
+    policy = perturbed(space, spaces.Discrete(2), RECALLING)
+    before, now = torch.randn(2, 3, 16), torch.rand(2, 3)
+    _, after = policy.act(now, before, torch.tensor([False, True]))
+    known = before * torch.tensor([1.0, 0.0])[:, None, None]
+    latents = policy.encoder(policy.inputs(now).tokens, latents=policy.memory.start(policy.encoder.latents(1), known))
+    torch.testing.assert_close(after, policy.memory(known, latents), atol=1e-5, rtol=1e-5)
+
+
 def test_latents_are_trained_through_the_whole_sequence() -> None:
     space = spaces.Box(-1, 1, (2,))
     policy = perturbed(space, spaces.Discrete(2), RECALLING)

@@ -76,6 +76,18 @@ def test_a_group_that_is_sent_to_one_place_arrives_together(arena):
     assert np.hypot(*(places - (36, 28)).T).max() < 3.2
 
 
+def test_who_comes_later_to_a_place_stops_beside_the_one_that_has_arrived(arena):
+    first, later = arena.add(MARINE, 33, 28), arena.add(MARINE, 27, 28, **RIGHT)
+    for unit in (first, later):
+        arena.order(unit, w.MOVE, 36, 28)
+    arena.run(40)
+    assert (arena.unit(first)["order"], arena.unit(later)["order"]) == (w.IDLE, w.MOVE)
+    arena.run(30)
+    assert arena.unit(later)["order"] == w.IDLE
+    assert place(arena, first) == pytest.approx((36, 28), abs=0.1)
+    assert np.hypot(*(np.array(place(arena, later)) - place(arena, first))) == pytest.approx(0.75, abs=0.02)
+
+
 def test_one_that_stands_is_pushed_by_a_friend_and_not_when_it_holds(arena):
     for order, stays in ((w.IDLE, False), (w.HOLD, True)):
         arena.clear()

@@ -135,6 +135,8 @@ def test_delays_between_shots_are_uniform():
         first[(first == 0) & (hp < before - 1)] = loop
         dead[(dead == 0) & (arena.env.units["tag"][:, roach] != roach + 1)] = loop
         dead[(dead == 0) & (arena.env.units["kind"][:, roach] == 0)] = loop
+        if dead.all():
+            break
     # It regains five points meanwhile: twenty shots.
     took = dead - first
     n = shots - 1
