@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import zlib
@@ -33,11 +34,11 @@ FLOATS = (
     -3.4e38,
     *map(float, ("nan", "inf", "-inf")),
 )
-NO_UTF8 = "\x01\x02no text\x02\x01"
-"""Becomes bytes that are no UTF-8 once the message is serialised."""
+NO_UTF8, BROKEN = "\x01\x02no\x02\x01", b"\xff\xfe\xed\xa0\x80\xc0"
+"""A text that becomes bytes that are no UTF-8 once the message is serialised."""
 TEXTS = (
-    "", "x", "\0x", "a" * 5000, "é€😀", NO_UTF8, "../../../etc/passwd", "~nobody-here/x", "/dev/zero", "/dev/stdin", "/",
-    "{}%s%n", "mini_games/MoveToBeacon.SC2Map", "Melee/Simple64.SC2Map", "(2)Simple64.SC2Map",
+    "", "x", "\0x", "a" * 5000, "é€😀", NO_UTF8, "../../../etc/passwd", "~nobody-here/x", "/dev/zero", "/dev/stdin",
+    "/", "{}%s%n", "mini_games/MoveToBeacon.SC2Map", "Melee/Simple64.SC2Map", "(2)Simple64.SC2Map",
 )  # fmt: skip
 ABILITIES = (
     1,
@@ -91,9 +92,7 @@ class Hostile:
             self._fill(getattr(request, field.name), field.name)
         if request.HasField("observation") and r.random() < 0.7:
             request.observation.ClearField("game_loop")
-        data = request.SerializeToString().replace(
-            NO_UTF8.encode(), b"\xff\xfe\x80 \xc0\xaf\xed\xa0\x80"[: len(NO_UTF8)].ljust(len(NO_UTF8), b"\xff")
-        )
+        data = request.SerializeToString().replace(NO_UTF8.encode(), BROKEN)
         return self._spoilt(data) if r.random() < 0.3 else data
 
     def _fill(self, message: Any, place: str) -> None:
@@ -107,15 +106,16 @@ class Hostile:
                 continue
             if field.name == "realtime" or (not alone and r.random() < 0.25):
                 continue  # in real time an observation may wait for a minute
-            repeated = isinstance(getattr(message, field.name), Sequence) or hasattr(
-                getattr(message, field.name), "append"
-            )
+            if field.enum_type is not None and r.random() < 0.1:
+                message.MergeFromString(bytes((*_varint(field.number << 3), *_varint(r.choice((0, 99, 2**31 - 1))))))
+                continue  # a number that the enumeration does not have
+            there = getattr(message, field.name)
+            repeated = hasattr(there, "extend")
             if field.message_type is not None:
                 for _ in range(self._count() if repeated else 1):
-                    inner = getattr(message, field.name).add() if repeated else getattr(message, field.name)
-                    self._fill(inner, name)
-            elif repeated and field.type not in (field.TYPE_STRING, field.TYPE_BYTES):
-                getattr(message, field.name).extend(self._value(field) for _ in range(self._count()))
+                    self._fill(there.add() if repeated else there, name)
+            elif repeated:
+                there.extend(self._value(field) for _ in range(self._count()))
             else:
                 setattr(message, field.name, self._value(field))
 
@@ -154,8 +154,6 @@ class Hostile:
 
     def _replay(self) -> bytes:
         """A replay with something in it that should not be there."""
-        import base64
-
         r = self.random
         setup = sc_pb.RequestCreateGame(local_map=sc_pb.LocalMap(map_path=f"{r.choice(list(MAPS))}.SC2Map"))
         events = []
@@ -166,7 +164,7 @@ class Hostile:
             self._fill(command, "debug.debug")
             events.append((loop, *r.choice((("action", _text(action)), ("debug", _text(command))))))
         told: dict[str, Any] = {
-            "setup": base64.b64encode(setup.SerializeToString()).decode(), "race": 1, "seed": 3, "episode": 0,
+            "setup": _text(setup), "race": 1, "seed": 3, "episode": 0,
             "sizes": [64, 64, 64, 64], "events": events, "loops": 100, "results": [[1, 1]],
         }  # fmt: skip
         if r.random() < 0.7:
@@ -193,9 +191,15 @@ class Hostile:
         return data if _stops(bytes(changed)) else bytes(changed)
 
 
-def _text(message: Any) -> str:
-    import base64
+def _varint(value: int) -> list[int]:
+    digits = []
+    while value > 127:
+        digits.append(value & 127 | 128)
+        value >>= 7
+    return [*digits, value]
 
+
+def _text(message: Any) -> str:
     return base64.b64encode(message.SerializeToString()).decode()
 
 
