@@ -77,7 +77,7 @@ def cheat(match: Match, state: int) -> None:
         g["cheats"] ^= CHEATS[state]
     elif state in GIFTS:
         for stock in GIFTS[state]:
-            g[stock] = min(g[stock] + GIFT, HIGHEST)
+            g[stock] = min(int(g[stock]) + GIFT, HIGHEST)
     elif state == debug_pb2.show_map:
         # A map without fog, or a game that is played without it, is shown already.
         g["fog"] = match.fogged and not g["fog"]
