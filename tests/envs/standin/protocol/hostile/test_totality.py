@@ -107,7 +107,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(what: str, value: float
     error = answer(player, request(lambda r: NOT_FINITE[what](r, value))).error[0]
     assert str(value) in error
     assert error.split()[0].split(".")[0] in ("action", "debug", "query")
-    assert all(a.tobytes() == b.tobytes() for a, b in zip(before, player.session.match.save(), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(before, player.session.match.save(), strict=True))
     goes_on(player)
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("websockets")
 from s2clientprotocol import sc2api_pb2 as sc_pb  # noqa: E402
 
 from tests.envs.standin.protocol.conftest import Process  # noqa: E402
-from tests.envs.standin.protocol.hostile import Hostile, enter  # noqa: E402
+from tests.envs.standin.protocol.hostile.messages import Hostile, enter  # noqa: E402
 
 SLOWEST = 30.0
 """Seconds that the answer to any message may take, on a machine that has much else to do."""
