@@ -70,7 +70,10 @@ def connect(config: Config) -> bool:
 
 
 def start_ray(address: str | None, **here: Any) -> bool:
-    """Join the Ray cluster at ``address``, or without one start Ray with the options ``here``; as :func:`connect`."""
+    """Join the Ray cluster at ``address``, or without one start Ray with the options ``here``; as :func:`connect`.
+
+    A Ray that is started here listens to this machine alone: other machines need ``ray start`` and an address.
+    """
     # Ray prints eight lines for every process that dies; a run counts it and shows the cause once
     ray._private.worker._worker_logs_enabled = False
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
@@ -81,11 +84,17 @@ def start_ray(address: str | None, **here: Any) -> bool:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     options |= {"address": address} if address else {"address": "local", "include_dashboard": False, **here}
     stops = signal.getsignal(signal.SIGTERM)
+    # What makes Ray take 127.0.0.1 for the machine's address; `_node_ip_address` is turned into an outer one.
+    constants = ray._private.ray_constants
+    clusters = constants.ENABLE_RAY_CLUSTER
     try:
+        constants.ENABLE_RAY_CLUSTER = clusters and address is not None
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         asked = f"--ray-address {address}" if address else "Ray cannot be started here"
         raise UserError(f"{asked}: {' '.join(str(error).split())[:300]} (see docs/cluster.md)") from error
+    finally:
+        constants.ENABLE_RAY_CLUSTER = clusters
     if callable(stops):  # Ray would end the program without saving
         signal.signal(signal.SIGTERM, stops)
     return True

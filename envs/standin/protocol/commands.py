@@ -15,13 +15,22 @@ from envs.standin.rules.world import OWN
 
 MUST_TARGET = int(error_pb2.MustTargetUnit)
 
+GROUPS = 10
+"""Control groups that a player has."""
+
 
 def carry_out(match: Match, action: sc_pb.Action) -> int:
-    """Do what an action says; the ``ActionResult`` of it."""
+    """Do what an action says; the ``ActionResult`` of it. Of several kinds in one, the first counts."""
+    name, message = kind_of(action)
+    return _KINDS[name](match, message) if name else SUCCESS
+
+
+def kind_of(action: sc_pb.Action) -> tuple[str, Any]:
+    """What kind of action it is, and its message; no name for one that does nothing to units."""
     for field, message in action.ListFields():
         if field.name in _KINDS:
-            return _KINDS[field.name](match, message)
-    return SUCCESS
+            return field.name, message
+    return "", None
 
 
 def _cell(point: Any, size: tuple[int, int]) -> int:
@@ -70,6 +79,8 @@ def _ui(match: Match, action: Any) -> int:
     match action.WhichOneof("action"):
         case "control_group":
             told = action.control_group
+            if told.control_group_index >= GROUPS:
+                return ERROR
             arguments = {"control_group_act": told.action - 1, "control_group_id": told.control_group_index}
             return match.choose("select_control_group", "ui", arguments)
         case "select_army":
@@ -83,7 +94,10 @@ def _ui(match: Match, action: Any) -> int:
             arguments = {"select_unit_act": told.type - 1, "select_unit_id": told.unit_index}
             return match.choose("select_unit", "ui", arguments)
         case "production_panel":
-            arguments = {"build_queue_id": action.production_panel.unit_index}
+            index = action.production_panel.unit_index
+            if index < 0:  # the game's rules take it for the last
+                return ERROR
+            arguments = {"build_queue_id": index}
             return match.choose("build_queue", "ui", arguments)
     return NOT_SUPPORTED
 
@@ -102,8 +116,8 @@ def _raw_command(match: Match, told: Any) -> int:
     ability = BY_ID.get(told.ability_id)
     if ability is None:
         return NOT_SUPPORTED
-    slots = [match.slot(tag) for tag in told.unit_tags]
-    chosen = [slot for slot in slots if slot >= 0 and match.units[0, slot]["owner"] == OWN]
+    slots = match.slots(told.unit_tags)
+    chosen = slots[match.units["owner"][0, slots] == OWN]
     if told.HasField("target_unit_tag"):
         target = match.slot(told.target_unit_tag)
         if target < 0 or match.units[0, target]["kind"] == BEACON or not match.sees(target):

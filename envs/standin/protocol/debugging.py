@@ -13,7 +13,8 @@ import numpy as np
 from s2clientprotocol import debug_pb2
 
 from envs.standin import game
-from envs.standin.protocol.match import Match, Refused
+from envs.standin.protocol.checks import Refused
+from envs.standin.protocol.match import Match
 from envs.standin.rules.world import ENEMY, FAST, FOOD, FREE, GOD, LOST, NEUTRAL, OWN, TECH, WON
 
 OWNERS = {0: NEUTRAL, 1: OWN, 2: ENEMY, 16: NEUTRAL}
@@ -21,6 +22,10 @@ OWNERS = {0: NEUTRAL, 1: OWN, 2: ENEMY, 16: NEUTRAL}
 
 GIFT = 5000
 """Minerals or vespene that a cheat gives."""
+HIGHEST = 10**9
+"""What a debug request can bring score or stocks to: the messages that tell of them have 32 bits."""
+LONGEST_DELAY = 60.0
+"""Seconds that a test of the process can be put off."""
 
 CHEATS: dict[int, int] = {
     debug_pb2.free: FREE,
@@ -47,8 +52,9 @@ def carry_out(match: Match, command: debug_pb2.DebugCommand) -> None:
         case "create_unit":
             create_units(match, command.create_unit)
         case "kill_unit":
-            for tag in command.kill_unit.tag:
-                set_life(match, tag, 0.0)
+            killed = match.slots(command.kill_unit.tag)
+            match.units["hp"][0, killed] = 0.0
+            g["dying"] |= len(killed) > 0
         case "unit_value":
             value = command.unit_value
             if value.unit_value != debug_pb2.DebugSetUnitValue.Life:
@@ -56,7 +62,7 @@ def carry_out(match: Match, command: debug_pb2.DebugCommand) -> None:
                 raise Refused(f"debug: unit_value: no unit of the stand-in has {name.lower()}")
             set_life(match, value.unit_tag, value.value)
         case "score":
-            g["score"] = command.score.score
+            g["score"] = min(max(command.score.score, -HIGHEST), HIGHEST)
         case "end_game":
             surrender = command.end_game.end_result == debug_pb2.DebugEndGame.Surrender
             g["status"] = LOST if surrender else WON
@@ -71,9 +77,10 @@ def cheat(match: Match, state: int) -> None:
         g["cheats"] ^= CHEATS[state]
     elif state in GIFTS:
         for stock in GIFTS[state]:
-            g[stock] += GIFT
+            g[stock] = min(int(g[stock]) + GIFT, HIGHEST)
     elif state == debug_pb2.show_map:
-        g["fog"] = not g["fog"]
+        # A map without fog, or a game that is played without it, is shown already.
+        g["fog"] = match.fogged and not g["fog"]
     elif state not in NOTHING_TO_DO:
         raise Refused(f"debug: game_state: the stand-in game does not know {debug_pb2.DebugGameState.Name(state)}")
 
@@ -107,7 +114,7 @@ def set_life(match: Match, tag: int, life: float) -> None:
 
 def test_process(asked: debug_pb2.DebugTestProcess) -> None:
     """What the API offers to test a client with: hang, crash, or exit."""
-    time.sleep(asked.delay_ms / 1000)
+    time.sleep(min(max(asked.delay_ms, 0) / 1000, LONGEST_DELAY))
     match asked.test:
         case debug_pb2.DebugTestProcess.hang:
             while True:

@@ -2,18 +2,20 @@
 
 :data:`HANDLERS` holds a function for each request. It gets the session, the request's own message and the response's,
 and fills the latter; bytes that it returns go behind the serialised response. It may raise :class:`Refused`, whose
-text becomes ``Response.error``.
+text becomes ``Response.error``. It gets only requests that :mod:`envs.standin.protocol.checks` lets through, and must
+have an answer to each of them.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.standin.protocol.match import Refused
+from envs.standin.protocol.checks import Refused, check, parse
 from envs.standin.protocol.requests import lifecycle, playing, replays
 from envs.standin.protocol.requests.data import data
 from envs.standin.protocol.requests.queries import query
@@ -22,24 +24,33 @@ from envs.standin.protocol.session import ENDED, IN_GAME, IN_REPLAY, INIT, LAUNC
 Handler = Callable[[Session, Any, Any], bytes | None]
 
 
+log = logging.getLogger(__name__)
+
+
 def respond(session: Session, message: bytes) -> bytes:
-    """The answer to a message of the client's."""
+    """The answer to a message of the client's, whatever it is."""
     request = sc_pb.Request()
     response = sc_pb.Response()
     more = None
     try:
-        request.ParseFromString(message)
+        request = parse(message)
         name = request.WhichOneof("request")
         if name is not None:
             getattr(response, name).SetInParent()
-        if request.HasField("id"):
-            response.id = request.id
+        check(request)
         session.catch_up()
         more = _handle(session, name, request, response)
     except Refused as refused:
         response.error.append(str(refused))
     except DecodeError as error:
         response.error.append(f"not a request: {error}")
+    except Exception as error:
+        # No request should get here; but one that does must not take the game of this client, or the next, with it.
+        name = request.WhichOneof("request")
+        log.exception("the stand-in game failed at %s", name)
+        response = sc_pb.Response(error=[f"{name}: the stand-in game failed ({type(error).__name__}), see its log"])
+    if request.HasField("id"):
+        response.id = request.id
     response.status = sc_pb.Status.ValueType(session.status)
     return response.SerializeToString() + (more or b"")
 

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 VARIABLE, ONCE = "PERCEIVER_RL_FAULT", "PERCEIVER_RL_FAULT_ONCE"
@@ -128,7 +129,10 @@ class Faults:
         """What goes wrong instead of an answer. Those faults that spoil the answer are kept for :meth:`after`."""
         if not self.faults:
             return
-        name = sc_pb.Request.FromString(message).WhichOneof("request")
+        try:
+            name = sc_pb.Request.FromString(message).WhichOneof("request")
+        except DecodeError:
+            name = None
         self.fired = self._fires(name or "")
         for fault in self.fired:
             self._do(fault)
@@ -147,7 +151,7 @@ class Faults:
             # Written to, or the system would not hand the memory out.
             self._kept.append(b"\x01" * int((fault.value or 100) * 2**20))
 
-    def after(self, answer: bytes, sock: socket.socket) -> bytes:
+    def after(self, answer: bytes) -> bytes:
         """The answer as it goes out."""
         for fault in self.fired:
             if fault.kind == "garbage":

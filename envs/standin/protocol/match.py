@@ -5,10 +5,11 @@ A match of seed ``s`` is game 0 of ``StandinVectorEnv.reset(seed=s)``, and its n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
@@ -36,10 +37,6 @@ _TAG_SHIFT = 18
 def shown_tag(tag: Any) -> int:
     """A unit's tag as clients see it. PySC2 takes small numbers for places in its list of units, so tags are large."""
     return int(tag) << _TAG_SHIFT | 1
-
-
-class Refused(Exception):
-    """A request that cannot be served now, or at all."""
 
 
 class Match:
@@ -82,8 +79,9 @@ class Match:
         number = SCENARIOS.index("Melee" if self.map.melee else self.map.name)
         limit = LONGEST if self.map.melee else self.map.loops
         game.reset(self.games, self.units, self.types, self._which, number, limit, self._places, self._resources)
-        if not self.fog:
-            self.games["fog"] = 0
+        self.fogged = self.fog and bool(self.games["fog"][0])
+        """Is there fog, unless a debug request lifts it?"""
+        self.games["fog"] = self.fogged
 
     def restart(self) -> None:
         """Begin the next episode."""
@@ -141,13 +139,15 @@ class Match:
     def command(
         self, command: str, slots: Iterable[int], queued: bool = False, x: float = 0.0, y: float = 0.0, target: int = -1
     ) -> int:
-        """Command the player's units in these slots, aiming at a place, or at the unit in a slot; the result."""
+        """Command the player's units in these slots, aiming at a place, or at the unit in a slot; the result.
+
+        A place beyond the map is the nearest on its edge.
+        """
         chosen = np.zeros(self.units.shape[1], np.int64)
         chosen[list(slots)] = 1
         what = COMMANDS.index(command)
-        return int(
-            game.command(self.games, self.units, self.types, what, int(queued), float(x), float(y), target, chosen)
-        )
+        x, y = (min(max(float(value), 0.0), float(sc.MAP_SIZE)) for value in (x, y))
+        return int(game.command(self.games, self.units, self.types, what, int(queued), x, y, target, chosen))
 
     def slot(self, tag: int) -> int:
         """Where the unit with that tag, as clients see it, is kept; -1 if there is none."""
@@ -156,6 +156,13 @@ class Match:
             return -1
         found = np.flatnonzero((units["kind"] != 0) & (units["tag"] == tag >> _TAG_SHIFT))
         return int(found[0]) if len(found) else -1
+
+    def slots(self, tags: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Where the units with those tags are kept, each once; tags that nobody has are passed over."""
+        units = self.units[0]
+        there = np.flatnonzero(units["kind"] != 0)
+        shown = units["tag"][there].astype(np.uint64) << np.uint64(_TAG_SHIFT) | np.uint64(1)
+        return there[np.isin(shown, np.fromiter(tags, np.uint64, len(tags)))]
 
     def sees(self, slot: int) -> bool:
         """Is the unit in that slot in sight?"""

@@ -2,6 +2,8 @@
 
 The content is our own (StarCraft II's replays need StarCraft II): a first line that says so, then compressed JSON. The
 stand-in game is deterministic, so the actions and the loops they fell in are all there is to keep.
+
+A replay may come from anywhere: what is read is held to the limits that a request is held to, before any of it is done.
 """
 
 from __future__ import annotations
@@ -9,10 +11,21 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.message import DecodeError, Message
+from s2clientprotocol import common_pb2, debug_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
+
+from envs.standin.protocol.checks import Refused, check
+
+MOST_EVENTS = 200_000
+"""Actions and debug commands that a replay holds."""
+LARGEST = 32 * 2**20
+"""Bytes of a replay before it is compressed."""
+LARGEST_PACKED = 16 * 2**20
+"""Bytes of a replay as it is kept in a file."""
 
 MAGIC = b"perceiver-rl stand-in replay, version 1\n"
 
@@ -36,12 +49,38 @@ class Replay:
     loops: int = 0
     results: list[tuple[int, int]] = field(default_factory=list)
     """(player, result), if the game came to its end."""
+    size: int = 0
+    """Bytes that the events take, about."""
+
+    @property
+    def full(self) -> bool:
+        """Has more been done than a replay holds? Then it is of no use."""
+        return len(self.events) >= MOST_EVENTS or self.size >= LARGEST // 2
+
+    def add(self, loop: int, kind: str, message: bytes) -> None:
+        """Keep what is done in a loop, as long as there is room."""
+        if not self.full:
+            self.events.append((loop, kind, message))
+            self.size += _room(message)
+
+    def cut(self, count: int) -> None:
+        """Keep the first events alone: the game has been taken back."""
+        for _, _, message in self.events[count:]:
+            self.size -= _room(message)
+        del self.events[count:]
 
     def encode(self) -> bytes:
         """The replay's bytes."""
-        data = {part.name: getattr(self, part.name) for part in fields(self)}
-        data["setup"] = _text(self.setup.SerializeToString())
-        data["events"] = [(loop, kind, _text(message)) for loop, kind, message in self.events]
+        data = {
+            "setup": _text(self.setup.SerializeToString()),
+            "race": self.race,
+            "seed": self.seed,
+            "episode": self.episode,
+            "sizes": self.sizes,
+            "events": [(loop, kind, _text(message)) for loop, kind, message in self.events],
+            "loops": self.loops,
+            "results": self.results,
+        }
         return MAGIC + zlib.compress(json.dumps(data).encode())
 
     @staticmethod
@@ -51,13 +90,68 @@ class Replay:
             what = "StarCraft II's own replays need StarCraft II" if data.startswith(b"MPQ") else "it is something else"
             raise NotAReplay(f"not a replay of the stand-in game: {what}")
         try:
-            told = json.loads(zlib.decompress(data[len(MAGIC) :]))
-            setup = sc_pb.RequestCreateGame.FromString(base64.b64decode(told.pop("setup")))
-            events = [(loop, kind, base64.b64decode(message)) for loop, kind, message in told.pop("events")]
-            sizes = tuple(told.pop("sizes"))
-            return Replay(setup=setup, events=events, sizes=sizes, **told)
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+            return _read(json.loads(_inflate(data[len(MAGIC) :])))
+        except (ValueError, LookupError, TypeError, RecursionError, zlib.error, DecodeError, Refused) as error:
             raise NotAReplay(f"a damaged replay of the stand-in game ({error})") from error
+
+
+def _inflate(data: bytes) -> bytes:
+    """What was compressed, as long as it is no more than a replay has."""
+    packed = zlib.decompressobj()
+    text = packed.decompress(data, LARGEST)
+    if packed.unconsumed_tail or not packed.eof:
+        raise ValueError(f"it has no end within {LARGEST} bytes")
+    if text.count(b"[") + text.count(b"{") > MOST_EVENTS + 100 or text.count(b",") > 3 * MOST_EVENTS + 1000:
+        raise ValueError(f"it holds more than {MOST_EVENTS} events")  # before JSON makes objects of them
+    return text
+
+
+def _read(told: Any) -> Replay:
+    """The replay that JSON tells of. Raises all that :meth:`Replay.decode` takes for damage."""
+    setup = _message(sc_pb.RequestCreateGame, told["setup"])
+    width, height, map_width, map_height = (_number(side, 1, 512) for side in told["sizes"])
+    loops = _number(told["loops"], 0, 2**31)
+    events, before = [], 0
+    for loop, kind, message in told["events"]:
+        before = _number(loop, before, 2**31)
+        read = _message(KINDS[kind], message)
+        if kind == "debug" and read.HasField("test_process"):
+            raise ValueError("it would stop this process")
+        events.append((before, kind, read.SerializeToString()))
+    return Replay(
+        setup=setup,
+        race=_number(told["race"], 0, max(common_pb2.Race.values())),
+        seed=_number(told["seed"], 0, 2**32),
+        episode=_number(told["episode"], 0, 2**31),
+        sizes=(width, height, map_width, map_height),
+        events=events,
+        loops=loops,
+        results=[
+            (_number(player, 1, 16), _number(result, 1, max(sc_pb.Result.values())))
+            for player, result in told["results"]
+        ],
+    )
+
+
+KINDS: dict[str, type[Message]] = {"action": sc_pb.Action, "debug": debug_pb2.DebugCommand}
+"""What an event can be."""
+
+
+def _message(kind: type[Message], text: str) -> Any:
+    read = kind.FromString(base64.b64decode(text))
+    check(read)
+    return read
+
+
+def _number(value: Any, least: int, most: int) -> int:
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r} where a number from {least} to {most} was expected")
+    return value
+
+
+def _room(message: bytes) -> int:
+    """Bytes that an event takes, about."""
+    return 4 * len(message) // 3 + 32
 
 
 def _text(data: bytes) -> str:
@@ -89,4 +183,5 @@ def rescaled(action: sc_pb.Action, old: tuple[int, ...], new: tuple[int, ...]) -
 
 
 def _move(point: Any, old: tuple[int, ...], new: tuple[int, ...]) -> None:
-    point.x, point.y = point.x * new[0] // old[0], point.y * new[1] // old[1]
+    x, y = (min(max(value, 0), most - 1) for value, most in zip((point.x, point.y), old, strict=True))
+    point.x, point.y = x * new[0] // old[0], y * new[1] // old[1]

@@ -1,8 +1,7 @@
 """The game's process: a websocket on a port, one client at a time.
 
-The protocol comes from the ``websockets`` library, without its threads or its event loop: a game answers one request
-after the other, so a plain loop over a socket does, and costs least. PySC2 sends its messages as text frames although
-they are bytes; they are taken as bytes whatever the frame says, and answered with binary frames.
+The game is played in the main thread. Who comes is met in threads of their own, so that nobody who is silent, slow or
+in vain makes the client wait, nor anybody who comes after.
 """
 
 from __future__ import annotations
@@ -10,78 +9,110 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import queue
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
-from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
-
+from envs.standin.protocol.connection import PATH, Connection, is_loopback, is_welcome
 from envs.standin.protocol.dispatch import respond
 from envs.standin.protocol.faults import Faults
 from envs.standin.protocol.session import QUIT, Session
 from envs.standin.warm import load_kernels
 
-PATH = "/sc2api"
-LARGEST = 256 * 2**20
-"""Bytes that a message may have; maps travel in them."""
+HANDSHAKE_SECONDS = 5.0
+"""How long a handshake may take."""
+PATIENCE_SECONDS = 2.0
+"""How long who comes waits for the client to go: one that comes back may be sooner than its last goodbye."""
+MOST_GUESTS = 64
+"""Connections that are being met; the oldest has to go if there are more."""
 
 
-class Connection:
-    """A client's connection: messages in, messages out."""
+class Door:
+    """Meets who connects to the listening socket, and hands on one client after the other."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._protocol = ServerProtocol(max_size=LARGEST)
+    def __init__(self, listener: socket.socket, host: str) -> None:
+        self._listener = listener
+        self._names = (host.lower(), socket.gethostname().lower())
+        self._seat = threading.Semaphore()
+        self._clients: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._guests: dict[Connection, None] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._watch, daemon=True).start()
 
-    def messages(self) -> Iterator[bytes]:
-        """The client's messages, until it goes."""
-        parts: list[bytes] = []
-        while data := self._receive():
-            self._protocol.receive_data(data)
-            for event in self._protocol.events_received():
-                if isinstance(event, Request):
-                    self._shake_hands(event)
-                elif isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                    parts.append(bytes(event.data))
-                    if event.fin:
-                        message, parts = b"".join(parts), []
-                        yield message
-            self.flush()
-
-    def _receive(self) -> bytes:
-        try:
-            return self.sock.recv(2**18)
-        except ConnectionError:
-            return b""
-
-    def _shake_hands(self, request: Request) -> None:
-        if request.path != PATH:
-            self._protocol.send_response(self._protocol.reject(404, f"the game is at {PATH}\n"))
-        else:
-            self._protocol.send_response(self._protocol.accept(request))
-
-    def send(self, message: bytes) -> None:
-        """Answer. PySC2 does not wait for the answer to ``quit``: it may be gone already."""
-        if self._protocol.state is OPEN:
-            self._protocol.send_binary(message)
-            self.flush()
-
-    def flush(self) -> None:
-        """Put on the wire what is to go there."""
-        for data in self._protocol.data_to_send():
+    def clients(self) -> Iterator[Connection]:
+        """Who may play, one after the other; the next comes in when the one before is asked for no more."""
+        while True:
+            client = self._clients.get()
             try:
-                if data:
-                    self.sock.sendall(data)
-                else:
-                    self.sock.shutdown(socket.SHUT_WR)
+                yield client
+            finally:
+                client.close()
+                self._seat.release()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+                guest = Connection(sock)
             except OSError:
-                return
+                if self._listener.fileno() < 0:
+                    return
+                time.sleep(0.1)  # too many open files, or a guest that has gone again
+                continue
+            with self._lock:
+                self._guests[guest] = None
+                oldest = next(iter(self._guests)) if len(self._guests) > MOST_GUESTS else None
+            if oldest is not None:
+                oldest.hang_up()
+            try:
+                threading.Thread(target=self._meet, args=(guest,), daemon=True).start()
+            except RuntimeError:  # no room for another thread
+                self._part(guest)
+
+    def _meet(self, guest: Connection) -> None:
+        let_in = False
+        try:
+            let_in = self._shake_hands(guest)
+        finally:
+            self._part(guest, stays=let_in)
+
+    def _part(self, guest: Connection, stays: bool = False) -> None:
+        with self._lock:
+            del self._guests[guest]
+        if stays:
+            self._clients.put(guest)
+        else:
+            guest.close()
+
+    def _shake_hands(self, guest: Connection) -> bool:
+        """Is the guest the client now?"""
+        request = guest.request(HANDSHAKE_SECONDS)
+        if request is None:
+            return False
+        hosts = request.headers.get_all("Host")
+        strangers = [
+            origin
+            for origin in request.headers.get_all("Origin")
+            if not is_welcome(origin, hosts[0] if hosts else None, self._names)
+        ]
+        if strangers:
+            guest.reject(HTTPStatus.FORBIDDEN, f"the game is for programs, not for web pages (Origin: {strangers[0]})")
+        elif request.path != PATH:
+            guest.reject(HTTPStatus.NOT_FOUND, f"the game is at {PATH}")
+        elif not self._seat.acquire(timeout=PATIENCE_SECONDS):
+            reason = "another client is connected: the game is for one at a time"
+            guest.reject(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+        elif guest.accept(request):
+            return True
+        else:
+            self._seat.release()
+        return False
 
 
 def serve(host: str, port: int, faults: Faults | None = None, announce: bool = False) -> None:
@@ -93,19 +124,24 @@ def serve(host: str, port: int, faults: Faults | None = None, announce: bool = F
     session = Session()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
+        port = listener.getsockname()[1]
+        if not is_loopback(host):
+            where = host if host and host not in ("0.0.0.0", "::") else "all addresses of this machine"
+            print(
+                f"warning: the game listens at {where}, port {port}: the protocol knows no passwords, so whoever can "
+                "reach it can play; 127.0.0.1 is for this machine alone",
+                file=sys.stderr,
+                flush=True,
+            )
         if announce:
-            print(f"the stand-in game serves the StarCraft II API at ws://{host}:{listener.getsockname()[1]}{PATH}")
-            sys.stdout.flush()
-        while session.status != QUIT:
-            sock, _ = listener.accept()
-            with sock:
-                connection = Connection(sock)
-                for message in connection.messages():
-                    faults.before(message)
-                    answer = respond(session, message)
-                    connection.send(faults.after(answer, sock))
-                    if session.status == QUIT:
-                        break
+            shown = f"[{host}]" if ":" in host else host or "0.0.0.0"
+            print(f"the stand-in game serves the StarCraft II API at ws://{shown}:{port}{PATH}", flush=True)
+        for client in Door(listener, host).clients():
+            for message in client.messages():
+                faults.before(message)
+                client.send(faults.after(respond(session, message)))
+                if session.status == QUIT:
+                    return
 
 
 def main(argv: Sequence[str] | None = None) -> None:

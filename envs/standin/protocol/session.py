@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -10,8 +12,9 @@ from s2clientprotocol import debug_pb2, error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin.protocol import debugging
-from envs.standin.protocol.commands import carry_out
-from envs.standin.protocol.match import Match, Refused, Sizes
+from envs.standin.protocol.checks import Refused
+from envs.standin.protocol.commands import carry_out, kind_of
+from envs.standin.protocol.match import Match, Sizes
 from envs.standin.protocol.observation.observation import Observer
 from envs.standin.protocol.replay import Replay, rescaled
 from envs.standin.protocol.version import LOOPS_A_SECOND
@@ -21,6 +24,11 @@ from envs.starcraft.maps import MiniGame
 LAUNCHED, INIT, IN_GAME, IN_REPLAY, ENDED, QUIT = (
     sc_pb.launched, sc_pb.init_game, sc_pb.in_game, sc_pb.in_replay, sc_pb.ended, sc_pb.quit,
 )  # fmt: skip
+
+MOST_LOOPS = 2**14
+"""Game loops that may pass in one request: twelve minutes of the game, a few seconds at worst."""
+MOST_TOLD = 10_000
+"""Actions and errors that are kept for the next observation."""
 
 T = TypeVar("T")
 
@@ -34,8 +42,9 @@ class Session:
         self.options = sc_pb.InterfaceOptions()
         self.map: MiniGame | None = None
         self.race: int = 0
-        self.executed: list[sc_pb.Action] = []
-        self.action_errors: list[sc_pb.ActionError] = []
+        self.executed: deque[sc_pb.Action] = deque(maxlen=MOST_TOLD)
+        self.action_errors: deque[sc_pb.ActionError] = deque(maxlen=MOST_TOLD)
+        """What the next observation tells of; of a client that does not look, the newest are kept."""
         self.clock: tuple[float, int] | None = None
         """Of a game in real time: when it was at which loop."""
         self.saved: tuple[Any, int] | None = None
@@ -71,7 +80,8 @@ class Session:
         """Play this match from now on; ``sizes``: the pixels of the layers."""
         self._match, self.options = match, options
         self._observer = Observer(match, options, sizes)
-        self.executed, self.action_errors = [], []
+        self.executed.clear()
+        self.action_errors.clear()
         self.watched, self.saved = None, None
         episode = int(match.games["episode"][0])
         self._recording = Replay(self.setup, self.race, match.seed, episode, match.sizes)
@@ -92,7 +102,7 @@ class Session:
 
     def record(self, kind: str, message: Message) -> None:
         """Keep what is about to be done, for the replay."""
-        self.recording.events.append((self.match.loop, kind, message.SerializeToString()))
+        self.recording.add(self.match.loop, kind, message.SerializeToString())
 
     def executed_as_shown(self, action: sc_pb.Action) -> sc_pb.Action:
         """A copy of an action, with its clicks counted in the pixels of the observer."""
@@ -105,10 +115,7 @@ class Session:
             done = self.executed_as_shown(one)
             done.game_loop = self.match.loop
             self.executed.append(done)
-        elif command := _unit_command(one):
-            error = sc_pb.ActionError(ability_id=command.ability_id, result=error_pb2.ActionResult.ValueType(result))
-            if one.HasField("action_raw") and command.unit_tags:
-                error.unit_tag = command.unit_tags[0]
+        elif error := _error(one, result):
             self.action_errors.append(error)
         return result
 
@@ -138,7 +145,8 @@ class Session:
         if kind == "action":
             self.act(sc_pb.Action.FromString(message))
         else:
-            debugging.carry_out(self.match, debug_pb2.DebugCommand.FromString(message))
+            with suppress(Refused):  # as when it was recorded: what it did before stays done
+                debugging.carry_out(self.match, debug_pb2.DebugCommand.FromString(message))
 
     def catch_up(self) -> None:
         """In real time: let the loops pass that are due."""
@@ -146,7 +154,7 @@ class Session:
             start, loop = self.clock
             due = loop + int((time.monotonic() - start) * LOOPS_A_SECOND)
             if due > self.match.loop:
-                self.run(due - self.match.loop)
+                self.run(min(due - self.match.loop, MOST_LOOPS))
 
 
 def _there(thing: T | None) -> T:
@@ -155,8 +163,15 @@ def _there(thing: T | None) -> T:
     return thing
 
 
-def _unit_command(one: sc_pb.Action) -> Any:
-    for part in (one.action_raw, one.action_feature_layer):
-        if part.HasField("unit_command"):
-            return part.unit_command
-    return None
+def _error(one: sc_pb.Action, result: int) -> sc_pb.ActionError | None:
+    """What the next observation says of an action that failed: only of commands, as in the game."""
+    kind, action = kind_of(one)
+    if kind == "action_ui" or not action.HasField("unit_command"):
+        return None
+    command = action.unit_command
+    error = sc_pb.ActionError(result=error_pb2.ActionResult.ValueType(result))
+    if command.ability_id >= 0:  # a command's may be negative, an error's may not
+        error.ability_id = command.ability_id
+    if kind == "action_raw" and command.unit_tags:
+        error.unit_tag = command.unit_tags[0]
+    return error

@@ -11,7 +11,8 @@ from s2clientprotocol import common_pb2 as sc_common
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.spelling import did_you_mean
-from envs.standin.protocol.match import Match, Refused, Sizes
+from envs.standin.protocol.checks import Refused
+from envs.standin.protocol.match import Match, Sizes
 from envs.standin.protocol.observation.observation import COMPUTER, PLAYER, playable
 from envs.standin.protocol.session import Session
 from envs.standin.protocol.version import BUILD, DATA_VERSION, GAME_VERSION

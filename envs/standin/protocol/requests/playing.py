@@ -9,19 +9,27 @@ from s2clientprotocol import error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin.protocol import debugging
-from envs.standin.protocol.match import Refused
-from envs.standin.protocol.session import Session
+from envs.standin.protocol.checks import Refused, at_most
+from envs.standin.protocol.session import MOST_LOOPS, Session
 from envs.standin.protocol.version import LOOPS_A_SECOND
+
+LONGEST_WAIT = 60
+"""Seconds that an observation waits for its game loop in real time."""
 
 
 def observation(session: Session, asked: sc_pb.RequestObservation, told: sc_pb.ResponseObservation) -> bytes:
     """What the player sees now; in real time: once the game has come to the loop that is asked for."""
+    if session.clock and asked.game_loop > session.match.loop + LONGEST_WAIT * LOOPS_A_SECOND:
+        raise Refused(
+            f"observation: game_loop {asked.game_loop} is not due for {LONGEST_WAIT} s, it is {session.match.loop} now"
+        )
     while session.clock and session.playing and session.match.loop < asked.game_loop:
         time.sleep(0.5 / LOOPS_A_SECOND)
         session.catch_up()
     told.actions.extend(session.executed)
     told.action_errors.extend(session.action_errors)
-    session.executed, session.action_errors = [], []
+    session.executed.clear()
+    session.action_errors.clear()
     images = session.observer.observe(told, asked.disable_fog)
     if session.status == sc_pb.ended and not told.player_result:
         # A replay of a game that was left before its end.
@@ -31,6 +39,7 @@ def observation(session: Session, asked: sc_pb.RequestObservation, told: sc_pb.R
 
 def action(session: Session, asked: sc_pb.RequestAction, told: sc_pb.ResponseAction) -> None:
     """Give orders."""
+    at_most("actions", len(asked.actions))
     for one in asked.actions:
         if not one.ListFields():  # PySC2 sends an empty one for "no operation"
             told.result.append(error_pb2.Success)
@@ -43,7 +52,10 @@ def step(session: Session, asked: sc_pb.RequestStep, told: sc_pb.ResponseStep) -
     """Let time pass."""
     if session.clock:
         raise Refused("step: the game runs in real time by itself")
-    session.run(asked.count if asked.HasField("count") else 1)
+    count = asked.count if asked.HasField("count") else 1
+    if count > MOST_LOOPS:
+        raise Refused(f"step: count is {count}, at most {MOST_LOOPS} game loops in one request")
+    session.run(count)
     told.simulation_loop = session.match.loop
 
 
@@ -63,13 +75,17 @@ def quick_load(session: Session, asked: Any, told: Any) -> None:
         raise Refused("quick_load: nothing has been saved in this game")
     state, events = session.saved
     session.match.load(state)
-    del session.recording.events[events:]
-    session.executed, session.action_errors = [], []
+    session.recording.cut(events)
+    session.executed.clear()
+    session.action_errors.clear()
     session.status = sc_pb.in_game
 
 
 def debug(session: Session, asked: Any, told: Any) -> None:
     """Carry out each command in turn. What was done before one that is not served stays done."""
-    for command in asked.debug:
-        session.record("debug", command)
+    commands = [command for command in asked.debug if not command.HasField("draw")]
+    at_most("debug commands", len(commands))
+    for command in commands:
+        if not command.HasField("test_process"):
+            session.record("debug", command)
         debugging.carry_out(session.match, command)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 from s2clientprotocol import error_pb2, query_pb2
 
+from envs.standin.protocol.checks import at_most
 from envs.standin.protocol.match import Match
 from envs.standin.protocol.observation.abilities import BY_COMMAND, BY_ID
 from envs.standin.protocol.session import Session
 from envs.standin.rules import questions
-from envs.standin.rules.cards import COMMANDS
+from envs.standin.rules.cards import BAD_PLACE, COMMANDS
 from envs.standin.rules.world import OWN
+from envs.starcraft import interface as sc
 
 
 def query(session: Session, asked: query_pb2.RequestQuery, told: query_pb2.ResponseQuery) -> None:
     """Answer each question, in order."""
+    at_most("questions", len(asked.pathing) + len(asked.abilities) + len(asked.placements))
     match, free = session.match, asked.ignore_resource_requirements
     for way in asked.pathing:
         told.pathing.add(distance=_distance(match, way))
@@ -56,4 +59,6 @@ def _placement(match: Match, place: query_pb2.RequestQueryBuildingPlacement, fre
         return int(error_pb2.NotSupported)
     what = COMMANDS.index(ability.command)
     x, y = place.target_pos.x, place.target_pos.y
+    if not (0 <= x <= sc.MAP_SIZE and 0 <= y <= sc.MAP_SIZE):
+        return BAD_PLACE
     return int(questions.placement(match.games, match.units, match.types, what, x, y, free))

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from s2clientprotocol import common_pb2 as sc_common
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.standin.protocol.match import Match, Refused
+from envs.standin.protocol.checks import Refused
+from envs.standin.protocol.match import Match
 from envs.standin.protocol.observation.observation import PLAYER, results
-from envs.standin.protocol.replay import NotAReplay, Replay
+from envs.standin.protocol.replay import LARGEST_PACKED, MOST_EVENTS, NotAReplay, Replay
 from envs.standin.protocol.requests.lifecycle import find_map, opponent, resolutions
 from envs.standin.protocol.session import Session
 from envs.standin.protocol.version import BUILD, DATA_VERSION, GAME_VERSION, LOOPS_A_SECOND
 
 
+class NoFile(Exception):
+    """Why the replay that a request names cannot be read."""
+
+
 def read(asked: Any) -> bytes | None:
-    """The replay that a request brings along or names; None if it does neither, or the file cannot be read."""
-    if asked.replay_data:
-        return bytes(asked.replay_data)
+    """The replay that a request brings along or names; None if it does neither. Raises :class:`NoFile`.
+
+    Only files are read: a pipe or a device might never end.
+    """
+    if asked.replay_data or not asked.replay_path:
+        return asked.replay_data or None
     try:
-        return Path(asked.replay_path).expanduser().read_bytes() if asked.replay_path else None
-    except OSError:
-        return None
+        path = Path(asked.replay_path).expanduser()
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise NoFile(f"{path} is no file")
+            data = file.read(LARGEST_PACKED + 1)
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: the home folder of a user who is not known
+        raise NoFile(f"{asked.replay_path!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > LARGEST_PACKED:
+        raise NoFile(f"{path} is too large for a replay: more than {LARGEST_PACKED} bytes")
+    return data
 
 
 def save_replay(session: Session, asked: Any, told: sc_pb.ResponseSaveReplay) -> None:
@@ -31,6 +48,8 @@ def save_replay(session: Session, asked: Any, told: sc_pb.ResponseSaveReplay) ->
     if session.watched is not None:
         raise Refused("save_replay: there is no game being recorded, this is a replay")
     replay, match = session.recording, session.match
+    if replay.full:
+        raise Refused(f"save_replay: more has been done in this game than a replay holds ({MOST_EVENTS} events)")
     replay.loops = match.loop
     replay.results = results(match)
     told.data = replay.encode()
@@ -39,13 +58,15 @@ def save_replay(session: Session, asked: Any, told: sc_pb.ResponseSaveReplay) ->
 def replay_info(session: Session, asked: sc_pb.RequestReplayInfo, told: sc_pb.ResponseReplayInfo) -> None:
     """What a replay is of."""
     errors = sc_pb.ResponseReplayInfo
-    data = read(asked)
-    if data is None:
-        told.error = errors.InvalidReplayPath if asked.replay_path else errors.MissingReplay
-        told.error_details = asked.replay_path
-        return
     try:
+        data = read(asked)
+        if data is None:
+            told.error, told.error_details = errors.MissingReplay, "the request names no replay"
+            return
         replay = Replay.decode(data)
+    except NoFile as error:
+        told.error, told.error_details = errors.InvalidReplayPath, str(error)
+        return
     except NotAReplay as error:
         told.error, told.error_details = errors.ParsingError, str(error)
         return
@@ -67,16 +88,18 @@ def replay_info(session: Session, asked: sc_pb.RequestReplayInfo, told: sc_pb.Re
 def start_replay(session: Session, asked: sc_pb.RequestStartReplay, told: sc_pb.ResponseStartReplay) -> None:
     """Play a recorded game again, through the eyes of its player."""
     errors = sc_pb.ResponseStartReplay
-    data = read(asked)
-    if data is None:
-        told.error = errors.InvalidReplayPath if asked.replay_path else errors.MissingReplay
-        told.error_details = asked.replay_path
-        return
-    if not asked.HasField("options"):
-        told.error, told.error_details = errors.MissingOptions, "the request names no options"
-        return
     try:
+        data = read(asked)
+        if data is None:
+            told.error, told.error_details = errors.MissingReplay, "the request names no replay"
+            return
+        if not asked.HasField("options"):
+            told.error, told.error_details = errors.MissingOptions, "the request names no options"
+            return
         replay = Replay.decode(data)
+    except NoFile as error:
+        told.error, told.error_details = errors.InvalidReplayPath, str(error)
+        return
     except NotAReplay as error:
         told.error, told.error_details = errors.InvalidReplayData, str(error)
         return
