@@ -10,7 +10,7 @@ import numpy.typing as npt
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.errors import EnvError
-from envs.standin.protocol.match import Refused
+from envs.standin.protocol.checks import Refused
 from envs.standin.protocol.replay import NotAReplay, Replay
 from envs.standin.protocol.requests.replays import start_replay
 from envs.standin.protocol.session import Session
