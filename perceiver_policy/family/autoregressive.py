@@ -20,6 +20,7 @@ from perceiver_policy.core.attention import (
     CrossAttention,
     KeyValues,
     SelfAttention,
+    boolean,
     output_linear,
     squared_relu,
 )
@@ -158,7 +159,8 @@ class PerceiverAR(nn.Module):
         if total > self.length:
             raise ValueError(f"{total} tokens, but the model's context is {self.length}: keep the last {self.length}")
         count = min(latents or self.latents, self.latents, total)
-        valid = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+        valid = torch.ones_like(ids, dtype=torch.bool) if mask is None else boolean(mask)
+        ids = ids if mask is None else ids.masked_fill(~valid, 0)  # padding need not be in the vocabulary
         places = _places(valid)
         kept_ids, kept_places, kept_valid = self._drop_prefix(ids, places, valid, total - count)
         inputs = self._embed(kept_ids, kept_places)
@@ -199,7 +201,7 @@ class PerceiverAR(nn.Module):
         x = cast(Tensor, self.embedding(ids))
         if self.absolute == "sinusoidal":
             # Embeddings start at 0.02; unscaled sines would drown them.
-            return x + 0.02 * sinusoidal(places, self.width)
+            return x + (0.02 * sinusoidal(places, self.width)).to(x.dtype)
         return x + self.positions(places) if self.absolute == "learned" else x
 
     def _logits(self, x: Tensor) -> Tensor:

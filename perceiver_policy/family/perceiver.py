@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from perceiver_policy.core.attention import OutputLinear, output_linear
+from perceiver_policy.core.attention import OutputLinear, hide, output_linear
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.family.modalities import ByteTokens
@@ -203,11 +203,11 @@ class Grid(nn.Module):
 
 
 def read(module: nn.Module | None, inputs: Any, attention_mask: Any) -> tuple[Tensor, Tensor | None]:
-    """Tokens and boolean mask, by the module of inputs or, without one, of tokens given as they are."""
+    """Tokens and boolean mask, by the module of inputs or, without one, of tokens given as they are. What is masked is
+    zeros. The mask may be of numbers, floats too, as tokenizers give it: nonzero = valid."""
     if isinstance(attention_mask, Mapping):
         attention_mask = {name: mask.bool() for name, mask in attention_mask.items()}
     elif attention_mask is not None:
         attention_mask = attention_mask.bool()
-    if module is None:
-        return inputs, attention_mask
-    return cast("tuple[Tensor, Tensor | None]", module(inputs, attention_mask))
+    tokens, mask = (inputs, attention_mask) if module is None else module(inputs, attention_mask)
+    return hide(tokens, mask), mask
