@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -63,8 +64,12 @@ class Task(nn.Module):
         return self.finish(answers, points)
 
     def finish(self, answers: Tensor, points: Points) -> Any:
-        """Answers -> output."""
-        return answers if self.outputs is None else self.outputs(answers)
+        """Answers -> output. Some of the `points` of a grid are no grid: they stay `[B, Q, C]`, scaled."""
+        if self.outputs is None:
+            return answers
+        if points is not None and isinstance(self.outputs, Grid):
+            return answers * self.outputs.scale
+        return self.outputs(answers)
 
 
 class ModalityTask(Task):
@@ -198,7 +203,13 @@ class Grid(nn.Module):
         self.shape, self.scale = shape, scale
 
     def forward(self, answers: Tensor) -> Tensor:
-        """See the class."""
+        """See the class. Raises ValueError for another number of answers than the grid has cells."""
+        if answers.shape[1] != math.prod(self.shape):
+            raise ValueError(
+                f"{answers.shape[1]} answers do not fill the grid of {' x '.join(map(str, self.shape))} that the model "
+                "was built for: give inputs of that size, or build it with another shape (optical flow of images of "
+                "any size is put together of tiles by perceiver_policy.family.processing.flow)"
+            )
         return answers.unflatten(1, self.shape) * self.scale
 
 
