@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.core.recorded import recorded
+
 KeyValues = tuple[Tensor, Tensor]
 """Keys and values, `[B, heads, M, key width]` and `[B, heads, M, value width]`."""
 
@@ -26,6 +28,7 @@ Rotation = tuple[Tensor, Tensor]
 Activation = Callable[[Tensor], Tensor]
 
 
+@recorded
 def squared_relu(x: Tensor) -> Tensor:
     """`max(x, 0)^2`, the activation of the Hierarchical Perceiver."""
     return F.relu(x).square()
@@ -299,6 +302,7 @@ def output_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
         return F.linear(x.float(), weight, bias)
 
 
+@recorded
 class OutputLinear(nn.Linear):
     """A linear layer by `output_linear`."""
 

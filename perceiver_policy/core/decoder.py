@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perceiver_policy.core.attention import Activation, CrossAttention, KeyValues, OutputLinear, hide
+from perceiver_policy.core.recorded import recorded
 
 
+@recorded
 class Decoder(nn.Module):
     """Asks the latents `[B, N, latent_width]` with queries `[B or 1, Q, query_width]`: `[B, Q, output_width or
     query_width]`.

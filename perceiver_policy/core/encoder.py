@@ -16,12 +16,14 @@ from torch.utils.checkpoint import checkpoint
 
 from perceiver_policy.core.attention import Activation, CrossAttention, KeyValues, SelfAttention, hide
 from perceiver_policy.core.latents import InputLatents, Latents
+from perceiver_policy.core.recorded import recorded
 
 Sharing = Literal["none", "after_first", "all"]
 """Which of several applications use the same weights: none, all but the first (the paper's action for cross-attends),
 or all."""
 
 
+@recorded
 class Encoder(nn.Module):
     """Reads inputs `[B, M, input_width]` into latents `[B, N, latent_width]`.
 

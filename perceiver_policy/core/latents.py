@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perceiver_policy.core.attention import boolean, hide
+from perceiver_policy.core.recorded import recorded
 
 
+@recorded
 class Latents(nn.Module):
     """`count` latent vectors of `width`, truncated normal with standard deviation `std`; `trainable=False` keeps the
     random draw as it is."""
@@ -32,6 +34,7 @@ class Latents(nn.Module):
         return self.value.expand(batch_size, -1, -1)
 
 
+@recorded
 class InputLatents(nn.Module):
     """Latents produced from the inputs: their masked mean through a small network, added to learned latents.
 

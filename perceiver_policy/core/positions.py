@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from perceiver_policy.core.attention import Rotation
+from perceiver_policy.core.recorded import recorded
 
 
 def grid_positions(
@@ -92,6 +93,7 @@ def rotary(positions: Tensor, channels: int, max_period: float = 10_000.0) -> Ro
     return angles.cos(), angles.sin()
 
 
+@recorded
 class FourierPositions(nn.Module):
     """Fourier features of a grid, `[1, prod(shape), width]`; those of `shape` are computed once (a buffer, not saved)
     unless not `cached`. Built on the meta device, they are computed when the module leaves it, or loads weights.
@@ -155,6 +157,7 @@ class FourierPositions(nn.Module):
         return features[None].to(self.like)
 
 
+@recorded
 class LearnedPositions(nn.Module):
     """A learned table, `[1, prod(shape), width]`, truncated normal with standard deviation 0.02; `project_to` adds a
     linear layer after it.

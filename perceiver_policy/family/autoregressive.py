@@ -24,9 +24,11 @@ from perceiver_policy.core.attention import (
     squared_relu,
 )
 from perceiver_policy.core.positions import rotary, sinusoidal
+from perceiver_policy.core.recorded import recorded
 from perceiver_policy.family.generation import Decoding
 
 
+@recorded
 class PerceiverAR(Decoding):
     """A causal language model over `vocabulary` tokens, of contexts up to `length`, with at most `latents` latents.
 

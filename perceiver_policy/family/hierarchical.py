@@ -29,6 +29,7 @@ from perceiver_policy.core.attention import (
 )
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import LearnedPositions
+from perceiver_policy.core.recorded import recorded
 
 Regroup = Literal["neighbors", "spread"]
 """How groups are merged and split: with their neighbors, or each new group drawing on all of the old ones."""
@@ -77,6 +78,7 @@ class Block(nn.Module):
         return cast(Tensor, z.unflatten(0, (batch, self.groups)))
 
 
+@recorded
 class HierarchicalPerceiver(nn.Module):
     """Inputs by modality, `[B, length, channels]` each -> reconstructions of the same shapes; or `process` -> the
     processor's latents.

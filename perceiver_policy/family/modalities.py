@@ -18,10 +18,12 @@ from torch.nn import functional as F
 
 from perceiver_policy.core.attention import boolean, hide
 from perceiver_policy.core.positions import Positions, fourier_features, fourier_width
+from perceiver_policy.core.recorded import recorded
 
 Tokens = tuple[Tensor, Tensor | None]
 
 
+@recorded
 class Pixels(nn.Module):
     """Every pixel as it is: `[B, C, H, W]` -> `[B, H, W, C]`, or video `[B, T, C, H, W]` -> `[B, T, H, W, C]`."""
 
@@ -38,6 +40,7 @@ class Pixels(nn.Module):
         return images.movedim(-3, -1)
 
 
+@recorded
 class Conv1x1(nn.Module):
     """A learned linear map of every pixel: `[B, C, H, W]` -> `[B, H, W, width]`."""
 
@@ -55,6 +58,7 @@ class Conv1x1(nn.Module):
         return cast(Tensor, self.conv(_hide_cells(images, mask))).movedim(-3, -1)
 
 
+@recorded
 class ConvStem(nn.Module):
     """7x7 convolution of stride 2, batch norm, ReLU, 3x3 max-pooling of stride 2: `[B, C, H, W]` -> about `[B, H/4,
     W/4, width]`.
@@ -88,6 +92,7 @@ class ConvStem(nn.Module):
         return F.max_pool2d(x, 3, 2).movedim(-3, -1)
 
 
+@recorded
 class Patches(nn.Module):
     """Space-to-depth: blocks of `temporal x spatial x spatial` pixels become channels, in the published order (time,
     row, column, channel).
@@ -125,6 +130,7 @@ class Patches(nn.Module):
         return blocks if self.projection is None else cast(Tensor, self.projection(blocks))
 
 
+@recorded
 class AudioPatches(nn.Module):
     """Runs of `samples` samples: `[B, length]` or `[B, length, 1]` -> `[B, length / samples, samples]`."""
 
@@ -144,6 +150,7 @@ class AudioPatches(nn.Module):
         return audio.reshape(audio.shape[0], -1, self.width)
 
 
+@recorded
 class OneVector(nn.Module):
     """A vector (a label, a handful of numbers) as one token: `[B, width]` -> `[B, 1, width]`."""
 
@@ -160,6 +167,7 @@ class OneVector(nn.Module):
         return vector[:, None]
 
 
+@recorded
 class GridTokens(nn.Module):
     """A stem, flattened, with position features of its grid: `[B, M, width]`. `combine` says whether they are
     concatenated or added."""
@@ -199,6 +207,7 @@ class GridTokens(nn.Module):
         return tokens, flat
 
 
+@recorded
 class ByteTokens(nn.Module):
     """Text as bytes, or any ids: `[B, length]` integers -> embeddings plus learned positions, `[B, length, width]`.
 
@@ -250,6 +259,7 @@ def decode_text(ids: Tensor) -> list[str]:
     return [bytes(i - 6 for i in row if i >= 6).decode(errors="replace") for row in ids.tolist()]
 
 
+@recorded
 class PointTokens(nn.Module):
     """Points at their own coordinates: `[B, M, d + features]`, coordinates first, in [-1, 1] -> Fourier features of
     each point, then its features.
@@ -273,6 +283,7 @@ class PointTokens(nn.Module):
         return torch.cat((where, points[..., self.dimensions :]), -1), mask
 
 
+@recorded
 class SetTokens(nn.Module):
     """A set of entities, order without meaning: features `[B, M, features]` -> `[B, M, width]` by a linear layer and
     ReLU."""
@@ -291,6 +302,7 @@ class SetTokens(nn.Module):
         return F.relu(self.embedding(hide(entities, mask))), mask
 
 
+@recorded
 class Modalities(nn.Module):
     """Several inputs as one array: each padded by a learned vector of its own to one width, then concatenated in the
     order of the names.

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from perceiver_policy.core.attention import OutputLinear, hide, output_linear
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
+from perceiver_policy.core.recorded import recorded
 from perceiver_policy.family.modalities import ByteTokens
 from perceiver_policy.family.queries import ModalityQueries, Points, PositionQueries
 
 
+@recorded
 class Perceiver(nn.Module):
     """The first Perceiver (arXiv 2103.03206): tokens are read into latents several times; their mean is classified.
 
@@ -34,6 +36,7 @@ class Perceiver(nn.Module):
         return mean if self.classifier is None else cast(Tensor, self.classifier(mean))
 
 
+@recorded
 class Task(nn.Module):
     """One thing asked of the latents: queries, a decoder, and what turns its answers `[B, Q, width]` into the output.
 
@@ -72,6 +75,7 @@ class Task(nn.Module):
         return self.outputs(answers)
 
 
+@recorded
 class ModalityTask(Task):
     """A task whose queries are of several modalities: answers are split by modality, each with an output layer of its
     own.
@@ -90,6 +94,7 @@ class ModalityTask(Task):
         return {name: outputs[name](part) for name, part in zip(counts, parts, strict=True)}
 
 
+@recorded
 class PerceiverIO(nn.Module):
     """Perceiver IO (arXiv 2107.14795): inputs -> latents -> answers to queries.
 
@@ -126,6 +131,7 @@ class PerceiverIO(nn.Module):
         )
 
 
+@recorded
 class MaskedLanguageModel(PerceiverIO):
     """Perceiver IO on bytes with the published tied output: logits are the answers' products with the input embeddings,
     plus a bias."""
@@ -141,6 +147,7 @@ class MaskedLanguageModel(PerceiverIO):
         return output_linear(answers, cast(ByteTokens, self.inputs).embedding.weight, self.bias)
 
 
+@recorded
 class MultiTask(nn.Module):
     """One encoder, several named tasks asked of the same latents, trained together."""
 
@@ -169,6 +176,7 @@ class MultiTask(nn.Module):
         return outputs
 
 
+@recorded
 class OneAnswer(nn.Module):
     """The answer of a single query, without its axis: `[B, 1, width]` -> `[B, width]`; `project_to` adds a linear
     layer."""
@@ -183,6 +191,7 @@ class OneAnswer(nn.Module):
         return first if self.projection is None else cast(Tensor, self.projection(first))
 
 
+@recorded
 class AudioAnswers(nn.Module):
     """Answers of audio patches as samples: `[B, Q, width]` -> `[B, Q * samples]`."""
 
@@ -195,6 +204,7 @@ class AudioAnswers(nn.Module):
         return cast(Tensor, self.projection(answers)).flatten(1)
 
 
+@recorded
 class Grid(nn.Module):
     """Answers of a pixel grid as an image, channels last, times `scale`: `[B, H*W, C]` -> `[B, H, W, C]`."""
 

@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from perceiver_policy.core.attention import Activation, CrossAttention, boolean, hide
 from perceiver_policy.core.latents import Latents
+from perceiver_policy.core.recorded import recorded
 
 
+@recorded
 class Resampler(nn.Module):
     """Features `[B, T, S, width]` (frames, places) or `[B, M, width]` -> `[B, latents, width]`.
 
