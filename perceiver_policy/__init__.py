@@ -14,6 +14,7 @@ _PUBLIC = {
     "core.decoder": "Decoder",
     "core.encoder": "Encoder",
     "family.hierarchical": "HierarchicalPerceiver masked_autoencoding_loss",
+    "family.generation": "Cache Drawing",
     "core.latents": "Latents InputLatents",
     "family.modalities": (
         "Pixels Conv1x1 ConvStem Patches AudioPatches OneVector GridTokens ByteTokens PointTokens "
@@ -30,8 +31,15 @@ _PUBLIC = {
         "published PUBLISHED classifier masked_language_model optical_flow multimodal_autoencoder entity_encoder "
     ),
     "family.pretrained": "from_huggingface to_huggingface",
+    "family.processing.flow": "optical_flow_of",
+    "family.processing.media": (
+        "preprocess_images preprocess_video postprocess_video preprocess_audio postprocess_audio depth_to_space "
+    ),
+    "family.processing.text": "hide_tokens masked_loss fill_mask",
     "family.queries": "PositionQueries InputQueries ModalityQueries learned_queries pixel_queries",
+    "core.recorded": "recorded",
     "family.resampler": "Resampler",
+    "family.saving": "save load",
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

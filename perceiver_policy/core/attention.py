@@ -1,9 +1,10 @@
 """Attention, the one mechanism everything here is built from.
 
 All of it runs through `torch.nn.functional.scaled_dot_product_attention`. Masks are boolean, True = valid, and
-broadcast, never expanded. A row whose keys are all masked attends to nothing: its attended values are zeros (as in
-DeepMind's `perceiver.py`), with finite gradients. Layers are pre-norm with bias in every projection, exact GELU and
-LayerNorm epsilon 1e-5, as in the published PyTorch checkpoints.
+broadcast, never expanded. What is masked is replaced by zeros before anything is computed from it, so that not even a
+NaN in padding reaches a result or a gradient. A row whose keys are all masked attends to nothing: its attended values
+are zeros (as in DeepMind's `perceiver.py`), with finite gradients. Layers are pre-norm with bias in every projection,
+exact GELU and LayerNorm epsilon 1e-5, as in the published PyTorch checkpoints.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.core.recorded import recorded
+
 KeyValues = tuple[Tensor, Tensor]
 """Keys and values, `[B, heads, M, key width]` and `[B, heads, M, value width]`."""
 
@@ -25,6 +28,7 @@ Rotation = tuple[Tensor, Tensor]
 Activation = Callable[[Tensor], Tensor]
 
 
+@recorded
 def squared_relu(x: Tensor) -> Tensor:
     """`max(x, 0)^2`, the activation of the Hierarchical Perceiver."""
     return F.relu(x).square()
@@ -47,15 +51,44 @@ def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None)
     """The weights that `attend` uses, `[B, heads, Q, M]`, in float32: each row sums to one, or to zero where all keys
     are masked."""
     scores = (queries.float() @ keys.float().transpose(-2, -1)) * queries.shape[-1] ** -0.5
-    if mask is None:
+    valid = key_mask(mask)
+    if valid is None:
         return scores.softmax(-1)
-    valid = cast(Tensor, key_mask(mask))
     return scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(-1) * valid
 
 
 def key_mask(mask: Tensor | None) -> Tensor | None:
-    """A `[B, M]` mask as `[B, 1, 1, M]`; other shapes and None as they are."""
-    return mask[:, None, None, :] if mask is not None and mask.dim() == 2 else mask
+    """A `[B, M]` mask as `[B, 1, 1, M]`; one of four dimensions and None as they are. Raises ValueError for others."""
+    if mask is None:
+        return None
+    if mask.dim() not in (2, 4):
+        raise ValueError(f"expected a mask [batch, tokens] or [batch, heads, queries, tokens], got {tuple(mask.shape)}")
+    mask = boolean(mask)
+    return mask[:, None, None, :] if mask.dim() == 2 else mask
+
+
+def boolean(mask: Tensor) -> Tensor:
+    """A mask as booleans, True = valid; of whole numbers, those that are not zero.
+
+    Raises ValueError for floats: PyTorch would add them to the scores, where 0 means valid.
+    """
+    if mask.is_floating_point():
+        raise ValueError(
+            f"expected a boolean mask, True = valid, got {mask.dtype}: of zeros and ones, give mask.bool()"
+        )
+    return mask if mask.dtype == torch.bool else mask.bool()
+
+
+def hide(inputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Inputs `[B, M, C]` with zeros where their mask `[B, M]` is False. Raises ValueError where the two do not fit."""
+    if mask is None or mask.dim() != 2:
+        return inputs
+    if mask.shape[1] != inputs.shape[1]:
+        raise ValueError(
+            f"a mask {tuple(mask.shape)} for inputs {tuple(inputs.shape)}: expected one value a token, "
+            f"[batch, {inputs.shape[1]}]"
+        )
+    return inputs.masked_fill(~boolean(mask)[..., None], 0.0)
 
 
 def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
@@ -202,11 +235,13 @@ class CrossAttention(nn.Module):
         if keys_values is None:
             if inputs is None:
                 raise ValueError("cross-attention needs inputs, or keys_values made from them; got neither")
-            keys_values = self.keys_values(inputs)
+            keys_values = self.keys_values(hide(inputs, mask))
+        if query_mask is not None and queries.shape[0] == query_mask.shape[0]:
+            queries = hide(queries, query_mask)
         attended = self.attention(self.query_norm(queries), keys_values, mask, rotation)
         x = queries + attended if self.residual else attended
         x = x + self.mlp(self.mlp_norm(x))
-        return x if query_mask is None else x.masked_fill(~query_mask[..., None], 0.0)
+        return hide(x, query_mask)
 
 
 class SelfAttention(nn.Module):
@@ -267,6 +302,7 @@ def output_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
         return F.linear(x.float(), weight, bias)
 
 
+@recorded
 class OutputLinear(nn.Linear):
     """A linear layer by `output_linear`."""
 

@@ -81,6 +81,11 @@ def cost(model: nn.Module, *args: Any, **kwargs: Any) -> Cost:
     )
 
 
+def is_fake(tensor: Tensor) -> bool:
+    """Whether a tensor stands for a shape only, as inside `cost`: nothing may depend on its values."""
+    return tensor.device.type == "meta" or type(tensor).__name__ == "FakeTensor"
+
+
 _CPU_ATTENTION: dict[Any, Any] = {
     aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *args, out_shape=None, **kwargs: sdpa_flop_count(
         q, k, v

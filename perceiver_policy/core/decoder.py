@@ -3,15 +3,15 @@ section 3.2)."""
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perceiver_policy.core.attention import Activation, CrossAttention, KeyValues, OutputLinear
+from perceiver_policy.core.attention import Activation, CrossAttention, KeyValues, OutputLinear, hide
+from perceiver_policy.core.recorded import recorded
 
 
+@recorded
 class Decoder(nn.Module):
     """Asks the latents `[B, N, latent_width]` with queries `[B or 1, Q, query_width]`: `[B, Q, output_width or
     query_width]`.
@@ -87,7 +87,5 @@ class Decoder(nn.Module):
     def _decode(
         self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None, query_mask: Tensor | None
     ) -> Tensor:
-        answers = self.cross(queries, keys_values=keys_values, mask=mask)
-        if self.final is not None:
-            answers = self.final(answers)
-        return cast(Tensor, answers if query_mask is None else answers.masked_fill(~query_mask[..., None], 0.0))
+        answers = self.cross(queries, keys_values=keys_values, mask=mask, query_mask=query_mask)
+        return answers if self.final is None else hide(self.final(answers), query_mask)

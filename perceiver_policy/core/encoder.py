@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from perceiver_policy.core.attention import Activation, CrossAttention, KeyValues, SelfAttention
+from perceiver_policy.core.attention import Activation, CrossAttention, KeyValues, SelfAttention, hide
 from perceiver_policy.core.latents import InputLatents, Latents
+from perceiver_policy.core.recorded import recorded
 
 Sharing = Literal["none", "after_first", "all"]
 """Which of several applications use the same weights: none, all but the first (the paper's action for cross-attends),
 or all."""
 
 
+@recorded
 class Encoder(nn.Module):
     """Reads inputs `[B, M, input_width]` into latents `[B, N, latent_width]`.
 
@@ -91,10 +93,11 @@ class Encoder(nn.Module):
             for _ in range(max(self.block_order, default=-1) + 1)
         )
 
-    def keys_values(self, inputs: Tensor) -> tuple[KeyValues, ...]:
+    def keys_values(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[KeyValues, ...]:
         """Keys and values of inputs `[B, M, input_width]`, one pair for each distinct cross-attend. They do not depend
-        on the latents."""
+        on the latents. With `mask` `[B, M]` what is masked may be anything, even NaN."""
         self._check(inputs)
+        inputs = hide(inputs, mask)
         return tuple(layer.keys_values(inputs) for layer in self._cross_layers())
 
     def forward(
@@ -114,7 +117,7 @@ class Encoder(nn.Module):
         if keys_values is None:
             if inputs is None:
                 raise ValueError("the encoder needs inputs, or keys_values made from them; got neither")
-            keys_values = self._run(self.keys_values, inputs)
+            keys_values = self._run(self.keys_values, inputs, mask)
         z = self._start(inputs, mask) if latents is None else latents
         for step, index in enumerate(self.cross_order):
             z = self._run(self.cross[index], z, mask=mask, keys_values=keys_values[index])

@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.core.attention import boolean, hide
+from perceiver_policy.core.recorded import recorded
 
+
+@recorded
 class Latents(nn.Module):
     """`count` latent vectors of `width`, truncated normal with standard deviation `std`; `trainable=False` keeps the
     random draw as it is."""
@@ -30,6 +34,7 @@ class Latents(nn.Module):
         return self.value.expand(batch_size, -1, -1)
 
 
+@recorded
 class InputLatents(nn.Module):
     """Latents produced from the inputs: their masked mean through a small network, added to learned latents.
 
@@ -49,7 +54,7 @@ class InputLatents(nn.Module):
         if mask is None:
             mean = inputs.mean(1)
         else:
-            weights = mask.to(inputs.dtype)
-            mean = (inputs.masked_fill(~mask[..., None], 0.0)).sum(1) / weights.sum(1, keepdim=True).clamp(min=1.0)
+            weights = boolean(mask).to(inputs.dtype)
+            mean = hide(inputs, mask).sum(1) / weights.sum(1, keepdim=True).clamp(min=1.0)
         offset = self.outer(F.gelu(self.inner(mean))).unflatten(-1, (self.count, self.width))
         return cast(Tensor, self.base(inputs.shape[0]) + offset)

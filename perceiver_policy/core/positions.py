@@ -7,13 +7,14 @@ Coordinates are `[..., d]`, in [-1, 1] along every axis for the Fourier features
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from perceiver_policy.core.attention import Rotation
+from perceiver_policy.core.recorded import recorded
 
 
 def grid_positions(
@@ -92,9 +93,10 @@ def rotary(positions: Tensor, channels: int, max_period: float = 10_000.0) -> Ro
     return angles.cos(), angles.sin()
 
 
+@recorded
 class FourierPositions(nn.Module):
     """Fourier features of a grid, `[1, prod(shape), width]`; those of `shape` are computed once (a buffer, not saved)
-    unless not `cached`.
+    unless not `cached`. Built on the meta device, they are computed when the module leaves it, or loads weights.
 
     `max_resolution` defaults to `shape`. With `inclusive` the coordinates run from -1 to 1; without, from -1 to 1 -
     2/size, as the published decoders place the output points they were trained on.
@@ -130,12 +132,32 @@ class FourierPositions(nn.Module):
             return self.features if points is None else self.features[:, points]
         return self._features(shape or self.shape, points)
 
+    def reset_parameters(self) -> None:
+        """Computes the features anew where the module is now: after `to_empty` their memory holds anything."""
+        if self.features is not None:
+            self.features = self._features(self.shape)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        was_meta = self.like.is_meta
+        super()._apply(fn, recurse)
+        if was_meta and not self.like.is_meta:
+            self.reset_parameters()
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, metadata: Any, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, metadata, *rest)
+        if self.like.is_meta and metadata.get("assign_to_params_buffers"):
+            # The weights are put in place of those on meta; where they are is not said here.
+            self.like = torch.empty(0, dtype=self.like.dtype, device=torch.get_default_device())
+        self.reset_parameters()
+
     def _features(self, shape: Sequence[int], points: Tensor | None = None) -> Tensor:
         grid = grid_positions(shape, self.like.device, inclusive=self.inclusive, points=points)
         features = fourier_features(grid, self.bands, self.max_resolution, self.concat_position, self.sine_only)
         return features[None].to(self.like)
 
 
+@recorded
 class LearnedPositions(nn.Module):
     """A learned table, `[1, prod(shape), width]`, truncated normal with standard deviation 0.02; `project_to` adds a
     linear layer after it.

@@ -18,9 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from perceiver_policy.core.attention import Activation, CrossAttention, OutputLinear, SelfAttention, squared_relu
+from perceiver_policy.core.attention import (
+    Activation,
+    CrossAttention,
+    OutputLinear,
+    SelfAttention,
+    boolean,
+    hide,
+    squared_relu,
+)
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import LearnedPositions
+from perceiver_policy.core.recorded import recorded
 
 Regroup = Literal["neighbors", "spread"]
 """How groups are merged and split: with their neighbors, or each new group drawing on all of the old ones."""
@@ -69,6 +78,7 @@ class Block(nn.Module):
         return cast(Tensor, z.unflatten(0, (batch, self.groups)))
 
 
+@recorded
 class HierarchicalPerceiver(nn.Module):
     """Inputs by modality, `[B, length, channels]` each -> reconstructions of the same shapes; or `process` -> the
     processor's latents.
@@ -146,7 +156,9 @@ class HierarchicalPerceiver(nn.Module):
         for name, length in self.lengths.items():
             if inputs[name].dim() != 3 or inputs[name].shape[1] != length:
                 raise ValueError(f"{name}: expected [batch, {length}, channels], got {tuple(inputs[name].shape)}")
-        tokens = {name: self.embed[name](inputs[name]) + self._where(name) for name in self.lengths}
+        visible = {name: boolean(seen) for name, seen in visible.items()} if visible else None
+        seen = {name: hide(inputs[name], (visible or {}).get(name)) for name in self.lengths}
+        tokens = {name: self.embed[name](seen[name]) + self._where(name) for name in self.lengths}
         x, mask = self._group(tokens, visible)
         done: list[Tensor] = []
         for i, block in enumerate(list(self.blocks)[:blocks]):

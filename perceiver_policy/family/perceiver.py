@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from perceiver_policy.core.attention import OutputLinear, output_linear
+from perceiver_policy.core.attention import OutputLinear, hide, output_linear
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
+from perceiver_policy.core.recorded import recorded
 from perceiver_policy.family.modalities import ByteTokens
 from perceiver_policy.family.queries import ModalityQueries, Points, PositionQueries
 
 
+@recorded
 class Perceiver(nn.Module):
     """The first Perceiver (arXiv 2103.03206): tokens are read into latents several times; their mean is classified.
 
@@ -33,6 +36,7 @@ class Perceiver(nn.Module):
         return mean if self.classifier is None else cast(Tensor, self.classifier(mean))
 
 
+@recorded
 class Task(nn.Module):
     """One thing asked of the latents: queries, a decoder, and what turns its answers `[B, Q, width]` into the output.
 
@@ -63,10 +67,15 @@ class Task(nn.Module):
         return self.finish(answers, points)
 
     def finish(self, answers: Tensor, points: Points) -> Any:
-        """Answers -> output."""
-        return answers if self.outputs is None else self.outputs(answers)
+        """Answers -> output. Some of the `points` of a grid are no grid: they stay `[B, Q, C]`, scaled."""
+        if self.outputs is None:
+            return answers
+        if points is not None and isinstance(self.outputs, Grid):
+            return answers * self.outputs.scale
+        return self.outputs(answers)
 
 
+@recorded
 class ModalityTask(Task):
     """A task whose queries are of several modalities: answers are split by modality, each with an output layer of its
     own.
@@ -85,6 +94,7 @@ class ModalityTask(Task):
         return {name: outputs[name](part) for name, part in zip(counts, parts, strict=True)}
 
 
+@recorded
 class PerceiverIO(nn.Module):
     """Perceiver IO (arXiv 2107.14795): inputs -> latents -> answers to queries.
 
@@ -121,6 +131,7 @@ class PerceiverIO(nn.Module):
         )
 
 
+@recorded
 class MaskedLanguageModel(PerceiverIO):
     """Perceiver IO on bytes with the published tied output: logits are the answers' products with the input embeddings,
     plus a bias."""
@@ -136,6 +147,7 @@ class MaskedLanguageModel(PerceiverIO):
         return output_linear(answers, cast(ByteTokens, self.inputs).embedding.weight, self.bias)
 
 
+@recorded
 class MultiTask(nn.Module):
     """One encoder, several named tasks asked of the same latents, trained together."""
 
@@ -164,6 +176,7 @@ class MultiTask(nn.Module):
         return outputs
 
 
+@recorded
 class OneAnswer(nn.Module):
     """The answer of a single query, without its axis: `[B, 1, width]` -> `[B, width]`; `project_to` adds a linear
     layer."""
@@ -178,6 +191,7 @@ class OneAnswer(nn.Module):
         return first if self.projection is None else cast(Tensor, self.projection(first))
 
 
+@recorded
 class AudioAnswers(nn.Module):
     """Answers of audio patches as samples: `[B, Q, width]` -> `[B, Q * samples]`."""
 
@@ -190,6 +204,7 @@ class AudioAnswers(nn.Module):
         return cast(Tensor, self.projection(answers)).flatten(1)
 
 
+@recorded
 class Grid(nn.Module):
     """Answers of a pixel grid as an image, channels last, times `scale`: `[B, H*W, C]` -> `[B, H, W, C]`."""
 
@@ -198,16 +213,22 @@ class Grid(nn.Module):
         self.shape, self.scale = shape, scale
 
     def forward(self, answers: Tensor) -> Tensor:
-        """See the class."""
+        """See the class. Raises ValueError for another number of answers than the grid has cells."""
+        if answers.shape[1] != math.prod(self.shape):
+            raise ValueError(
+                f"{answers.shape[1]} answers do not fill the grid of {' x '.join(map(str, self.shape))} that the model "
+                "was built for: give inputs of that size, or build it with another shape (optical flow of images of "
+                "any size is put together of tiles by perceiver_policy.family.processing.flow)"
+            )
         return answers.unflatten(1, self.shape) * self.scale
 
 
 def read(module: nn.Module | None, inputs: Any, attention_mask: Any) -> tuple[Tensor, Tensor | None]:
-    """Tokens and boolean mask, by the module of inputs or, without one, of tokens given as they are."""
+    """Tokens and boolean mask, by the module of inputs or, without one, of tokens given as they are. What is masked is
+    zeros. The mask may be of numbers, floats too, as tokenizers give it: nonzero = valid."""
     if isinstance(attention_mask, Mapping):
         attention_mask = {name: mask.bool() for name, mask in attention_mask.items()}
     elif attention_mask is not None:
         attention_mask = attention_mask.bool()
-    if module is None:
-        return inputs, attention_mask
-    return cast("tuple[Tensor, Tensor | None]", module(inputs, attention_mask))
+    tokens, mask = (inputs, attention_mask) if module is None else module(inputs, attention_mask)
+    return hide(tokens, mask), mask

@@ -6,8 +6,8 @@ SequenceClassification, ImageClassificationLearned, ImageClassificationFourier, 
 OpticalFlow and MultimodalAutoencoding.
 
 Where results differ from that package on purpose: a row whose inputs are all masked attends to nothing (there, to
-everything equally); the multimodal autoencoder can decode all of its outputs (there, only `subsampled_output_points`),
-and gives the same for any subset.
+everything equally); a pixel that is masked does not ask for its own flow with what it holds; the multimodal autoencoder
+can decode all of its outputs (there, only `subsampled_output_points`), and gives the same for any subset.
 """
 
 from __future__ import annotations

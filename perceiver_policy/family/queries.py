@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from perceiver_policy.core.positions import FourierPositions, LearnedPositions, Positions
+from perceiver_policy.core.recorded import recorded
 from perceiver_policy.family.modalities import concat_features, learned_vector
 
 Points = Tensor | Mapping[str, Tensor | None] | None
 
 
+@recorded
 class PositionQueries(nn.Module):
     """One query a position of the output, from its position features alone: learned (one for classification, one a
     token for language), or Fourier features of a grid of pixels.
@@ -56,6 +58,7 @@ def pixel_queries(
     return PositionQueries(FourierPositions(shape, bands, max_resolution=max_resolution), project_to=project_to)
 
 
+@recorded
 class InputQueries(nn.Module):
     """One query an input token: the token itself (optical flow, entities), with `positions` concatenated if given."""
 
@@ -72,6 +75,7 @@ class InputQueries(nn.Module):
         return queries if self.positions is None else concat_features(queries, self.positions(None, points))
 
 
+@recorded
 class ModalityQueries(nn.Module):
     """Queries of several modalities and widths as one array: each padded by a learned vector of its own to one width.
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perceiver_policy.core.attention import Activation, CrossAttention
+from perceiver_policy.core.attention import Activation, CrossAttention, boolean, hide
 from perceiver_policy.core.latents import Latents
+from perceiver_policy.core.recorded import recorded
 
 
+@recorded
 class Resampler(nn.Module):
     """Features `[B, T, S, width]` (frames, places) or `[B, M, width]` -> `[B, latents, width]`.
 
@@ -53,7 +55,7 @@ class Resampler(nn.Module):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask`, True = valid: `[B, M]`, or `[B, T, S]`, or `[B, T]` for whole frames. What is masked changes
         nothing."""
-        x, valid = self._flatten(features, mask)
+        x, valid = self._flatten(features, None if mask is None else boolean(mask))
         z = self.latents(x.shape[0])
         if valid is not None:
             valid = F.pad(valid, (0, z.shape[1]), value=True)
@@ -67,7 +69,7 @@ class Resampler(nn.Module):
 
     def _flatten(self, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if features.dim() == 3:
-            return features, mask
+            return hide(features, mask), mask
         frames = features.shape[1]
         if self.frames is not None:
             if frames > self.frames.count:
@@ -75,4 +77,5 @@ class Resampler(nn.Module):
             features = features + self.frames.value[:frames, None]
         if mask is not None and mask.dim() == 2:
             mask = mask[..., None].expand(features.shape[:3])
-        return features.flatten(1, 2), None if mask is None else mask.flatten(1)
+        flat = None if mask is None else mask.flatten(1)
+        return hide(features.flatten(1, 2), flat), flat

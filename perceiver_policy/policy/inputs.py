@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import Feature, Keys, Numbers, Planes, SpaceError, Units, at, leaves, path_of
+from perceiver_policy.core.cost import is_fake
 from perceiver_policy.core.positions import fourier_features
 
 MOST_IMAGE_TOKENS = 1024
@@ -72,8 +73,10 @@ class UnitsEmbedder(nn.Module):
 
     def forward(self, value: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = value["mask"].bool()
-        used = mask.any(0).nonzero()
-        longest = int(used.max()) + 1 if len(used) else 1
+        longest = mask.shape[1]
+        if not is_fake(mask):  # `cost` counts on shapes alone: the whole capacity
+            used = mask.any(0).nonzero()
+            longest = int(used.max()) + 1 if len(used) else 1
         mask = mask[:, :longest]
         # what a row without a unit holds means nothing, and must not reach a gradient either
         features = self.features(value["features"][:, :longest].masked_fill(~mask[..., None], 0))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import numpy as np
 import optree
 import torch
 from gymnasium import spaces
@@ -96,6 +98,24 @@ class PerceiverPolicy(nn.Module):
         latents, _ = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
         return self.outputs.value(latents)
 
+    def forward(
+        self, observation: Any, action: Any = None, memory: Tensor | None = None, first: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The pass of a gradient step, for one step of each game: `cost` and `attention_maps` call it.
+
+        Observations [B, ...], tensors or arrays -> log-probabilities and entropies of the actions, and values, each
+        [B]. Without ``action`` every head is asked about its first choice; without ``memory`` episodes begin here.
+        """
+        observation = optree.tree_map(torch.as_tensor, observation)
+        batch = len(optree.tree_leaves(observation)[0])
+        if action is None:
+            action = optree.tree_map(lambda part: _zeros(part, batch), copy.deepcopy(self.action_space).sample())
+        memory = self.initial_memory(batch) if memory is None else memory
+        first = torch.ones(batch, dtype=torch.bool) if first is None else first
+        observation, action = (optree.tree_map(lambda part: part[None], nest) for nest in (observation, action))
+        evaluated = self.evaluate_actions(observation, action, memory, first[None])
+        return evaluated.log_prob[0], evaluated.entropy[0], evaluated.value[0]
+
     def evaluate_actions(self, observation: Any, action: Any, memory: Tensor, first: Tensor) -> ActionEvaluation:
         """Log-probabilities, entropies and values [T, B] of known actions in sequences [T, B, ...].
 
@@ -152,3 +172,9 @@ def _masks_of_units(observation_space: spaces.Space[Any], action_space: spaces.S
     """Where the masks of orders are: a row a unit, so that as one vector they would tell the units' order."""
     roots = [(ACTION_MASK, *leaf.keys) for leaf in action_leaves(action_space) if isinstance(leaf.space, PerUnit)]
     return {keys for keys, _ in leaves(observation_space) for root in roots if keys[: len(root)] == root}
+
+
+def _zeros(part: Any, batch: int) -> Tensor:
+    part = np.asarray(part)
+    kind = torch.float32 if np.issubdtype(part.dtype, np.floating) else torch.int64
+    return torch.zeros((batch, *part.shape), dtype=kind)

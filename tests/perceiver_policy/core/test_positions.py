@@ -16,6 +16,9 @@ from perceiver_policy.core.positions import (
     rotary,
     sinusoidal,
 )
+from perceiver_policy.family.presets import classifier, fourier_pixels, learned_position_pixels
+
+SMALL = {"latents": 4, "latent_width": 16, "self_attends": 1, "self_heads": 2}
 
 
 def test_fourier_features_term_by_term():
@@ -129,3 +132,56 @@ def test_rotary_products_depend_on_distance_only():
 
     torch.testing.assert_close(product(3, 10), product(53, 60), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(product(3, 10), product(3, 11))
+
+
+def published_and_inputs():
+    torch.manual_seed(0)
+    return classifier(fourier_pixels(8, bands=3), SMALL, 3), torch.randn(2, 3, 8, 8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("way", ["to_empty, load", "load with assign", "to_empty, reset, load", "load onto garbage"])
+def test_tables_that_are_not_saved_are_rebuilt_after_meta(way, dtype):
+    model, images = published_and_inputs()
+    model, images = model.to(dtype), images.to(dtype)
+    with torch.device("cpu" if way == "load onto garbage" else "meta"):
+        again = classifier(fourier_pixels(8, bands=3), SMALL, 3).to(dtype)
+    if way == "load with assign":
+        again.load_state_dict(model.state_dict(), assign=True)
+    elif way == "load onto garbage":
+        for buffer in again.buffers():
+            buffer.fill_(float("nan"))  # what `to_empty` leaves may be anything
+        again.load_state_dict(model.state_dict())
+    else:
+        again.to_empty(device="cpu")
+        if "reset" in way:
+            for module in again.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+        again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(again(images), model(images), rtol=0, atol=0)
+    assert {name for name, _ in again.named_buffers()} == {name for name, _ in model.named_buffers()}
+
+
+def test_positions_leave_the_meta_device_with_their_values():
+    with torch.device("meta"):
+        positions = FourierPositions((3, 4), 2)
+    assert positions.features.is_meta
+    positions.to_empty(device="cpu")
+    torch.testing.assert_close(positions(), FourierPositions((3, 4), 2)(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("build", [fourier_pixels, learned_position_pixels])
+def test_images_of_another_size(build):
+    """Fourier features of the same coordinates at another density; learned positions by bicubic interpolation."""
+    model = classifier(build(8), SMALL, 3)
+    assert model(torch.randn(2, 3, 12, 10)).shape == (2, 3)
+    positions = model.inputs.positions
+    where = positions((12, 10))
+    if isinstance(positions, LearnedPositions):
+        grid = positions.table.view(1, 8, 8, -1).permute(0, 3, 1, 2)
+        resized = torch.nn.functional.interpolate(grid, size=(12, 10), mode="bicubic").flatten(2).transpose(1, 2)
+        torch.testing.assert_close(where, positions.projection(resized))
+    else:
+        corners = where[0, [0, 9, 110, 119], :2]
+        assert corners.tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]

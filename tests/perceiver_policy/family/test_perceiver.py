@@ -175,6 +175,19 @@ def test_optical_flow_answers_for_every_pixel():
     assert flow.shape == (2, 4, 6, 2)
 
 
+def test_optical_flow_of_another_size_is_refused_in_words():
+    model = optical_flow(SMALL, shape=(4, 6), patch_channels=3, bands=2, width=8)
+    with pytest.raises(ValueError, match="30 answers do not fill the grid of 4 x 6 that the model was built for"):
+        model(torch.randn(1, 2, 3, 5, 6))
+
+
+def test_some_points_of_optical_flow():
+    model = perturb(optical_flow(SMALL, shape=(4, 6), patch_channels=3, bands=2, width=8))
+    pair, points = torch.randn(2, 2, 3, 4, 6), torch.tensor([3, 17, 5])
+    some = model(pair, subsampled_output_points=points)
+    torch.testing.assert_close(some, model(pair).flatten(1, 2)[:, points])
+
+
 def test_logits_are_float32_under_autocast():
     image = perturb(classifier(fourier_pixels(6, 2), SMALL, 5))
     text = perturb(masked_language_model(SMALL, width=8, length=12, qk_width=8))
