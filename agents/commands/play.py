@@ -291,7 +291,7 @@ def watch_replay(asked: Watch, file: Path) -> None:
         names = ", ".join(map(experiment.option, given))
         raise UserError(f"{names}: {file} is a file, and taken for a replay, which says itself what was played")
     try:
-        from envs.standin.protocol.playback import LOOPS_A_FRAME, RATE, frames, read_replay
+        from envs.standin.playback import LOOPS_A_FRAME, RATE, frames, read_replay
 
         replay = read_replay(file)
     except ImportError as error:
