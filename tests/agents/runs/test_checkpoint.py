@@ -152,3 +152,12 @@ def test_a_nan_stops_training_and_leaves_the_last_good_checkpoint(tmp_path: Path
     path = checkpoint.latest(tmp_path)
     assert path.name == "step-000000000032"
     assert all(torch.isfinite(x).all() for x in checkpoint.load_policy(path).values())
+
+
+def test_the_newest_so_many_are_kept(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 10):
+        checkpoint.save(tmp_path, step, state(step), spaces=SPACES, keep=2)
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == [
+        "step-000000000003",
+        "step-000000000010",
+    ]
