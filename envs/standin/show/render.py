@@ -245,7 +245,9 @@ def frame(
     for k in range(int(g["missiles"])):
         _missile(pen, view, g, units, k)
     for click in clicks:
-        _brackets(pen, view.point(*click), 9 * _FINE, 2 * _FINE)
+        x, y = view.point(*click)  # the screen shows more than the playable rectangle: such clicks are at the edge
+        x, y = min(max(x, 0), view.size[0] - 1), min(max(y, 0), view.size[1] - 1)
+        _brackets(pen, (x, y), 9 * _FINE, 2 * _FINE)
     picture = picture.resize((view.size[0] // _FINE, view.size[1] // _FINE), Image.Resampling.LANCZOS)
     legend = _legend(sorted({int(u["kind"]) for u in here}))
     whole = Image.new("RGB", (WIDTH, _BAR + picture.height + legend.height), (24, 26, 30))

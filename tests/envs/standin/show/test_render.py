@@ -52,8 +52,8 @@ def test_an_enemys_worker_is_drawn_as_an_enemy() -> None:
         red, green, _ = picture[row - 12 : row + 12, column - 12 : column + 12].mean((0, 1))
         return red - green
 
-    assert redness(world.ENEMY) > 30
-    assert redness(world.OWN) < -30
+    assert redness(world.ENEMY) > 15
+    assert redness(world.OWN) < -15
 
 
 @pytest.mark.parametrize("kind", list(render.NAMES))
