@@ -230,13 +230,13 @@ def scripted(env_id: str, name: str, env: VectorEnv[Any, Any, Any]) -> Callable[
         raise EnvError(f"{env_id}: {error}") from error
 
 
-def player_name(env_id: str, name: str) -> str:
+def player_name(env_id: str, name: str, style: str = "feature") -> str:
     """What the player ``name`` must be called there: where nobody has written a strong one, it is the scripted one."""
     mini_game = _mini_game(env_id)
     if name == "strong" and mini_game is not None:
         from envs.standin.players.roster import has_strong_player
 
-        return name if has_strong_player(mini_game) else "scripted (there is no stronger one)"
+        return name if has_strong_player(mini_game, style) else "scripted (there is no stronger one)"
     return name
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.acting import demonstrations
 from agents.commands import play, serve, train
 from agents.commands.cli import run
 from envs import registry
@@ -161,6 +162,7 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
     if words == ["--version"]:
         return  # tests/perceiver_rl/test_names.py
     monkeypatch.chdir(folder)
+    (folder / "FILE.SC2Replay").touch()
     if not re.search(QUICK, line) or page.endswith(".py"):
 
         def reached(*args, **kwargs):
@@ -171,6 +173,8 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
             (train, "continue_run"),
             (play, "play_and_tell"),
             (play, "check_trust"),
+            (play, "watch_replay"),
+            (demonstrations, "load"),
             (serve, "_need_starcraft"),
         ):
             monkeypatch.setattr(module, name, reached)

@@ -107,10 +107,15 @@ def record(
     return Demonstrations(nests[0], nests[1], rewards, firsts, about)
 
 
-def save(demonstrations: Demonstrations, folder: Path) -> None:
-    """Write them. Raises UserError where the folder is not empty or cannot be written."""
+def check_empty(folder: Path) -> None:
+    """Raises UserError where there is something in the way of a new folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not empty; choose another folder")
+
+
+def save(demonstrations: Demonstrations, folder: Path) -> None:
+    """Write them. Raises UserError where the folder is not empty or cannot be written."""
+    check_empty(folder)
     try:
         for name in ("observation", "action"):
             (folder / name).mkdir(parents=True)

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from agents.commands import options
-from agents.commands.play import Evaluate, check_player, cores, make_player, play_and_tell
-from agents.commands.play import _env_options as env_options
+from agents.commands.play import (
+    Evaluate,
+    check_player,
+    check_trust,
+    cores,
+    env_options_of,
+    make_player,
+    play_and_tell,
+)  # fmt: skip
 from agents.config import Config
 from agents.errors import UserError
 from agents.learning.imitation_config import ImitationConfig
@@ -44,6 +51,8 @@ class Record:
     """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
+    trust: Annotated[bool, FlagCreatePairsOff] = False
+    """Run the code that the run's config.yaml names, where its environment is module:Class."""
 
 
 def record(argv: Sequence[str], prog: str) -> None:
@@ -52,11 +61,16 @@ def record(argv: Sequence[str], prog: str) -> None:
     if asked.episodes < 1:
         raise UserError(f"--episodes should be at least 1, got {asked.episodes}")
     check_player(asked)
-    config = experiment.read_run_config(asked.run) if asked.run else None
-    env_id = asked.env or (config.env if config else "")
-    chosen = env_options(asked, config, env_id)
-    registry.check(env_id, chosen)
     from agents.acting import demonstrations
+
+    demonstrations.check_empty(asked.out)
+    config = experiment.read_run_config(asked.run) if asked.run else None
+    check_trust(asked, config)
+    env_id = asked.env or (config.env if config else "")
+    chosen = env_options_of(asked, config, env_id)
+    registry.check(env_id, chosen)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     from agents.acting.evaluate import LARGEST_VECTOR, games_for
 
     most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
@@ -64,7 +78,10 @@ def record(argv: Sequence[str], prog: str) -> None:
     try:
         player, name = make_player(asked, config, env_id, env)
         card = {"environment": env_id, "env_options": _plain(chosen), "player": name, "seed": asked.seed}
-        found = demonstrations.record(player, env, asked.episodes, asked.seed, card)
+        columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=asked.episodes)
+            found = demonstrations.record(player, env, asked.episodes, asked.seed, card, lambda: progress.advance(task))
     finally:
         env.close()
     demonstrations.save(found, asked.out)
@@ -90,6 +107,8 @@ class Imitate:
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     evaluation_episodes: int = 100
     """Episodes of the evaluation at the end, actions drawn; 0: none."""
+    trust: Annotated[bool, FlagCreatePairsOff] = False
+    """Run the code that the demonstrations' card names, where their environment is module:Class."""
 
 
 def imitate(argv: Sequence[str], prog: str) -> None:
@@ -102,6 +121,9 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     if asked.config:
         config = experiment.read_config(experiment.find_config(asked.config))
     else:
+        code = registry.code_named(data.card["environment"], data.card["env_options"])
+        if code and not asked.trust:
+            raise UserError(f"{asked.demonstrations} names code to run, {code}: if you trust it, say so with --trust")
         about = {"env": data.card["environment"], "env_options": data.card["env_options"]}
         config = experiment.check({**about, "evaluation_sampled": True}, str(asked.demonstrations))
     config = config.model_copy(update={"seed": asked.seed, "device": asked.device})
@@ -111,7 +133,9 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     _clone(asked, data, config, run_dir)
     console = Console()
     if asked.evaluation_episodes:
-        sampled = Evaluate(run=run_dir, episodes=asked.evaluation_episodes, sampled=True, device=asked.device)
+        sampled = Evaluate(
+            run=run_dir, episodes=asked.evaluation_episodes, sampled=True, device=asked.device, trust=True
+        )
         play_and_tell(sampled, console)
     print(f"run folder   {run_dir}")
 

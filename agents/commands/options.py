@@ -87,8 +87,8 @@ def refuse_unknown(default: Any, argv: Sequence[str], prog: str) -> None:
     algorithm = ""
     for field in fields(default):
         value = getattr(default, field.name)
-        if isinstance(value, Config):
-            algorithm = value.algorithm
+        if isinstance(value, BaseModel):
+            algorithm = value.algorithm if isinstance(value, Config) else ""
             known |= {key: option for key, option in experiment.flatten(value) if key != "env_options"}
         else:
             known[field.name] = value

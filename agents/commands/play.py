@@ -156,7 +156,7 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     asked = replace(asked, run=asked.run and asked.run.absolute())  # an environment may leave this folder
     versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in asked.opponent] or [{}]
     games = [
-        (env_id, {**_env_options(asked, config, env_id), **opponent})
+        (env_id, {**env_options_of(asked, config, env_id), **opponent})
         for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ())
         for opponent in versus
     ]
@@ -221,7 +221,8 @@ def _evaluate_one(
     return Evaluation(registry.label(env_id), name, asked.seed, played, str(parse_opponent(against)) if against else "")
 
 
-def _env_options(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
+def env_options_of(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
+    """The options of an environment that is played: the run's own, and those typed."""
     own = registry.options_for(env_id, config.env, config.env_options) if config else {}
     given = {**own, **options.parse_env_options(asked.env_option)}
     return registry.player_options(env_id, asked.policy, given) if asked.policy else given
@@ -240,7 +241,8 @@ def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env
     if asked.policy == "random":
         return RandomPlayer(env.single_action_space, asked.seed), "random"
     assert asked.policy is not None  # check_player has seen to it
-    name = registry.player_name(env_id, asked.policy)
+    style = env.interface.style if hasattr(env, "interface") else "feature"
+    name = registry.player_name(env_id, asked.policy, style)
     return ScriptedPlayer(registry.scripted(env_id, asked.policy, env)), name
 
 
@@ -263,7 +265,7 @@ def watch(argv: Sequence[str], prog: str) -> None:
     config = experiment.read_run_config(asked.run) if asked.run else None
     check_trust(asked, config)
     env_id = asked.env or (config.env if config else "")
-    env_options = {**_env_options(asked, config, env_id), **versus}
+    env_options = {**env_options_of(asked, config, env_id), **versus}
     registry.check(env_id, env_options)
     from agents.acting.evaluate import FRESH_SEED
     from agents.acting.seeding import seed_all

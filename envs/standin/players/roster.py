@@ -88,9 +88,9 @@ _ORDERS: Mapping[tuple[str, str], _Maker] = {
 _RAW: Mapping[str, _Maker] = {"CollectMineralShards": fighters.shards_by_command}
 
 
-def has_strong_player(scenario: str) -> bool:
-    """Whether somebody has written a better player than the scripted one."""
-    return scenario in _STRONG
+def has_strong_player(scenario: str, style: str = "feature") -> bool:
+    """Whether somebody has written a better player than the scripted one, for that style."""
+    return (scenario, "strong") in _ORDERS if style == "orders" else scenario in _STRONG
 
 
 def make_player(name: str, scenario: str, interface: Interface) -> Player:

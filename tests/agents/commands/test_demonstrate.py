@@ -1,0 +1,73 @@
+"""`record` and `imitate`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.commands.cli import run
+from agents.runs import experiment
+
+BEACON = ["--env", "sim/MoveToBeacon", "--env-option", "style=orders", "--env-option", "max_loops=160"]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("it") / "shown"
+    assert run(["record", "--policy", "scripted", *BEACON, "--episodes", "6", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_a_script_is_recorded(shown: Path) -> None:
+    card = json.loads((shown / "card.json").read_text())
+    assert (card["environment"], card["player"], card["episodes"], card["steps"]) == (
+        "sim/MoveToBeacon", "scripted", 6, 120,
+    )  # fmt: skip
+    assert card["env_options"] == {"style": "orders", "max_loops": 160}
+    assert np.load(shown / "observation" / "units~features.npy").shape[0] == 120
+    function = np.load(shown / "action" / "function.npy")
+    assert (function[:, 0] == 1).all()  # the marine walks to the beacon in every step
+    assert not function[:, 1].any()
+
+
+def test_a_clone_is_a_run_that_plays_and_goes_on(shown: Path, tmp_path: Path, capsys) -> None:
+    clone, further = tmp_path / "clone", tmp_path / "further"
+    argv = ["imitate", str(shown), "--run-dir", str(clone), "--epochs", "2", "--minibatch", "40"]
+    assert run([*argv, "--evaluation-episodes", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "held_out" in said
+    assert "sim/MoveToBeacon (stand-in game)" in said
+    assert experiment.read_run_config(clone).env_options == {"style": "orders", "max_loops": 160}
+    assert run(["evaluate", str(clone), "--episodes", "2"]) == 0
+    steps = ["--num-envs", "2", "--total-steps", "64", "--ppo.unroll", "16", "--evaluation-episodes", "0"]
+    assert run(["train", *BEACON, "--init", str(clone), *steps, "--run-dir", str(further)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["record", "--policy", "scripted", *BEACON, "--out", "{shown}"], "is not empty"),
+        (["record", "--policy", "scripted", *BEACON, "--episodes", "0"], "at least 1"),
+        (["record", *BEACON], "name one player"),
+        (["imitate", "nothing"], "nothing: holds no demonstrations"),
+        (["imitate", "{shown}", "--config", "move_to_beacon"], "was recorded with the observation space"),
+    ],
+)
+def test_what_cannot_be_done_is_said(shown: Path, tmp_path: Path, monkeypatch, capsys, argv, said) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([word.replace("{shown}", str(shown)) for word in argv]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_code_that_a_card_names_is_not_run(shown: Path, tmp_path: Path, capsys) -> None:
+    import shutil
+
+    strange = tmp_path / "strange"
+    shutil.copytree(shown, strange)
+    card = json.loads((strange / "card.json").read_text())
+    (strange / "card.json").write_text(json.dumps({**card, "environment": "os:system"}))
+    assert run(["imitate", str(strange), "--run-dir", str(tmp_path / "run")]) == 2
+    assert "names code to run, os:system" in capsys.readouterr().err
