@@ -77,10 +77,10 @@ def _steps(policy: PerceiverPolicy, data: Demonstrations, gamma: float) -> Any:
 def _split(steps: Any, first: np.ndarray, share: float) -> tuple[Any, Any]:
     """What is learned from, and the last whole episodes of about that ``share`` of the steps."""
     starts = np.flatnonzero(first)
-    later = starts[starts >= (1 - share) * len(first)]
-    if share == 0 or not len(later) or later[0] == 0:
+    if share == 0 or len(starts) < 2:
         return steps, None
-    cut = int(later[0])
+    later = starts[starts >= (1 - share) * len(first)]
+    cut = int(later[0] if len(later) else starts[-1])
     return optree.tree_map(lambda x: x[:cut], steps), optree.tree_map(lambda x: x[cut:], steps)
 
 
