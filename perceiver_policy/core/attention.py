@@ -30,6 +30,11 @@ def squared_relu(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def tanh_gelu(x: Tensor) -> Tensor:
+    """GELU in its tanh approximation, that of DeepMind's own Perceiver code."""
+    return F.gelu(x, approximate="tanh")
+
+
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Scaled dot-product attention over heads: `[B, heads, Q, k]`, `[B, heads, M, k]`, `[B, heads, M, v]` -> `[B, Q,
     heads * v]`.

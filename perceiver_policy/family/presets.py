@@ -43,7 +43,7 @@ from perceiver_policy.family.perceiver import (
 from perceiver_policy.family.queries import InputQueries, ModalityQueries, PositionQueries, learned_queries
 
 Options = Mapping[str, Any]
-"""Keyword arguments of `Encoder` other than its input width."""
+"""Keyword arguments of `Encoder` other than its input width. Its `activation` is the preset's unless given here."""
 
 
 def masked_language_model(
@@ -62,7 +62,7 @@ def masked_language_model(
     `per_input` answers for as many positions as the input has; the published model answers for all `length`.
     """
     return MaskedLanguageModel(
-        Encoder(width, **encoder),
+        Encoder(width, **{"activation": activation, **encoder}),
         Decoder(
             width,
             encoder["latent_width"],
@@ -83,15 +83,20 @@ def classifier(
     classes: int,
     *,
     decoder_qk_width: int | None = None,
+    residual: bool = True,
     activation: Activation = F.gelu,
 ) -> PerceiverIO:
-    """Any inputs, one learned query as wide as the latents, with the query residual, one linear layer to `[B,
-    classes]`."""
+    """Any inputs, one learned query as wide as the latents, with the query `residual` or without, one linear layer to
+    `[B, classes]`."""
     width = encoder["latent_width"]
-    decoder = Decoder(width, width, qk_width=decoder_qk_width, output_width=classes, activation=activation)
+    decoder = Decoder(
+        width, width, qk_width=decoder_qk_width, residual=residual, output_width=classes, activation=activation
+    )
     input_width: Any = inputs.width
     return PerceiverIO(
-        Encoder(input_width, **encoder), Task(decoder, learned_queries(1, width), OneAnswer()), inputs=inputs
+        Encoder(input_width, **{"activation": activation, **encoder}),
+        Task(decoder, learned_queries(1, width), OneAnswer()),
+        inputs=inputs,
     )
 
 
@@ -141,7 +146,7 @@ def optical_flow(
         activation=activation,
     )
     task = Task(decoder, InputQueries(inputs.width), Grid(shape, 1 / 100))
-    return PerceiverIO(Encoder(inputs.width, **encoder), task, inputs=inputs)
+    return PerceiverIO(Encoder(inputs.width, **{"activation": activation, **encoder}), task, inputs=inputs)
 
 
 def multimodal_autoencoder(
@@ -167,12 +172,12 @@ def multimodal_autoencoder(
 
     In: `image` `[B, frames, 3, size, size]`, `audio` `[B, samples, 1]`, `label` `[B, labels]` (always hidden behind a
     mask token). Out: `image` `[B, frames * size * size, 3]` (or the asked points), `audio` `[B, samples]`, `label` `[B,
-    labels]`.
+    labels]`. `max_resolution` of the video's positions, in and out, is by default that of its patches, as published.
     """
     samples = frames * samples_per_frame
     patches = samples // samples_per_patch
-    resolution = max_resolution or (frames, size, size)
     grid = (frames, size // video_patch, size // video_patch)
+    resolution = max_resolution or grid
     inputs = Modalities(
         {
             "audio": GridTokens(
@@ -206,11 +211,21 @@ def multimodal_autoencoder(
         "image": OutputLinear(output_width, 3),
         "label": OneAnswer(output_width, labels),
     }
-    return PerceiverIO(Encoder(inputs.width, **encoder), ModalityTask(decoder, queries, outputs), inputs=inputs)
+    return PerceiverIO(
+        Encoder(inputs.width, **{"activation": activation, **encoder}),
+        ModalityTask(decoder, queries, outputs),
+        inputs=inputs,
+    )
 
 
 def entity_encoder(
-    features: int = 128, *, width: int = 128, latents: int = 32, latent_width: int = 512, layers: int = 3
+    features: int = 128,
+    *,
+    width: int = 128,
+    latents: int = 32,
+    latent_width: int = 512,
+    layers: int = 3,
+    activation: Activation = F.gelu,
 ) -> PerceiverIO:
     """The StarCraft entity encoder of the Perceiver IO paper (appendix B): entities in, one embedding each out.
 
@@ -219,8 +234,8 @@ def entity_encoder(
     it does not give the latents' width: 512 is the power of two that stays under the paper's count of 0.93 GFLOP.
     """
     inputs = SetTokens(features, width)
-    encoder = Encoder(width, latents=latents, latent_width=latent_width, self_attends=layers)
-    decoder = Decoder(width, latent_width, qk_width=width, v_width=width)
+    encoder = Encoder(width, latents=latents, latent_width=latent_width, self_attends=layers, activation=activation)
+    decoder = Decoder(width, latent_width, qk_width=width, v_width=width, activation=activation)
     return PerceiverIO(encoder, Task(decoder, InputQueries(width)), inputs=inputs)
 
 
@@ -239,28 +254,30 @@ FLOW: Options = {"latents": 2048, "latent_width": 512, "self_attends": 24, "self
 MULTIMODAL: Options = {"latents": 784, "latent_width": 512, "self_attends": 8}
 
 
-def _perceiver(cross_attends: int, blocks: int) -> Perceiver:
+def _perceiver(cross_attends: int, blocks: int, activation: Activation) -> Perceiver:
     inputs = fourier_pixels()
-    options = {**IMAGENET, "cross_attends": cross_attends, "blocks": blocks}
+    options = {**IMAGENET, "cross_attends": cross_attends, "blocks": blocks, "activation": activation}
     return Perceiver(Encoder(inputs.width, **options), inputs=inputs, classes=1000)
 
 
-PUBLISHED: dict[str, Callable[[], nn.Module]] = {
-    "language-perceiver": lambda: masked_language_model(LANGUAGE),
-    "vision-perceiver-learned": lambda: classifier(learned_position_pixels(), IMAGENET, 1000),
-    "vision-perceiver-fourier": lambda: classifier(fourier_pixels(), IMAGENET, 1000),
-    "vision-perceiver-conv": lambda: classifier(conv_pixels(), IMAGENET, 1000),
-    "optical-flow-perceiver": lambda: optical_flow(FLOW),
-    "multimodal-perceiver": lambda: multimodal_autoencoder(MULTIMODAL),
-    "perceiver-imagenet": lambda: _perceiver(cross_attends=8, blocks=1),
-    "perceiver-imagenet-1-cross-attend": lambda: _perceiver(cross_attends=1, blocks=8),
-    "starcraft-entity-encoder": lambda: entity_encoder(),
+PUBLISHED: dict[str, Callable[[Activation], nn.Module]] = {
+    "language-perceiver": lambda a: masked_language_model(LANGUAGE, activation=a),
+    "vision-perceiver-learned": lambda a: classifier(learned_position_pixels(), IMAGENET, 1000, activation=a),
+    "vision-perceiver-fourier": lambda a: classifier(fourier_pixels(), IMAGENET, 1000, activation=a),
+    "vision-perceiver-conv": lambda a: classifier(conv_pixels(), IMAGENET, 1000, activation=a),
+    "optical-flow-perceiver": lambda a: optical_flow(FLOW, activation=a),
+    "multimodal-perceiver": lambda a: multimodal_autoencoder(MULTIMODAL, activation=a),
+    "perceiver-imagenet": lambda a: _perceiver(cross_attends=8, blocks=1, activation=a),
+    "perceiver-imagenet-1-cross-attend": lambda a: _perceiver(cross_attends=1, blocks=8, activation=a),
+    "starcraft-entity-encoder": lambda a: entity_encoder(activation=a),
 }
 """Builders by name. "perceiver-imagenet" is the first Perceiver with its 8 cross-attends; the rest is Perceiver IO."""
 
 
-def published(name: str) -> nn.Module:
+def published(name: str, *, activation: Activation = F.gelu) -> nn.Module:
     """A published configuration with random weights. Raises ValueError for an unknown name.
+
+    `activation`: the exact GELU, as in the PyTorch checkpoints, or `tanh_gelu`, as in DeepMind's own code.
 
     Build under `torch.device("meta")` to count parameters without allocating them.
     """
@@ -268,4 +285,4 @@ def published(name: str) -> nn.Module:
         near = difflib.get_close_matches(name, PUBLISHED, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"no published configuration {name!r}: expected one of {', '.join(PUBLISHED)}{hint}")
-    return PUBLISHED[name]()
+    return PUBLISHED[name](activation)
