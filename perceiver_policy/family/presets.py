@@ -18,6 +18,7 @@ from perceiver_policy.core.attention import Activation, OutputLinear
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.core.positions import FourierPositions, LearnedPositions
+from perceiver_policy.family.autoregressive import PerceiverAR
 from perceiver_policy.family.modalities import (
     AudioPatches,
     ByteTokens,
@@ -253,6 +254,26 @@ IMAGENET: Options = {"latents": 512, "latent_width": 1024, "blocks": 8, "self_at
 FLOW: Options = {"latents": 2048, "latent_width": 512, "self_attends": 24, "self_heads": 16}
 MULTIMODAL: Options = {"latents": 784, "latent_width": 512, "self_attends": 8}
 
+PUBLISHED_AR: dict[str, Options] = {
+    "perceiver-ar-copy-32": {"length": 32, "latents": 16, "self_attends": 1, "position_rows": (33,)},
+    "perceiver-ar-copy-131072": {"length": 131_072, "latents": 1024, "self_attends": 6, "position_rows": (131_073,)},
+    "perceiver-ar-imagenet64": {
+        "length": 12_416,
+        "latents": 1024,
+        "self_attends": 60,
+        "positions": "learned",
+        "position_rows": (66, 66, 5),
+    },
+    "perceiver-ar": {"length": 1024, "latents": 1024, "self_attends": 12, "positions": "rotary"},
+}
+"""Perceiver AR as the authors' `experiment.py` has it: copying tasks, ImageNet of 64 x 64 pixels as bytes, and what it
+has where nothing else is said. All read bytes and three special tokens (padding, end, start; byte b is token 3 + b)."""
+
+
+def _perceiver_ar(options: Options) -> PerceiverAR:
+    settings = {"width": 1024, "heads": 16, "positions": "sinusoidal", "count_from": 1, **options}
+    return PerceiverAR(259, **settings)
+
 
 def _perceiver(cross_attends: int, blocks: int, activation: Activation) -> Perceiver:
     inputs = fourier_pixels()
@@ -271,18 +292,23 @@ PUBLISHED: dict[str, Callable[[Activation], nn.Module]] = {
     "perceiver-imagenet-1-cross-attend": lambda a: _perceiver(cross_attends=1, blocks=8, activation=a),
     "starcraft-entity-encoder": lambda a: entity_encoder(activation=a),
 }
-"""Builders by name. "perceiver-imagenet" is the first Perceiver with its 8 cross-attends; the rest is Perceiver IO."""
+"""Builders by name. "perceiver-imagenet" is the first Perceiver with its 8 cross-attends; the rest is Perceiver IO. See
+`PUBLISHED_AR` for Perceiver AR, `hierarchical.VARIANTS` for the Hierarchical Perceiver."""
 
 
 def published(name: str, *, activation: Activation = F.gelu) -> nn.Module:
     """A published configuration with random weights. Raises ValueError for an unknown name.
 
-    `activation`: the exact GELU, as in the PyTorch checkpoints, or `tanh_gelu`, as in DeepMind's own code.
+    `activation` of all but Perceiver AR (which has the squared ReLU): the exact GELU, as in the PyTorch checkpoints, or
+    `tanh_gelu`, as in DeepMind's own code.
 
     Build under `torch.device("meta")` to count parameters without allocating them.
     """
+    if name in PUBLISHED_AR:
+        return _perceiver_ar(PUBLISHED_AR[name])
     if name not in PUBLISHED:
-        near = difflib.get_close_matches(name, PUBLISHED, 1)
+        known = [*PUBLISHED, *PUBLISHED_AR]
+        near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no published configuration {name!r}: expected one of {', '.join(PUBLISHED)}{hint}")
+        raise ValueError(f"no published configuration {name!r}: expected one of {', '.join(known)}{hint}")
     return PUBLISHED[name](activation)
