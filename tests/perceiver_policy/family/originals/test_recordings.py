@@ -15,8 +15,10 @@ from perceiver_policy.family.autoregressive import PerceiverAR
 from perceiver_policy.family.hierarchical import HierarchicalPerceiver
 from perceiver_policy.family.modalities import decode_text, encode_text
 from perceiver_policy.family.originals.deepmind import from_deepmind
+from perceiver_policy.family.originals.flamingo import from_flamingo, to_flamingo
 from perceiver_policy.family.perceiver import PerceiverIO, Task
 from perceiver_policy.family.presets import multimodal_autoencoder
+from perceiver_policy.family.resampler import public_resampler
 from tests.perceiver_policy.family.originals.recordings import agree, recording, tensor
 
 PRECISIONS = [torch.float64, torch.float32]
@@ -230,3 +232,29 @@ def test_bytes():
     for k, text in enumerate(json.loads(str(arrays["decoded"]))):
         assert decode_text(torch.from_numpy(arrays[f"decode_ids/{k}"])[None].long()) == [text]
     assert config["vocab_size"] == 262
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize(("number", "library"), [(1, "open_flamingo"), (2, "flamingo-pytorch")])
+def test_resamplers(number, library, dtype):
+    config, tree, arrays = recording(f"resampler_{number}")
+    c = config["model"]
+    state = {name: tensor(value, dtype) for name, value in tree.items()}
+    model = from_flamingo(state, heads=c["heads"])
+    assert sum(p.numel() for p in model.parameters()) == sum(value.size for value in tree.values())
+    agree(model(tensor(arrays["input"], dtype)), arrays["output"], dtype)
+    written = to_flamingo(model, library=library)
+    assert written.keys() == state.keys()
+    assert all(torch.equal(value, state[name]) for name, value in written.items())
+    preset = public_resampler(
+        library,
+        c["dim"],
+        head_width=c["dim_head"],
+        heads=c["heads"],
+        depth=c["depth"],
+        latents=c["num_latents"],
+        frames=c.get("max_num_frames"),
+        media=c.get("max_num_media", c.get("num_media_embeds")),
+    )
+    preset.load_state_dict(model.state_dict())
+    agree(preset.to(dtype)(tensor(arrays["input"], dtype)), arrays["output"], dtype)
