@@ -96,6 +96,10 @@ class PerceiverAR(nn.Module):
         self.embedding = nn.Embedding(vocabulary, width)
         rows = () if positions == "rotary" else tuple(position_rows or (length,))
         self.position_tables = nn.ModuleList(nn.Embedding(count, width) for count in rows)
+        # Small, as learned here faster; but sines, which are not learned, would drown what is small.
+        deviation = 1.0 if positions == "sinusoidal" else 0.02
+        for table in (self.embedding, *self._tables()):
+            nn.init.trunc_normal_(table.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
         self.query_projection = nn.Linear(width, width)
         self.latents_per_position = latents_per_position
         self.place = Latents(latents_per_position, width) if latents_per_position > 1 else None
