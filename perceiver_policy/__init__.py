@@ -28,7 +28,8 @@ _PUBLIC = {
         "FourierPositions LearnedPositions fourier_features fourier_width grid_positions sinusoidal rotary "
     ),
     "family.presets": (
-        "published PUBLISHED PUBLISHED_AR classifier masked_language_model optical_flow multimodal_autoencoder entity_encoder "
+        "published PUBLISHED PUBLISHED_AR classifier masked_language_model optical_flow multimodal_autoencoder "
+        "entity_encoder "
     ),
     "family.pretrained": "from_huggingface to_huggingface",
     "family.queries": "PositionQueries InputQueries ModalityQueries learned_queries pixel_queries",
