@@ -27,6 +27,7 @@ from perceiver_policy.core.attention import (
 )
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import rotary, sinusoidal
+from perceiver_policy.family.initialization import cut_normal_
 
 
 @dataclass
@@ -99,7 +100,7 @@ class PerceiverAR(nn.Module):
         # Small, as learned here faster; but sines, which are not learned, would drown what is small.
         deviation = 1.0 if positions == "sinusoidal" else 0.02
         for table in (self.embedding, *self._tables()):
-            nn.init.trunc_normal_(table.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            cut_normal_(table.weight, deviation)
         self.query_projection = nn.Linear(width, width)
         self.latents_per_position = latents_per_position
         self.place = Latents(latents_per_position, width) if latents_per_position > 1 else None
@@ -126,6 +127,17 @@ class PerceiverAR(nn.Module):
                 table.weight.requires_grad_(False)
                 rows = torch.arange(table.num_embeddings, device=table.weight.device)
                 table.weight.copy_(sinusoidal(rows, self.width, inclusive=True))
+
+    def draw_special(self) -> None:
+        """Embeddings of deviation 1 (with a tied output small: it has none in the original), logits zero; see
+        `initialize`."""
+        cut_normal_(self.embedding.weight, 0.02 if self.output is None else 1.0)
+        for table in self._tables():
+            cut_normal_(table.weight, 1.0)
+        if self.output is not None:
+            nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output_bias)
+        self.reset_parameters()
 
     def forward(
         self,

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from perceiver_policy.core.attention import Activation, CrossAttention, OutputLinear, SelfAttention, squared_relu
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import LearnedPositions
+from perceiver_policy.family.initialization import initialize, scaled_normal_
 
 Regroup = Literal["neighbors", "spread"]
 """How groups are merged and split: with their neighbors, or each new group drawing on all of the old ones."""
@@ -130,6 +131,16 @@ class HierarchicalPerceiver(nn.Module):
                 )
             )
         self.reconstruct = CrossAttention(embedding_width, widths[-1], residual=False, activation=activation)
+
+    def draw_special(self) -> None:
+        """Latents and positions by their number, unembedding zero; see `initialize`."""
+        for module in self.modules():
+            if isinstance(module, Latents):
+                scaled_normal_(module.value, module.count)
+            elif isinstance(module, LearnedPositions):
+                scaled_normal_(module.table, len(module.table))
+        for layer in self.unembed.values():
+            nn.init.zeros_(cast(nn.Linear, layer).weight)
 
     def forward(self, inputs: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Reconstructions by modality. `visible` by modality `[B, length]`: inputs at False are hidden, as if they were
@@ -278,11 +289,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def hierarchical(
     variant: str, modalities: Mapping[str, tuple[int, int]], *, position_width: int | None = None, **options: Any
 ) -> HierarchicalPerceiver:
-    """A published variant for these modalities; `options` override its numbers. Padding is read, as published."""
+    """A published variant for these modalities; `options` override its numbers. Padding is read and all is
+    initialized as published."""
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r} of the Hierarchical Perceiver: expected one of {', '.join(VARIANTS)}")
     settings = VARIANTS[variant] | {"mask_padding": False} | options
-    return HierarchicalPerceiver(modalities, position_width=position_width, **settings)
+    return initialize(HierarchicalPerceiver(modalities, position_width=position_width, **settings))
 
 
 def _check(groups: Sequence[int], *others: Sequence[int]) -> None:

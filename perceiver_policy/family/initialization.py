@@ -8,7 +8,7 @@ which leaves 0.88 of it. Biases are zeros. The modules here otherwise start as P
 from __future__ import annotations
 
 import math
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,21 @@ from torch import Tensor, nn
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import LearnedPositions
-from perceiver_policy.family.autoregressive import PerceiverAR
-from perceiver_policy.family.hierarchical import HierarchicalPerceiver
 from perceiver_policy.family.modalities import ByteTokens, Conv1x1, ConvStem, Patches
 from perceiver_policy.family.perceiver import Grid, Perceiver, Task
-from perceiver_policy.family.resampler import Resampler
 
 Model = TypeVar("Model", bound=nn.Module)
 
 _CUT = 0.8796256610342398
 """The standard deviation of a standard normal distribution cut at two deviations."""
+
+
+@runtime_checkable
+class Special(Protocol):
+    """A model some of whose parts start otherwise than such parts do elsewhere."""
+
+    def draw_special(self) -> None:
+        """Draws those parts anew; called after all parts have been drawn as usual."""
 
 
 @torch.no_grad()
@@ -36,18 +41,18 @@ def initialize(model: Model) -> Model:
     """
     for module in reversed(list(model.modules())):  # parts before what they are a part of, which knows better
         if isinstance(module, nn.Linear):
-            _cut(module.weight, 1 / _CUT / math.sqrt(module.in_features))
+            scaled_normal_(module.weight, module.in_features)
             _zero(module.bias)
         elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, Latents):
-            _cut(module.value, 0.02)
+            cut_normal_(module.value, 0.02)
         elif isinstance(module, LearnedPositions):
-            _cut(module.table, 0.02)
+            cut_normal_(module.table, 0.02)
             _default(module.projection)
         elif isinstance(module, ByteTokens):
-            _cut(module.embedding.weight, 1.0)
-            _cut(module.positions.weight, 0.02)
+            cut_normal_(module.embedding.weight, 1.0)
+            cut_normal_(module.positions.weight, 0.02)
         elif isinstance(module, Conv1x1 | ConvStem):
             _default(module.conv)
         elif isinstance(module, Patches):
@@ -58,12 +63,8 @@ def initialize(model: Model) -> Model:
             _task(module)
         elif isinstance(module, Perceiver):
             _zero(None if module.classifier is None else module.classifier.weight)
-        elif isinstance(module, HierarchicalPerceiver):
-            _hierarchical(module)
-        elif isinstance(module, PerceiverAR):
-            _autoregressive(module)
-        elif isinstance(module, Resampler):
-            _resampler(module)
+        elif isinstance(module, Special):
+            module.draw_special()
     return model
 
 
@@ -75,41 +76,19 @@ def _task(task: Task) -> None:
         _zero(task.decoder.final.weight)
 
 
-def _hierarchical(model: HierarchicalPerceiver) -> None:
-    for module in model.modules():
-        if isinstance(module, Latents):
-            _cut(module.value, 1 / _CUT / math.sqrt(module.count))
-        elif isinstance(module, LearnedPositions):
-            _cut(module.table, 1 / _CUT / math.sqrt(len(module.table)))
-    for layer in model.unembed.values():
-        _zero(cast(nn.Linear, layer).weight)
-
-
-def _autoregressive(model: PerceiverAR) -> None:
-    # The original has no tied output; with one, embeddings of deviation 1 make logits of that of sqrt(width).
-    _cut(model.embedding.weight, 1.0 if model.output is not None else 0.02)
-    for table in model.position_tables:
-        _cut(cast(Tensor, table.weight), 1.0)
-    _zero(None if model.output is None else model.output.weight)
-    _zero(model.output_bias)
-    model.reset_parameters()
-
-
-def _resampler(model: Resampler) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            module.reset_parameters()
-        elif isinstance(module, Latents):
-            nn.init.normal_(module.value)
+def scaled_normal_(value: Tensor, fan_in: int) -> None:
+    """Haiku's `VarianceScaling`: of deviation `1/sqrt(fan_in)` after the cut."""
+    cut_normal_(value, 1 / _CUT / math.sqrt(fan_in))
 
 
 def _default(layer: nn.Module | None) -> None:
     if isinstance(layer, nn.Linear | nn.Conv2d):
-        _cut(layer.weight, 1 / math.sqrt(layer.weight[0].numel()))
+        cut_normal_(layer.weight, 1 / math.sqrt(layer.weight[0].numel()))
         _zero(layer.bias)
 
 
-def _cut(value: Tensor, deviation: float) -> None:
+def cut_normal_(value: Tensor, deviation: float) -> None:
+    """Normal, cut at two deviations: 0.88 of `deviation` is left."""
     nn.init.trunc_normal_(value, std=deviation, a=-2 * deviation, b=2 * deviation)
 
 

@@ -19,6 +19,7 @@ from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.core.positions import FourierPositions, LearnedPositions
 from perceiver_policy.family.autoregressive import PerceiverAR
+from perceiver_policy.family.initialization import initialize
 from perceiver_policy.family.modalities import (
     AudioPatches,
     ByteTokens,
@@ -61,8 +62,9 @@ def masked_language_model(
     """Bytes in, logits out: one learned query a position, tied output embeddings (paper, appendix F).
 
     `per_input` answers for as many positions as the input has; the published model answers for all `length`.
+    Everything starts as the original's (`initialize`).
     """
-    return MaskedLanguageModel(
+    model = MaskedLanguageModel(
         Encoder(width, **{"activation": activation, **encoder}),
         Decoder(
             width,
@@ -76,6 +78,7 @@ def masked_language_model(
         ByteTokens(width, length=length, vocabulary=vocabulary),
         PositionQueries(LearnedPositions(length, width), per_input=per_input),
     )
+    return initialize(model)
 
 
 def classifier(
@@ -88,17 +91,15 @@ def classifier(
     activation: Activation = F.gelu,
 ) -> PerceiverIO:
     """Any inputs, one learned query as wide as the latents, with the query `residual` or without, one linear layer to
-    `[B, classes]`."""
+    `[B, classes]`. Encoder and task start as the original's (`initialize`)."""
     width = encoder["latent_width"]
     decoder = Decoder(
         width, width, qk_width=decoder_qk_width, residual=residual, output_width=classes, activation=activation
     )
     input_width: Any = inputs.width
-    return PerceiverIO(
-        Encoder(input_width, **{"activation": activation, **encoder}),
-        Task(decoder, learned_queries(1, width), OneAnswer()),
-        inputs=inputs,
-    )
+    task = Task(decoder, learned_queries(1, width), OneAnswer())
+    reader = Encoder(input_width, **{"activation": activation, **encoder})
+    return PerceiverIO(initialize(reader), initialize(task), inputs=inputs)
 
 
 def learned_position_pixels(size: int = 224, width: int = 256) -> GridTokens:

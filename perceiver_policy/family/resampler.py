@@ -57,6 +57,14 @@ class Resampler(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
 
+    def draw_special(self) -> None:
+        """As the public implementations: linear layers as PyTorch's, tables of deviation 1; see `initialize`."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
+            elif isinstance(module, Latents):
+                nn.init.normal_(module.value)
+
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask`, True = valid: `[B, M]`, or `[B, T, S]`, or `[B, T]` for whole frames; with the media's axis where
         there is one. What is masked changes nothing."""
@@ -115,7 +123,5 @@ def public_resampler(name: str, width: int, *, head_width: int = 64, heads: int 
     if name not in PUBLIC:
         raise ValueError(f"no public resampler {name!r}: expected one of {', '.join(PUBLIC)}")
     model = Resampler(width, heads=heads, qk_width=heads * head_width, bias=False, **(PUBLIC[name] | options))
-    for table in (model.latents, model.frames, model.media):
-        if table is not None:
-            nn.init.normal_(table.value)
+    model.draw_special()
     return model
