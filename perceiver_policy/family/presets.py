@@ -2,7 +2,7 @@
 
 Numbers: the Perceiver IO paper (arXiv 2107.14795, appendices A to F), the first Perceiver's (arXiv 2103.03206), and,
 for the six checkpoints, the configuration they were published with. `published(name)` builds with random weights;
-`pretrained` loads weights.
+`pretrained` loads weights. All Perceiver IO here starts as the original code does (`initialize`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ def masked_language_model(
     """Bytes in, logits out: one learned query a position, tied output embeddings (paper, appendix F).
 
     `per_input` answers for as many positions as the input has; the published model answers for all `length`.
-    Everything starts as the original's (`initialize`).
     """
     model = MaskedLanguageModel(
         Encoder(width, **{"activation": activation, **encoder}),
@@ -91,7 +90,7 @@ def classifier(
     activation: Activation = F.gelu,
 ) -> PerceiverIO:
     """Any inputs, one learned query as wide as the latents, with the query `residual` or without, one linear layer to
-    `[B, classes]`. Encoder and task start as the original's (`initialize`)."""
+    `[B, classes]`. `inputs` stay as they are; the rest is drawn."""
     width = encoder["latent_width"]
     decoder = Decoder(
         width, width, qk_width=decoder_qk_width, residual=residual, output_width=classes, activation=activation
@@ -148,7 +147,7 @@ def optical_flow(
         activation=activation,
     )
     task = Task(decoder, InputQueries(inputs.width), Grid(shape, 1 / 100))
-    return PerceiverIO(Encoder(inputs.width, **{"activation": activation, **encoder}), task, inputs=inputs)
+    return initialize(PerceiverIO(Encoder(inputs.width, **{"activation": activation, **encoder}), task, inputs=inputs))
 
 
 def multimodal_autoencoder(
@@ -213,11 +212,8 @@ def multimodal_autoencoder(
         "image": OutputLinear(output_width, 3),
         "label": OneAnswer(output_width, labels),
     }
-    return PerceiverIO(
-        Encoder(inputs.width, **{"activation": activation, **encoder}),
-        ModalityTask(decoder, queries, outputs),
-        inputs=inputs,
-    )
+    reader = Encoder(inputs.width, **{"activation": activation, **encoder})
+    return initialize(PerceiverIO(reader, ModalityTask(decoder, queries, outputs), inputs=inputs))
 
 
 def entity_encoder(
@@ -238,7 +234,7 @@ def entity_encoder(
     inputs = SetTokens(features, width)
     encoder = Encoder(width, latents=latents, latent_width=latent_width, self_attends=layers, activation=activation)
     decoder = Decoder(width, latent_width, qk_width=width, v_width=width, activation=activation)
-    return PerceiverIO(encoder, Task(decoder, InputQueries(width)), inputs=inputs)
+    return initialize(PerceiverIO(encoder, Task(decoder, InputQueries(width)), inputs=inputs))
 
 
 LANGUAGE: Options = {
@@ -279,7 +275,7 @@ def _perceiver_ar(options: Options) -> PerceiverAR:
 def _perceiver(cross_attends: int, blocks: int, activation: Activation) -> Perceiver:
     inputs = fourier_pixels()
     options = {**IMAGENET, "cross_attends": cross_attends, "blocks": blocks, "activation": activation}
-    return Perceiver(Encoder(inputs.width, **options), inputs=inputs, classes=1000)
+    return initialize(Perceiver(Encoder(inputs.width, **options), inputs=inputs, classes=1000))
 
 
 PUBLISHED: dict[str, Callable[[Activation], nn.Module]] = {
