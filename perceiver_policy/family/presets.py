@@ -2,7 +2,8 @@
 
 Numbers: the Perceiver IO paper (arXiv 2107.14795, appendices A to F), the first Perceiver's (arXiv 2103.03206), and,
 for the six checkpoints, the configuration they were published with. `published(name)` builds with random weights;
-`pretrained` loads weights. All Perceiver IO here starts as the original code does (`initialize`).
+`pretrained` loads weights. All but the language model, which learns slower so, start as
+the original code does (`initialize`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def masked_language_model(
 
     `per_input` answers for as many positions as the input has; the published model answers for all `length`.
     """
-    model = MaskedLanguageModel(
+    return MaskedLanguageModel(
         Encoder(width, **{"activation": activation, **encoder}),
         Decoder(
             width,
@@ -77,7 +78,6 @@ def masked_language_model(
         ByteTokens(width, length=length, vocabulary=vocabulary),
         PositionQueries(LearnedPositions(length, width), per_input=per_input),
     )
-    return initialize(model)
 
 
 def classifier(
