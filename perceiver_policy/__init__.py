@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "core.attention": "Attention CrossAttention SelfAttention MLP KeyValues attention_maps squared_relu",
+    "core.attention": "Attention CrossAttention SelfAttention MLP KeyValues attention_maps squared_relu tanh_gelu",
     "family.autoregressive": "PerceiverAR",
     "policy.config": "PolicyConfig",
     "core.cost": "Cost",
     "core.decoder": "Decoder",
     "core.encoder": "Encoder",
-    "family.hierarchical": "HierarchicalPerceiver masked_autoencoding_loss",
+    "family.hierarchical": "HierarchicalPerceiver hierarchical masked_autoencoding_loss",
+    "family.initialization": "initialize",
     "family.generation": "Cache Drawing",
     "core.latents": "Latents InputLatents",
     "family.modalities": (
@@ -28,7 +29,8 @@ _PUBLIC = {
         "FourierPositions LearnedPositions fourier_features fourier_width grid_positions sinusoidal rotary "
     ),
     "family.presets": (
-        "published PUBLISHED classifier masked_language_model optical_flow multimodal_autoencoder entity_encoder "
+        "published PUBLISHED PUBLISHED_AR classifier masked_language_model optical_flow multimodal_autoencoder "
+        "entity_encoder "
     ),
     "family.pretrained": "from_huggingface to_huggingface",
     "family.processing.flow": "optical_flow_of",
@@ -38,8 +40,10 @@ _PUBLIC = {
     "family.processing.text": "hide_tokens masked_loss fill_mask",
     "family.queries": "PositionQueries InputQueries ModalityQueries learned_queries pixel_queries",
     "core.recorded": "recorded",
-    "family.resampler": "Resampler",
     "family.saving": "save load",
+    "family.resampler": "Resampler public_resampler",
+    "family.originals.deepmind": "from_deepmind to_deepmind",
+    "family.originals.flamingo": "from_flamingo to_flamingo",
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 

@@ -38,7 +38,7 @@ def main(steps: int = 400, length: int = 512, seed: int = 0) -> dict[str, float]
         self_attends=1,
         heads=4,
         rotated=1.0,
-        absolute="learned",
+        tie_embeddings=True,
     )
 
     def loss(step: int) -> Tensor:

@@ -57,6 +57,7 @@ def main(steps: int = 2400, seed: int = 0) -> dict[str, float]:
         video_bands=8,
         label_width=64,
         output_width=64,
+        max_resolution=(FRAMES, SIZE, SIZE),
     )
 
     def errors(inputs: dict[str, Tensor], labels: Tensor, points: dict[str, Tensor] | None) -> dict[str, Tensor]:

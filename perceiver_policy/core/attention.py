@@ -34,6 +34,11 @@ def squared_relu(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def tanh_gelu(x: Tensor) -> Tensor:
+    """GELU in its tanh approximation, that of DeepMind's own Perceiver code."""
+    return F.gelu(x, approximate="tanh")
+
+
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Scaled dot-product attention over heads: `[B, heads, Q, k]`, `[B, heads, M, k]`, `[B, heads, M, v]` -> `[B, Q,
     heads * v]`.
@@ -125,13 +130,14 @@ class Attention(nn.Module):
         v_width: int | None = None,
         output_width: int | None = None,
         dropout: float = 0.0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.qk_width, self.v_width = _widths(query_width, heads, qk_width, v_width)
-        self.query = nn.Linear(query_width, self.qk_width)
-        self.key_value = nn.Linear(input_width or query_width, self.qk_width + self.v_width)
-        self.output = nn.Linear(self.v_width, output_width or query_width)
+        self.query = nn.Linear(query_width, self.qk_width, bias)
+        self.key_value = nn.Linear(input_width or query_width, self.qk_width + self.v_width, bias)
+        self.output = nn.Linear(self.v_width, output_width or query_width, bias)
 
     def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
         """Inputs `[B, M, input_width]` -> keys and values."""
@@ -165,12 +171,18 @@ class MLP(nn.Module):
     are the caller's."""
 
     def __init__(
-        self, width: int, *, widening: int = 1, output_width: int | None = None, activation: Activation = F.gelu
+        self,
+        width: int,
+        *,
+        widening: int = 1,
+        output_width: int | None = None,
+        activation: Activation = F.gelu,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.activation = activation
-        self.inner = nn.Linear(width, widening * width)
-        self.outer = nn.Linear(widening * width, output_width or width)
+        self.inner = nn.Linear(width, widening * width, bias)
+        self.outer = nn.Linear(widening * width, output_width or width, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., width]` -> `[..., output_width]`."""
@@ -182,7 +194,7 @@ class CrossAttention(nn.Module):
     residual is optional.
 
     Queries `[B or 1, Q, query_width]`, inputs `[B, M, input_width]`, output `[B, Q, query_width]`. `qk_width` defaults
-    to the inputs' width, as published.
+    to the inputs' width, as published. Without `bias` its linear layers have none.
     """
 
     def __init__(
@@ -197,16 +209,23 @@ class CrossAttention(nn.Module):
         residual: bool = True,
         dropout: float = 0.0,
         activation: Activation = F.gelu,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.residual = residual
         self.query_norm = nn.LayerNorm(query_width)
         self.input_norm = nn.LayerNorm(input_width)
         self.attention = Attention(
-            query_width, input_width, heads=heads, qk_width=qk_width or input_width, v_width=v_width, dropout=dropout
+            query_width,
+            input_width,
+            heads=heads,
+            qk_width=qk_width or input_width,
+            v_width=v_width,
+            dropout=dropout,
+            bias=bias,
         )
         self.mlp_norm = nn.LayerNorm(query_width)
-        self.mlp = MLP(query_width, widening=widening, activation=activation)
+        self.mlp = MLP(query_width, widening=widening, activation=activation, bias=bias)
 
     def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
         """Keys and values of inputs `[B, M, input_width]`; they do not depend on the queries."""
@@ -217,7 +236,10 @@ class CrossAttention(nn.Module):
         # a product as large as the projection itself.
         norm, projection = self.input_norm, self.attention.key_value
         normalized = F.layer_norm(inputs, norm.normalized_shape, eps=norm.eps)
-        bias = torch.addmv(projection.bias, projection.weight, norm.bias)
+        if projection.bias is None:
+            bias = torch.mv(projection.weight, norm.bias)
+        else:
+            bias = torch.addmv(projection.bias, projection.weight, norm.bias)
         return self.attention.split(F.linear(normalized, projection.weight * norm.weight, bias), rotation)
 
     def forward(

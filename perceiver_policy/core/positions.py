@@ -70,27 +70,42 @@ def fourier_width(dimensions: int, bands: int, concat_position: bool = True, sin
     return dimensions * ((1 if sine_only else 2) * bands + int(concat_position))
 
 
-def sinusoidal(positions: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
+def sinusoidal(positions: Tensor, width: int, max_period: float = 10_000.0, *, inclusive: bool = False) -> Tensor:
     """Sines, then cosines, of integer positions `[...]` at geometrically spaced periods: `[..., width]` (arXiv
-    1706.03762, section 3.5)."""
+    1706.03762, section 3.5).
+
+    The longest period is one step short of `max_period`, or, `inclusive`, `max_period`, as in Perceiver AR's code.
+    """
     if width % 2:
         raise ValueError(f"sinusoidal positions need an even width, got {width}")
-    periods = torch.arange(width // 2, device=positions.device, dtype=torch.float32) / (width // 2)
+    steps = width // 2 - 1 if inclusive else width // 2
+    periods = torch.arange(width // 2, device=positions.device, dtype=torch.float32) / max(steps, 1)
     angles = positions[..., None].float() * max_period**-periods
     return torch.cat((angles.sin(), angles.cos()), -1)
 
 
-def rotary(positions: Tensor, channels: int, max_period: float = 10_000.0) -> Rotation:
+def rotary(
+    positions: Tensor,
+    channels: int,
+    max_period: float = 10_000.0,
+    *,
+    inclusive: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Rotation:
     """Cosines and sines that `attention.rotate` applies for positions `[M]` or `[B, M]` to the first `channels` (even)
     of each head.
 
-    They are shaped `[..., 1, M, channels]`, to broadcast over heads (RoFormer, arXiv 2104.09864).
+    They are shaped `[..., 1, M, channels]`, to broadcast over heads (RoFormer, arXiv 2104.09864), of `dtype`. The
+    longest period is one step short of `max_period`, or, `inclusive`, `max_period`, as in Perceiver AR's code.
     """
     if channels % 2:
         raise ValueError(f"rotary positions turn pairs of channels: give an even number, got {channels}")
-    frequencies = max_period ** -(torch.arange(0, channels, 2, device=positions.device, dtype=torch.float32) / channels)
-    angles = (positions[..., None].float() * frequencies).repeat_interleave(2, -1).unsqueeze(-3)
-    return angles.cos(), angles.sin()
+    # At thousands of periods float32 angles are off in the fourth digit.
+    exact = torch.float32 if positions.device.type == "mps" else torch.float64
+    steps = channels - 2 if inclusive else channels
+    spacing = torch.arange(0, channels, 2, device=positions.device, dtype=exact) / max(steps, 1)
+    angles = (positions[..., None].to(exact) * max_period**-spacing).repeat_interleave(2, -1).unsqueeze(-3)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 @recorded

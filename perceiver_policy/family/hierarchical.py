@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from perceiver_policy.core.attention import (
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import LearnedPositions
 from perceiver_policy.core.recorded import recorded
+from perceiver_policy.family.initialization import initialize, scaled_normal_
 
 Regroup = Literal["neighbors", "spread"]
 """How groups are merged and split: with their neighbors, or each new group drawing on all of the old ones."""
@@ -86,8 +87,9 @@ class HierarchicalPerceiver(nn.Module):
     `modalities` maps a name to `(length, channels)`. `groups`, `self_attends`, `latents`, `widths` and `self_heads`
     have one number a block: an odd count of at least three, the middle one with a single group. Every modality is
     projected to `embedding_width`; its positions are a learned table of `position_width` channels (few: the
-    low-dimensional embedding that masked autoencoding learns) projected to the same. Raises ValueError where these do
-    not fit together.
+    low-dimensional embedding that masked autoencoding learns) projected to the same, each modality's by a map of its
+    own. Groups that are not full are padded with zeros: with `mask_padding` nothing attends to them, without it they
+    are read like inputs, as the original code does. Raises ValueError where these do not fit together.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class HierarchicalPerceiver(nn.Module):
         position_width: int | None = None,
         self_widening: int = 4,
         regroup: Regroup = "neighbors",
+        mask_padding: bool = True,
         dropout: float = 0.0,
         checkpointing: bool = False,
         activation: Activation = squared_relu,
@@ -112,11 +115,14 @@ class HierarchicalPerceiver(nn.Module):
         self.lengths = {name: length for name, (length, _) in modalities.items()}
         self.layout = layout(self.lengths, groups[0])
         self.regroup, self.checkpointing, self.middle = regroup, checkpointing, len(groups) // 2
+        self.mask_padding = mask_padding
         self.embed = nn.ModuleDict({name: nn.Linear(c, embedding_width) for name, (_, c) in modalities.items()})
         self.unembed = nn.ModuleDict({name: OutputLinear(embedding_width, c) for name, (_, c) in modalities.items()})
         low = position_width or embedding_width
         self.positions = nn.ModuleDict({name: LearnedPositions(n, low) for name, n in self.lengths.items()})
-        self.position_projection = nn.Linear(low, embedding_width, bias=False) if position_width else nn.Identity()
+        self.position_projections = nn.ModuleDict(
+            {name: nn.Linear(low, embedding_width, bias=False) for name in self.lengths if position_width}
+        )
         sizes = list(zip(groups, self_attends, latents, widths, self_heads, strict=True))
         self.blocks = nn.ModuleList()
         for i, (group, depth, count, width, heads) in enumerate(sizes):
@@ -135,6 +141,16 @@ class HierarchicalPerceiver(nn.Module):
                 )
             )
         self.reconstruct = CrossAttention(embedding_width, widths[-1], residual=False, activation=activation)
+
+    def draw_special(self) -> None:
+        """Latents and positions by their number, unembedding zero; see `initialize`."""
+        for module in self.modules():
+            if isinstance(module, Latents):
+                scaled_normal_(module.value, module.count)
+            elif isinstance(module, LearnedPositions):
+                scaled_normal_(module.table, len(module.table))
+        for layer in self.unembed.values():
+            nn.init.zeros_(cast(nn.Linear, layer).weight)
 
     def forward(self, inputs: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Reconstructions by modality. `visible` by modality `[B, length]`: inputs at False are hidden, as if they were
@@ -173,7 +189,8 @@ class HierarchicalPerceiver(nn.Module):
         return x
 
     def _where(self, name: str) -> Tensor:
-        return cast(Tensor, self.position_projection(self.positions[name]()))
+        where = cast(Tensor, self.positions[name]())
+        return cast(Tensor, self.position_projections[name](where)) if self.position_projections else where
 
     def _group(
         self, tokens: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None
@@ -190,11 +207,11 @@ class HierarchicalPerceiver(nn.Module):
             short, narrow = count * local - self.lengths[name], size - local
             padded = nn.functional.pad(tokens[name], (0, 0, 0, short)).unflatten(1, (count, local))
             parts.append(nn.functional.pad(padded, (0, 0, 0, narrow)))
-            seen = nn.functional.pad(seen, (0, short)).unflatten(1, (count, local))
-            masks.append(nn.functional.pad(seen, (0, narrow)))
-        whole = visible is None and all(
-            n == c * size for n, (c, _) in zip(self.lengths.values(), self.layout.values(), strict=True)
-        )
+            padding = not self.mask_padding
+            seen = nn.functional.pad(seen, (0, short), value=padding).unflatten(1, (count, local))
+            masks.append(nn.functional.pad(seen, (0, narrow), value=padding))
+        full = all(n == c * size for n, (c, _) in zip(self.lengths.values(), self.layout.values(), strict=True))
+        whole = visible is None and (full or not self.mask_padding)
         return torch.cat(parts, 1), None if whole else torch.cat(masks, 1)
 
     def _ungroup(self, grouped: Tensor) -> dict[str, Tensor]:
@@ -236,7 +253,7 @@ def masked_autoencoding_loss(model: HierarchicalPerceiver, inputs: Mapping[str, 
     """Mean squared error of the hidden inputs, averaged over modalities: hide a part, reconstruct it from the rest.
 
     This is the task on which the position embeddings are learned; carry them over with `model.positions` and
-    `model.position_projection`.
+    `model.position_projections`.
     """
     visible = {name: random_visible(x.shape[0], x.shape[1], hidden, x.device) for name, x in inputs.items()}
     outputs = model(inputs, visible)
@@ -244,7 +261,7 @@ def masked_autoencoding_loss(model: HierarchicalPerceiver, inputs: Mapping[str, 
     return torch.stack(errors).mean()
 
 
-VARIANTS: dict[str, dict[str, object]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "mini": {
         "groups": (16, 1, 16),
         "self_attends": (2, 1, 1),
@@ -261,6 +278,14 @@ VARIANTS: dict[str, dict[str, object]] = {
         "self_heads": (4, 8, 16, 32, 16, 8, 4),
         "embedding_width": 32,
     },
+    "16x3": {
+        "groups": (16, 1, 16),
+        "self_attends": (2, 18, 2),
+        "latents": (128, 256, 128),
+        "widths": (128, 1024, 128),
+        "self_heads": (4, 32, 4),
+        "embedding_width": 32,
+    },
     "256": {
         "groups": (256, 64, 16, 4, 1, 1, 1, 4, 16, 64, 256),
         "self_attends": (1, 1, 2, 2, 18, 2, 1, 1, 1, 1, 1),
@@ -270,17 +295,18 @@ VARIANTS: dict[str, dict[str, object]] = {
         "embedding_width": 16,
     },
 }
-"""HiP-16 and HiP-256 as published, and the code's small variant."""
+"""HiP-16 and HiP-256 as published, and the code's two of three blocks."""
 
 
 def hierarchical(
-    variant: str, modalities: Mapping[str, tuple[int, int]], *, position_width: int | None = None, **options: object
+    variant: str, modalities: Mapping[str, tuple[int, int]], *, position_width: int | None = None, **options: Any
 ) -> HierarchicalPerceiver:
-    """A published variant for these modalities; `options` override its numbers."""
+    """A published variant for these modalities; `options` override its numbers. Padding is read and all is
+    initialized as published."""
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r} of the Hierarchical Perceiver: expected one of {', '.join(VARIANTS)}")
-    settings: dict[str, object] = VARIANTS[variant] | options
-    return HierarchicalPerceiver(modalities, position_width=position_width, **settings)  # type: ignore[arg-type]
+    settings = VARIANTS[variant] | {"mask_padding": False} | options
+    return initialize(HierarchicalPerceiver(modalities, position_width=position_width, **settings))
 
 
 def _check(groups: Sequence[int], *others: Sequence[int]) -> None:

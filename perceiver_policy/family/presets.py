@@ -2,7 +2,8 @@
 
 Numbers: the Perceiver IO paper (arXiv 2107.14795, appendices A to F), the first Perceiver's (arXiv 2103.03206), and,
 for the six checkpoints, the configuration they were published with. `published(name)` builds with random weights;
-`pretrained` loads weights.
+`pretrained` loads weights. All but the language model, which learns slower so, start as
+the original code does (`initialize`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from perceiver_policy.core.attention import Activation, OutputLinear
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.core.positions import FourierPositions, LearnedPositions
+from perceiver_policy.family.autoregressive import PerceiverAR
+from perceiver_policy.family.initialization import initialize
 from perceiver_policy.family.modalities import (
     AudioPatches,
     ByteTokens,
@@ -43,7 +46,7 @@ from perceiver_policy.family.perceiver import (
 from perceiver_policy.family.queries import InputQueries, ModalityQueries, PositionQueries, learned_queries
 
 Options = Mapping[str, Any]
-"""Keyword arguments of `Encoder` other than its input width."""
+"""Keyword arguments of `Encoder` other than its input width. Its `activation` is the preset's unless given here."""
 
 
 def masked_language_model(
@@ -62,7 +65,7 @@ def masked_language_model(
     `per_input` answers for as many positions as the input has; the published model answers for all `length`.
     """
     return MaskedLanguageModel(
-        Encoder(width, **encoder),
+        Encoder(width, **{"activation": activation, **encoder}),
         Decoder(
             width,
             encoder["latent_width"],
@@ -83,16 +86,19 @@ def classifier(
     classes: int,
     *,
     decoder_qk_width: int | None = None,
+    residual: bool = True,
     activation: Activation = F.gelu,
 ) -> PerceiverIO:
-    """Any inputs, one learned query as wide as the latents, with the query residual, one linear layer to `[B,
-    classes]`."""
+    """Any inputs, one learned query as wide as the latents, with the query `residual` or without, one linear layer to
+    `[B, classes]`. `inputs` stay as they are; the rest is drawn."""
     width = encoder["latent_width"]
-    decoder = Decoder(width, width, qk_width=decoder_qk_width, output_width=classes, activation=activation)
-    input_width: Any = inputs.width
-    return PerceiverIO(
-        Encoder(input_width, **encoder), Task(decoder, learned_queries(1, width), OneAnswer()), inputs=inputs
+    decoder = Decoder(
+        width, width, qk_width=decoder_qk_width, residual=residual, output_width=classes, activation=activation
     )
+    input_width: Any = inputs.width
+    task = Task(decoder, learned_queries(1, width), OneAnswer())
+    reader = Encoder(input_width, **{"activation": activation, **encoder})
+    return PerceiverIO(initialize(reader), initialize(task), inputs=inputs)
 
 
 def learned_position_pixels(size: int = 224, width: int = 256) -> GridTokens:
@@ -141,7 +147,7 @@ def optical_flow(
         activation=activation,
     )
     task = Task(decoder, InputQueries(inputs.width), Grid(shape, 1 / 100))
-    return PerceiverIO(Encoder(inputs.width, **encoder), task, inputs=inputs)
+    return initialize(PerceiverIO(Encoder(inputs.width, **{"activation": activation, **encoder}), task, inputs=inputs))
 
 
 def multimodal_autoencoder(
@@ -167,12 +173,12 @@ def multimodal_autoencoder(
 
     In: `image` `[B, frames, 3, size, size]`, `audio` `[B, samples, 1]`, `label` `[B, labels]` (always hidden behind a
     mask token). Out: `image` `[B, frames * size * size, 3]` (or the asked points), `audio` `[B, samples]`, `label` `[B,
-    labels]`.
+    labels]`. `max_resolution` of the video's positions, in and out, is by default that of its patches, as published.
     """
     samples = frames * samples_per_frame
     patches = samples // samples_per_patch
-    resolution = max_resolution or (frames, size, size)
     grid = (frames, size // video_patch, size // video_patch)
+    resolution = max_resolution or grid
     inputs = Modalities(
         {
             "audio": GridTokens(
@@ -206,11 +212,18 @@ def multimodal_autoencoder(
         "image": OutputLinear(output_width, 3),
         "label": OneAnswer(output_width, labels),
     }
-    return PerceiverIO(Encoder(inputs.width, **encoder), ModalityTask(decoder, queries, outputs), inputs=inputs)
+    reader = Encoder(inputs.width, **{"activation": activation, **encoder})
+    return initialize(PerceiverIO(reader, ModalityTask(decoder, queries, outputs), inputs=inputs))
 
 
 def entity_encoder(
-    features: int = 128, *, width: int = 128, latents: int = 32, latent_width: int = 512, layers: int = 3
+    features: int = 128,
+    *,
+    width: int = 128,
+    latents: int = 32,
+    latent_width: int = 512,
+    layers: int = 3,
+    activation: Activation = F.gelu,
 ) -> PerceiverIO:
     """The StarCraft entity encoder of the Perceiver IO paper (appendix B): entities in, one embedding each out.
 
@@ -219,9 +232,9 @@ def entity_encoder(
     it does not give the latents' width: 512 is the power of two that stays under the paper's count of 0.93 GFLOP.
     """
     inputs = SetTokens(features, width)
-    encoder = Encoder(width, latents=latents, latent_width=latent_width, self_attends=layers)
-    decoder = Decoder(width, latent_width, qk_width=width, v_width=width)
-    return PerceiverIO(encoder, Task(decoder, InputQueries(width)), inputs=inputs)
+    encoder = Encoder(width, latents=latents, latent_width=latent_width, self_attends=layers, activation=activation)
+    decoder = Decoder(width, latent_width, qk_width=width, v_width=width, activation=activation)
+    return initialize(PerceiverIO(encoder, Task(decoder, InputQueries(width)), inputs=inputs))
 
 
 LANGUAGE: Options = {
@@ -238,34 +251,61 @@ IMAGENET: Options = {"latents": 512, "latent_width": 1024, "blocks": 8, "self_at
 FLOW: Options = {"latents": 2048, "latent_width": 512, "self_attends": 24, "self_heads": 16}
 MULTIMODAL: Options = {"latents": 784, "latent_width": 512, "self_attends": 8}
 
-
-def _perceiver(cross_attends: int, blocks: int) -> Perceiver:
-    inputs = fourier_pixels()
-    options = {**IMAGENET, "cross_attends": cross_attends, "blocks": blocks}
-    return Perceiver(Encoder(inputs.width, **options), inputs=inputs, classes=1000)
-
-
-PUBLISHED: dict[str, Callable[[], nn.Module]] = {
-    "language-perceiver": lambda: masked_language_model(LANGUAGE),
-    "vision-perceiver-learned": lambda: classifier(learned_position_pixels(), IMAGENET, 1000),
-    "vision-perceiver-fourier": lambda: classifier(fourier_pixels(), IMAGENET, 1000),
-    "vision-perceiver-conv": lambda: classifier(conv_pixels(), IMAGENET, 1000),
-    "optical-flow-perceiver": lambda: optical_flow(FLOW),
-    "multimodal-perceiver": lambda: multimodal_autoencoder(MULTIMODAL),
-    "perceiver-imagenet": lambda: _perceiver(cross_attends=8, blocks=1),
-    "perceiver-imagenet-1-cross-attend": lambda: _perceiver(cross_attends=1, blocks=8),
-    "starcraft-entity-encoder": lambda: entity_encoder(),
+PUBLISHED_AR: dict[str, Options] = {
+    "perceiver-ar-copy-32": {"length": 32, "latents": 16, "self_attends": 1, "position_rows": (33,)},
+    "perceiver-ar-copy-131072": {"length": 131_072, "latents": 1024, "self_attends": 6, "position_rows": (131_073,)},
+    "perceiver-ar-imagenet64": {
+        "length": 12_416,
+        "latents": 1024,
+        "self_attends": 60,
+        "positions": "learned",
+        "position_rows": (66, 66, 5),
+    },
+    "perceiver-ar": {"length": 1024, "latents": 1024, "self_attends": 12, "positions": "rotary"},
 }
-"""Builders by name. "perceiver-imagenet" is the first Perceiver with its 8 cross-attends; the rest is Perceiver IO."""
+"""Perceiver AR as the authors' `experiment.py` has it: copying tasks, ImageNet of 64 x 64 pixels as bytes, and what it
+has where nothing else is said. All read bytes and three special tokens (padding, end, start; byte b is token 3 + b)."""
 
 
-def published(name: str) -> nn.Module:
+def _perceiver_ar(options: Options) -> PerceiverAR:
+    settings = {"width": 1024, "heads": 16, "positions": "sinusoidal", "count_from": 1, **options}
+    return PerceiverAR(259, **settings)
+
+
+def _perceiver(cross_attends: int, blocks: int, activation: Activation) -> Perceiver:
+    inputs = fourier_pixels()
+    options = {**IMAGENET, "cross_attends": cross_attends, "blocks": blocks, "activation": activation}
+    return initialize(Perceiver(Encoder(inputs.width, **options), inputs=inputs, classes=1000))
+
+
+PUBLISHED: dict[str, Callable[[Activation], nn.Module]] = {
+    "language-perceiver": lambda a: masked_language_model(LANGUAGE, activation=a),
+    "vision-perceiver-learned": lambda a: classifier(learned_position_pixels(), IMAGENET, 1000, activation=a),
+    "vision-perceiver-fourier": lambda a: classifier(fourier_pixels(), IMAGENET, 1000, activation=a),
+    "vision-perceiver-conv": lambda a: classifier(conv_pixels(), IMAGENET, 1000, activation=a),
+    "optical-flow-perceiver": lambda a: optical_flow(FLOW, activation=a),
+    "multimodal-perceiver": lambda a: multimodal_autoencoder(MULTIMODAL, activation=a),
+    "perceiver-imagenet": lambda a: _perceiver(cross_attends=8, blocks=1, activation=a),
+    "perceiver-imagenet-1-cross-attend": lambda a: _perceiver(cross_attends=1, blocks=8, activation=a),
+    "starcraft-entity-encoder": lambda a: entity_encoder(activation=a),
+}
+"""Builders by name. "perceiver-imagenet" is the first Perceiver with its 8 cross-attends; the rest is Perceiver IO. See
+`PUBLISHED_AR` for Perceiver AR, `hierarchical.VARIANTS` for the Hierarchical Perceiver."""
+
+
+def published(name: str, *, activation: Activation = F.gelu) -> nn.Module:
     """A published configuration with random weights. Raises ValueError for an unknown name.
+
+    `activation` of all but Perceiver AR (which has the squared ReLU): the exact GELU, as in the PyTorch checkpoints, or
+    `tanh_gelu`, as in DeepMind's own code.
 
     Build under `torch.device("meta")` to count parameters without allocating them.
     """
+    if name in PUBLISHED_AR:
+        return _perceiver_ar(PUBLISHED_AR[name])
     if name not in PUBLISHED:
-        near = difflib.get_close_matches(name, PUBLISHED, 1)
+        known = [*PUBLISHED, *PUBLISHED_AR]
+        near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no published configuration {name!r}: expected one of {', '.join(PUBLISHED)}{hint}")
-    return PUBLISHED[name]()
+        raise ValueError(f"no published configuration {name!r}: expected one of {', '.join(known)}{hint}")
+    return PUBLISHED[name](activation)

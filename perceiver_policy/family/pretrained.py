@@ -12,7 +12,6 @@ can decode all of its outputs (there, only `subsampled_output_points`), and give
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perceiver_policy.core.attention import Activation, Attention, SelfAttention
+from perceiver_policy.core.attention import Activation, Attention, SelfAttention, tanh_gelu
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.family.modalities import ByteTokens, Conv1x1, ConvStem, GridTokens, Modalities, Patches
 from perceiver_policy.family.perceiver import MaskedLanguageModel, PerceiverIO
@@ -39,7 +38,6 @@ from perceiver_policy.family.presets import (
 
 State = Mapping[str, Tensor]
 
-tanh_gelu = functools.partial(F.gelu, approximate="tanh")
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": F.gelu,
     "gelu_new": tanh_gelu,
@@ -331,6 +329,7 @@ def _build_multimodal(
         labels=labels,
         label_width=label_width,
         output_width=c["output_num_channels"],
+        max_resolution=(c["num_frames"], c["image_size"], c["image_size"]),
         video_shape=tuple(c["output_shape"][1:]),
         decoder_qk_width=max(385, 195, label_width) + 2 if by_query else None,
         **act,
@@ -395,11 +394,11 @@ def _input_config(model: PerceiverIO, inputs: nn.Module | None) -> dict[str, Any
     elif isinstance(inputs, Modalities):
         parts, task = cast(Any, inputs.modalities), cast(Any, model.task)
         audio, image = parts["audio"], parts["image"]
-        frames, rows, _ = image.positions.shape
+        frames = image.positions.shape[0]
         queries = task.queries.modalities
         found = {
             "num_frames": frames,
-            "image_size": rows * image.stem.spatial,
+            "image_size": int(image.positions.max_resolution[1]),
             "audio_samples_per_frame": int(audio.positions.max_resolution[0]) // frames,
             "samples_per_patch": audio.stem.width,
             "output_shape": [1, *queries["image"].positions.shape],

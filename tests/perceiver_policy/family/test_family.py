@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from perceiver_policy.core.attention import attention_maps
-from perceiver_policy.family import autoregressive
 from perceiver_policy.family.autoregressive import PerceiverAR
 from perceiver_policy.family.hierarchical import (
     VARIANTS,
@@ -46,7 +45,7 @@ def test_hip_by_hand():
     """The published flow, one group at a time: read, merge, process, split with skips, ask with positions."""
     model = small_hip({"x": (12, 5)})
     x = torch.randn(2, 12, 5)
-    where = model.positions["x"]() @ model.position_projection.weight.T
+    where = model.positions["x"]() @ model.position_projections["x"].weight.T
     z = (model.embed["x"](x) + where).unflatten(1, (4, 3))
     done = []
     for i, (block, groups) in enumerate(zip(model.blocks, (4, 2, 1, 2, 4), strict=True)):
@@ -108,6 +107,27 @@ def test_hip_groups_that_are_not_full_are_read_as_they_are():
     torch.testing.assert_close(block(grouped, None, mask)[:, 2], z)
 
 
+def test_hip_reads_its_padding_where_asked():
+    """As the original: seven inputs in three groups of three are read as nine, the last two zeros; hidden inputs are
+    not read all the same."""
+    model = small_hip({"a": (7, 5), "b": (3, 2)}, mask_padding=False)
+    inputs = {"a": torch.randn(1, 7, 5), "b": torch.randn(1, 3, 2)}
+    tokens = {name: model.embed[name](x) + model._where(name) for name, x in inputs.items()}
+    block = model.blocks[0]
+    last = torch.cat((tokens["a"][:, 6:], torch.zeros(1, 2, 6)), 1)
+    z = block.cross(block.latents.value.unflatten(0, (4, -1))[2:3], last)
+    for layer in block.layers:
+        z = layer(z)
+    grouped, mask = model._group(tokens, None)
+    assert mask is None
+    torch.testing.assert_close(block(grouped)[:, 2], z)
+    visible = {"a": torch.arange(7)[None] < 4}
+    other = {"a": inputs["a"].masked_fill(~visible["a"][..., None], 9.0), "b": inputs["b"]}
+    torch.testing.assert_close(model(other, visible), model(inputs, visible))
+    _, mask = model._group(tokens, visible)
+    assert mask.flatten(0, 1).tolist() == [[True] * 3, [True, False, False], [False, True, True], [True] * 3]
+
+
 def test_hip_layout_by_hand():
     # One group each, then always one more to the modality whose groups are largest: 100/2, then 100/3, ...
     assert layout({"audio": 30, "video": 100}, 5) == {"audio": (1, 30), "video": (4, 25)}
@@ -138,7 +158,7 @@ def test_hip_masked_autoencoding_learns_positions():
     torch.manual_seed(0)
     model = small_hip({"x": (16, 1)}, regroup="neighbors")
     pattern = torch.tensor([1.0, -1.0]).repeat(8)[None, :, None]
-    positions = [model.positions["x"].table, *model.position_projection.parameters()]
+    positions = [model.positions["x"].table, *model.position_projections.parameters()]
     optimizer = torch.optim.Adam([*model.parameters()], 1e-2)
     start = [p.detach().clone() for p in positions]
     for _ in range(60):
@@ -191,10 +211,10 @@ def small_ar(**options):
     return perturb(PerceiverAR(11, **(settings | options))).eval()
 
 
-@pytest.mark.parametrize("absolute", ["sinusoidal", "learned", "none"])
-def test_ar_is_causal(absolute):
+@pytest.mark.parametrize("positions", ["rotary", "sinusoidal", "learned"])
+def test_ar_is_causal(positions):
     """The logits at a position do not change with later tokens, and do with earlier ones."""
-    model = small_ar(absolute=absolute)
+    model = small_ar(positions=positions)
     ids = torch.randint(11, (1, 15))
     logits = model(ids)
     assert logits.shape == (1, 6, 11)
@@ -216,8 +236,8 @@ def test_ar_with_all_latents_is_a_causal_transformer_step():
 
 
 def test_ar_relative_positions_only():
-    """Without absolute positions only distances count: left padding shifts everything and changes nothing."""
-    model = small_ar(absolute="none")
+    """Of rotary positions only distances count: left padding shifts everything and changes nothing."""
+    model = small_ar(count_from=5)
     ids = torch.randint(11, (2, 9))
     padded = torch.cat((torch.zeros(2, 5, dtype=torch.long), ids), 1)
     mask = torch.arange(14).expand(2, -1) >= 5
@@ -225,20 +245,24 @@ def test_ar_relative_positions_only():
 
 
 def test_ar_positions_all_farther_on_change_nothing(monkeypatch):
-    model = small_ar(absolute="none")
+    model = small_ar(positions="rotary")
     ids = torch.randint(11, (2, 9))
-    here, places = model(ids), autoregressive._places
-    monkeypatch.setattr(autoregressive, "_places", lambda valid: places(valid) + 13)
+    here, places = model(ids), model._places
+    monkeypatch.setattr(model, "_places", lambda *given: places(*given) + 13)
     torch.testing.assert_close(model(ids), here, rtol=1e-4, atol=1e-5)
     _, cache = model.start(ids[:, :8], latents=5)
     torch.testing.assert_close(model.step(ids[:, 8], cache)[0], here[:, -1], rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(autoregressive, "_places", lambda valid: places(valid) * 2)
+    monkeypatch.setattr(model, "_places", lambda *given: places(*given) * 2)
     assert not torch.allclose(model(ids), here, atol=1e-3)
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_ar_cached_equals_uncached(padded):
-    model = small_ar()
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"count_from": "end"}, {"positions": "learned"}, {"positions": "sinusoidal", "tie_embeddings": True}],
+)
+def test_ar_cached_equals_uncached(padded, options):
+    model = small_ar(**options)
     ids = torch.randint(11, (3, 24))
     mask = torch.ones(3, 24, dtype=torch.bool)
     if padded:

@@ -41,9 +41,9 @@ def uncached(model: PerceiverAR, ids: torch.Tensor, count: int, mask: torch.Tens
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("absolute", ["sinusoidal", "learned", "none"])
-def test_logits_with_a_cache_are_those_of_whole_passes_to_the_end_and_beyond(absolute, padded):
-    model = small(absolute=absolute)
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+def test_logits_with_a_cache_are_those_of_whole_passes_to_the_end_and_beyond(positions, padded):
+    model = small(positions=positions)
     ids = torch.randint(VOCABULARY, (3, 9))
     mask = torch.ones(3, 9, dtype=torch.bool)
     if padded:
@@ -67,7 +67,7 @@ def test_logits_with_a_cache_are_those_of_whole_passes_to_the_end_and_beyond(abs
     st.booleans(),
 )
 def test_generate_is_greedy_decoding_without_a_cache(length, latents, count, prompts, right):
-    model = small(length=length, latents=min(latents, length), absolute="none")
+    model = small(length=length, latents=min(latents, length), positions="rotary")
     rows = [torch.randint(VOCABULARY, (n,)) for n in prompts]
     longest = max(prompts)
     left = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -86,7 +86,7 @@ def test_generate_is_greedy_decoding_without_a_cache(length, latents, count, pro
 
 
 def test_memory_is_set_aside_once():
-    model = small(absolute="none")
+    model = small(positions="rotary")
     ids = torch.randint(VOCABULARY, (2, 5))
     _, cache = model.start(ids, room=8)
     places = [cache.cross[0].data_ptr(), *(keys.data_ptr() for keys, _ in cache.layers)]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from perceiver_policy.core.attention import MLP, tanh_gelu
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.core.positions import FourierPositions, LearnedPositions
@@ -12,6 +13,7 @@ from perceiver_policy.family.hierarchical import HierarchicalPerceiver, hierarch
 from perceiver_policy.family.modalities import ByteTokens, SetTokens
 from perceiver_policy.family.perceiver import ModalityTask, MultiTask, OneAnswer, Perceiver, PerceiverIO, Task
 from perceiver_policy.family.presets import (
+    PUBLISHED,
     classifier,
     entity_encoder,
     fourier_pixels,
@@ -167,6 +169,30 @@ def test_published_parameter_counts(name, millions):
 def test_unknown_presets_are_named():
     with pytest.raises(ValueError, match="did you mean 'language-perceiver'"):
         published("language-perciever")
+
+
+def mlps(model: nn.Module) -> list[MLP]:
+    return [module for module in model.modules() if isinstance(module, MLP)]
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_activation_reaches_every_mlp(name):
+    with torch.device("meta"):
+        layers = mlps(published(name, activation=tanh_gelu))
+    assert {layer.activation for layer in layers} == {tanh_gelu}
+    options = {"latents": 4, "latent_width": 16, "self_attends": 1, "self_heads": 2}
+    model = classifier(fourier_pixels(6, 2), {**options, "activation": torch.relu}, 5, activation=tanh_gelu)
+    assert {layer.activation for layer in mlps(model.encoder)} == {torch.relu}
+    assert {layer.activation for layer in mlps(model.task)} == {tanh_gelu}
+
+
+def test_multimodal_frequencies_are_the_published():
+    """The notebook that came with the weights: video bands up to half of (16, 56, 56), in and out."""
+    with torch.device("meta"):
+        model = published("multimodal-perceiver")
+    video, asked = model.inputs.modalities["image"], model.task.queries.modalities["image"]
+    assert video.positions.max_resolution == asked.positions.max_resolution == (16, 56, 56)
+    assert asked.positions.shape == (16, 224, 224)
 
 
 def test_optical_flow_answers_for_every_pixel():
