@@ -30,7 +30,7 @@ from perceiver_policy.core.attention import (
 from perceiver_policy.core.latents import Latents
 from perceiver_policy.core.positions import LearnedPositions
 from perceiver_policy.core.recorded import recorded
-from perceiver_policy.family.initialization import initialize, scaled_normal_
+from perceiver_policy.family.initialization import scaled_normal_
 
 Regroup = Literal["neighbors", "spread"]
 """How groups are merged and split: with their neighbors, or each new group drawing on all of the old ones."""
@@ -301,12 +301,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def hierarchical(
     variant: str, modalities: Mapping[str, tuple[int, int]], *, position_width: int | None = None, **options: Any
 ) -> HierarchicalPerceiver:
-    """A published variant for these modalities; `options` override its numbers. Padding is read and all is
-    initialized as published."""
+    """A published variant for these modalities; `options` override its numbers. Padding is read, as published."""
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r} of the Hierarchical Perceiver: expected one of {', '.join(VARIANTS)}")
     settings = VARIANTS[variant] | {"mask_padding": False} | options
-    return initialize(HierarchicalPerceiver(modalities, position_width=position_width, **settings))
+    return HierarchicalPerceiver(modalities, position_width=position_width, **settings)
 
 
 def _check(groups: Sequence[int], *others: Sequence[int]) -> None:
