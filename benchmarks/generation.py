@@ -25,8 +25,10 @@ SIZES = {
 
 
 def steps(model: PerceiverAR, context: int, count: int) -> float:
-    """Processor seconds a token over `count` tokens after a text that fills the context but for them. The first makes the latents
-    anew."""
+    """Processor seconds a token over `count` tokens after a text that fills the context but for them.
+
+    The first makes the latents anew.
+    """
     ids = torch.randint(model.embedding.num_embeddings, (1, context - count))
     logits, cache = model.start(ids, room=count)
     began = time.process_time()
