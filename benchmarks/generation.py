@@ -4,8 +4,8 @@
 
 A step of the cache reads the context's keys and values once and runs one latent through the stack; the time is meant
 to be flat in the length of the context. Every round times half as many steps as there are latents at every length in
-turn, from one making anew of the latents to the next; the figure is the median over rounds, and of the ratios to the
-shortest context.
+turn, from one making anew of the latents to the next; the figure is processor time (a busy machine disturbs it least),
+the median over rounds, and of the ratios to the shortest context.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ SIZES = {
 
 
 def steps(model: PerceiverAR, context: int, count: int) -> float:
-    """Seconds a token over `count` tokens after a text that fills the context but for them. The first makes the latents
-    anew."""
+    """Processor seconds a token over `count` tokens after a text that fills the context but for them.
+
+    The first makes the latents anew.
+    """
     ids = torch.randint(model.embedding.num_embeddings, (1, context - count))
     logits, cache = model.start(ids, room=count)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(count):
         logits, cache = model.step(logits.argmax(-1), cache)
-    return (time.perf_counter() - began) / count
+    return (time.process_time() - began) / count
 
 
 @torch.no_grad()
 def whole(model: PerceiverAR, context: int) -> float:
-    """Seconds for a token by a whole forward pass."""
+    """Processor seconds for a token by a whole forward pass."""
     ids = torch.randint(model.embedding.num_embeddings, (1, context))
-    began = time.perf_counter()
+    began = time.process_time()
     model(ids, latents=model.latents // 2)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 @torch.no_grad()
