@@ -345,7 +345,7 @@ def what_draws(env_id: str, env_options: dict[str, Any]) -> str | None:
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     try:
-        with contextlib.closing(make_drawn(env_id, env_options)) as env:
+        with contextlib.chdir("."), contextlib.closing(make_drawn(env_id, env_options)) as env:
             env.reset(seed=0)
             video.render(env)
     except Exception:  # whatever is wrong with it would be wrong in `watch`, too, which then says it

@@ -15,10 +15,12 @@ from envs.starcraft.maps import interface_for, mini_game
 
 def load_kernels() -> None:
     """Call each kernel once."""
-    interface = interface_for("MoveToBeacon")
-    env = make("MoveToBeacon", 1, interface=interface)
-    env.reset(seed=0)
-    env.step({name: np.zeros((1, *(space.shape or ())), np.int64) for name, space in interface.action_space.items()})
+    for style in ("feature", "orders"):
+        interface = interface_for("MoveToBeacon", style=style)
+        env = make("MoveToBeacon", 1, interface=interface)
+        env.reset(seed=0)
+        spaces = interface.action_space
+        env.step({name: np.zeros((1, *(space.shape or ())), np.int64) for name, space in spaces.items()})
     match = Match(mini_game("MoveToBeacon"), seed=0, sizes=(64, 64, 64, 64))
     match.choose("no_op", "ui", {})
     match.command("Stop", [0])

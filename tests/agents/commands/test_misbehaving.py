@@ -71,7 +71,7 @@ def test_one_that_leaves_the_folder_takes_nothing_along(tmp_path, capsys, monkey
     assert run(["train", "--resume", "run", "--total-steps", "320"]) == 0
     assert checkpoint.latest(tmp_path / "run").name == "step-000000000320"
     assert run(["evaluate", "run", "--trust", "--episodes", "2", "--json", "it.json"]) == 0
-    assert run(["watch", "run", "--video", "it.gif"]) == 0
+    assert run(["watch", "run", "--trust", "--video", "it.gif"]) == 0
     assert {"it.json", "it.gif", "run"} == {path.name for path in tmp_path.iterdir()}
     assert imageio.imread("it.gif").ndim == 4
 

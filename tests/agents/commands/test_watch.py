@@ -134,7 +134,7 @@ def test_a_replay_can_be_watched(replay, tmp_path, capsys):
 
 
 def test_a_replay_shows_the_game_that_was_played(replay, monkeypatch):
-    from envs.standin.protocol import playback
+    from envs.standin import playback
 
     file, (loops, units, score) = replay
     shown = []

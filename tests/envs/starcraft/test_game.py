@@ -26,7 +26,7 @@ class Session:
 
     made: list[Session]
     end, result = 24, None
-    map_size, in_game = (64, 64), True
+    map_size, playable, in_game = (64, 64), (0, 0, 64, 64), True
 
     def __init__(self, options, game_map, index):
         self.process = SimpleNamespace(memory=lambda: 1.0, poll=lambda: None)
@@ -41,7 +41,7 @@ class Session:
         self.episodes, self.loop = self.episodes + 1, 0
         return self._moment()
 
-    def step(self, function, arguments, loops):
+    def step(self, calls, loops):
         self.loop += loops
         return self._moment()
 
@@ -71,8 +71,8 @@ class Translator:
     def observe(self, moment, abilities):
         return {ACTION_MASK: {"function": np.ones(1, np.int8)}, "loop": np.array(moment.loop)}
 
-    def function_call(self, action, mask):
-        return 0, []
+    def calls(self, action, mask):
+        return [(0, [])], False
 
 
 @pytest.fixture
