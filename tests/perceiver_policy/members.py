@@ -58,7 +58,7 @@ def some(*shape: int) -> Callable[[], Tensor]:
 def _multitask() -> MultiTask:
     inputs = fourier_pixels(8, bands=3)
     tasks = {
-        "class": Task(Decoder(16, 16, output_width=3), learned_queries(1, 16), OneAnswer()),
+        "kind": Task(Decoder(16, 16, output_width=3), learned_queries(1, 16), OneAnswer()),
         "depth": Task(Decoder(inputs.width, 16, output_width=1), InputQueries(inputs.width)),
     }
     return MultiTask(Encoder(inputs.width, **SMALL), tasks, inputs=inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -79,11 +80,14 @@ def onnx(name: str, folder: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     model, inputs, keywords = make(name)
-    shapes = batches(inputs, keywords)
+    # By name: the exporter takes a dict that comes last for keywords.
+    first = next(iter(inspect.signature(model.forward).parameters))
+    named = {first: inputs, **keywords}
+    shapes = dict(zip(named, batches(inputs, keywords), strict=True))
     file = folder / "model.onnx"
     folder.mkdir(exist_ok=True)
     options: dict[str, Any] = {"dynamo": True, "dynamic_shapes": shapes, "verbose": False}
-    torch.onnx.export(model, (inputs,), file, kwargs=keywords, **options)
+    torch.onnx.export(model, (), file, kwargs=named, **options)
     session = runtime.InferenceSession(file)
     larger = pytree.tree_map(lambda x: torch.cat((x, x[:1])), (inputs, keywords))
     given = dict(
