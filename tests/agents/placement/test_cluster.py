@@ -19,7 +19,7 @@ from agents.learning.learner import Learner
 from agents.placement import local
 from agents.runs import checkpoint
 from envs import registry
-from envs.errors import EnvError
+from envs.errors import EnvError, EnvFailure
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.policy import PerceiverPolicy
 
@@ -189,7 +189,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
 
 
 def test_an_environment_that_cannot_be_made_ends_the_run_with_its_reason(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot be made: RuntimeError: the disk is full$"):
+    with pytest.raises(EnvFailure, match=r"cannot be made: RuntimeError: the disk is full\n"):
         train(experiment(env=f"{ENVS}:Unmakeable"), tmp_path)
     with pytest.raises(EnvError, match="no_such_option"):
         train(experiment(env_options={"no_such_option": 1}), tmp_path)
