@@ -169,7 +169,7 @@ def test_no_command_shows_the_commands(capsys):
     assert run([]) == 2
     assert run(["--help"]) == 0
     said = capsys.readouterr().out
-    for command in ("train", "status", "evaluate", "watch", "doctor"):
+    for command in ("train", "status", "evaluate", "watch", "doctor", "record", "imitate"):
         assert command in said
 
 
@@ -388,7 +388,7 @@ def test_the_script_is_the_same_command():
 
 def test_the_docs_name_only_commands_and_options_that_exist(capsys):
     helps = {}
-    for command in ("train", "status", "evaluate", "watch", "doctor"):
+    for command in ("train", "status", "evaluate", "watch", "doctor", "record", "imitate"):
         with pytest.raises(SystemExit):
             run([command, "--help"])
         helps[command] = capsys.readouterr().out
