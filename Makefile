@@ -40,6 +40,7 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 picture: install
 	@test -n "$(RUN)" || { echo "no run of the default experiment yet: make train, or make picture RUN=runs/NAME"; exit 2; }
