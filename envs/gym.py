@@ -114,13 +114,19 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         """Reset all games. A game's random stream depends on ``seed`` and its number, and on no other run's seed.
 
         ``options["stagger"]`` (see `envs.registry`) is not for the games: their episodes cannot be cut short.
+        ``options["reset_mask"]`` [B] resets only the games where it is True, as in Gymnasium's own vector environments.
         """
-        options = {name: value for name, value in (options or {}).items() if name != "stagger"} or None
+        ours = ("stagger", "reset_mask")
+        which = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs)), bool)
+        options = {name: value for name, value in (options or {}).items() if name not in ours} or None
         if isinstance(seed, int):
             seed = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
         seeds: Any = [None] * self.num_envs if seed is None else seed
-        self._episodes, self._steps = [0] * self.num_envs, [0] * self.num_envs
+        if which.all():
+            self._episodes, self._steps = [0] * self.num_envs, [0] * self.num_envs
         for i, (env, one) in enumerate(zip(self.envs, seeds, strict=True)):
+            if not which[i]:
+                continue
             observation, info = env.reset(seed=one, options=options)
             self._begin(i, observation, info)
         return self._read(), {}

@@ -1,6 +1,8 @@
 import io
 import json
 import math
+import os
+import stat
 
 import gymnasium
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from agents.acting import evaluate
 from agents.acting.evaluate import Evaluation, Played, RandomPlayer, Share, Spread, games_for, play, table, write_json
 from agents.commands.cli import run
 from envs.gym import GymVectorEnv
@@ -204,3 +207,64 @@ def test_every_game_is_looked_up_before_the_first_is_played(monkeypatch, capsys)
     assert run(["evaluate", "--policy", "random", "--env", "CartPole-v1", "sim/MoveToBeacn", "--episodes", "1"]) == 2
     assert "sim/MoveToBeacon" in capsys.readouterr().err
     assert not played
+
+
+def test_an_episode_that_is_cut_is_told_apart_and_the_next_one_begins_afresh():
+    # Lengths of 1 or 9 under a bound of 4: the nines are cut, with their return so far
+    player, notes = Watchful(), []
+    played = play(player, GymVectorEnv(Lengths, 3), 30, 0, max_steps=4, note=notes.append)
+    assert played.returns == played.lengths
+    assert set(played.lengths) == {1, 4}
+    assert played.cut == played.lengths.count(4)
+    assert len(played.lengths) == 30
+    for observation, first in player.told:  # memory is told, and the game is at its beginning
+        assert (observation[first] == 0).all()
+        assert (observation[~first] > 0).all()
+    assert notes == []  # nothing was long
+
+
+def test_a_game_that_cannot_be_reset_alone_plays_no_more_once_it_is_cut(monkeypatch):
+    monkeypatch.setattr(evaluate, "SyncVectorEnv", type("Another", (), {}))
+    monkeypatch.setattr(evaluate, "LONG", 3)
+    notes = []
+    played = play(Watchful(), GymVectorEnv(Lengths, 3), 30, 0, max_steps=4, note=notes.append)
+    assert played.cut == 3  # each game comes to a nine among its ten
+    assert len(played.lengths) < 30
+    assert notes == ["note: an episode has not ended in 3 steps; one is cut after 4 (max-steps)"]
+
+
+def test_cut_episodes_have_a_column():
+    told = table([Evaluation("it", "who", 0, Played([1.0, 4.0], [1, 4], cut=1))]).plain
+    assert told.splitlines()[1].split()[-2:] == ["cut", "length"]
+    assert told.splitlines()[3].split()[-2] == "1"
+    assert "cut: episodes that had not ended" in told
+    assert "cut" not in table([Evaluation("it", "who", 0, Played([1.0], [1]))]).plain
+
+
+def test_results_go_where_they_were_asked_to(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    random = ["evaluate", "--policy", "random", "--env", "CartPole-v1", "--episodes", "2"]
+    for name in ("-", "/dev/stdout"):
+        assert run([*random, "--json", name]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)[0]["episodes"] == 2
+        assert "95% CI" in said.err
+    assert list(tmp_path.iterdir()) == []
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert run([*random, "--json", "pipe"]) == 0
+    assert json.loads(os.read(reader, 1 << 16))[0]["episodes"] == 2
+    os.close(reader)
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+    assert run([*random, "--json", "/dev/null"]) == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert run([*random, "--json", "link.json"]) == 0
+    assert json.loads((tmp_path / "real.json").read_text())
+    assert (tmp_path / "link.json").is_symlink()
+    capsys.readouterr()
+    (tmp_path / "folder").mkdir()
+    assert run([*random, "--episodes", "1000000", "--json", "folder"]) == 2  # before anything is played
+    assert "--json folder: is a folder" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder", "link.json", "real.json"}

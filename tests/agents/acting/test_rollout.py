@@ -7,10 +7,12 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import pytest
 import torch
 from gymnasium import spaces
 
-from agents.acting.rollout import Rollout, concatenate
+from agents.acting.episodes import EpisodeLog
+from agents.acting.rollout import Episode, Rollout, concatenate
 from envs.gym import GymVectorEnv
 from perceiver_policy.policy.policy import PerceiverPolicy
 from tests.policies import SMALL
@@ -157,3 +159,63 @@ def test_a_trajectory_tells_which_policy_acted() -> None:
     assert rollout.collect()[0].version.tolist() == [0, 0]
     rollout.version = 7
     assert rollout.collect()[0].version.tolist() == [7, 7]
+
+
+class EndsBothWays(Counter):
+    """Its last step is the goal and the time limit at once."""
+
+    def step(self, action: int) -> Any:
+        observation, reward, *_, info = super().step(action)
+        end = self.steps == self.length
+        return observation, reward, end, end, info
+
+
+def test_an_episode_both_terminated_and_truncated_is_followed_by_nothing() -> None:
+    env = GymVectorEnv(lambda: EndsBothWays(3, False), 2)
+    policy = Remembering(env.single_observation_space, env.single_action_space, SMALL)
+    trajectory, episodes = Rollout(env, policy, 4, seed=0, device=CPU).collect()
+    assert trajectory.next_value[:, 0].tolist() == [1001, 2002, 0, 1001]
+    assert [(e.total, e.length) for e in episodes] == [(6, 3), (6, 3)]
+
+
+def test_two_episodes_in_one_unroll_have_their_own_length_and_return() -> None:
+    _, episodes = collect(length=3, truncates=False, steps=7, times=1)
+    assert [(e.total, e.length) for e in episodes] == [(6, 3)] * 4
+
+
+def test_what_is_remembered_of_episodes_survives_a_resume() -> None:
+    log = EpisodeLog()
+    log.add(Episode(float(i), i, "it") for i in range(250))
+    log.aborted = 3
+    other = EpisodeLog()
+    other.add([Episode(5.0, 5)])
+    other.load_state_dict(log.state_dict())
+    assert (other.count, other.aborted) == (250, 3)
+    assert other.metrics() == log.metrics()
+    assert other.metrics()["episode/return"] == 199.5  # the mean of the latest hundred, 150 to 249
+    assert other.metrics()["episode/count"] == 250
+
+
+def test_lengths_and_returns_of_episodes_go_on_after_a_resume() -> None:
+    def rollout() -> Rollout:
+        env = GymVectorEnv(lambda: Counter(6, False), 2)
+        policy = Remembering(env.single_observation_space, env.single_action_space, SMALL)
+        return Rollout(env, policy, 4, seed=0, device=CPU)
+
+    first, second = rollout(), rollout()
+    first.collect()
+    second.load_state_dict(first.state_dict())
+    assert [(e.total, e.length) for e in second.collect()[1]] == [(21, 6), (21, 6)]
+
+
+def test_a_state_whose_environments_do_not_load_starts_episodes_anew() -> None:
+    env = GymVectorEnv(lambda: Counter(6, False), 2)
+    policy = Remembering(env.single_observation_space, env.single_action_space, SMALL)
+    rollout = Rollout(env, policy, 4, seed=0, device=CPU)
+    rollout.collect()
+    state = rollout.state_dict()
+    state["environments"] = {"pickle": np.frombuffer(b"no pickle", np.uint8)}
+    fresh = Rollout(GymVectorEnv(lambda: Counter(6, False), 2), policy, 4, seed=0, device=CPU)
+    with pytest.warns(UserWarning, match="state does not load .*: their episodes start anew"):
+        fresh.load_state_dict(state)
+    assert fresh.collect()[0].observation[:, 0, 0].tolist() == [0, 1, 2, 3, 4]

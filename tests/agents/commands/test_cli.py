@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import gymnasium
 import imageio.v3 as imageio
 import pytest
 
@@ -298,6 +300,26 @@ def test_evaluating_a_run_and_others(trained, tmp_path, capsys):
     labels = [result["environment"] for result in json.loads(target.read_text())]
     assert labels == ["CartPole-v1", "sim/MoveToBeacon (stand-in game)"]
     assert "stand-in game" in capsys.readouterr().out
+
+
+def test_an_evaluation_on_something_else_is_kept_apart(trained, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained, run_dir)
+    own = (run_dir / "evaluation.json").read_text()
+    shorter = "tests.agents.commands.test_cli:shorter"
+    for argv, name in (
+        (["--env", shorter], "evaluation-tests.agents.commands.test_cli-shorter.json"),
+        (["--env-option", "sutton_barto_reward=true"], "evaluation-sutton_barto_reward=true.json"),
+    ):
+        assert run(["evaluate", str(run_dir), "--episodes", "2", *argv]) == 0
+        assert json.loads((run_dir / name).read_text())[0]["episodes"] == 2
+        assert (run_dir / "evaluation.json").read_text() == own
+    assert run(["evaluate", str(run_dir), "--episodes", "2", "--env", "CartPole-v1"]) == 0
+    assert json.loads((run_dir / "evaluation.json").read_text())[0]["episodes"] == 2
+
+
+def shorter():
+    return gymnasium.make("CartPole-v1", max_episode_steps=5)
 
 
 def test_random_play_loses_a_melee_to_strong_computers(tmp_path):

@@ -189,3 +189,61 @@ def test_a_melee_is_watched(tmp_path, monkeypatch, capsys):
 def test_training_against_an_opponent_keeps_who_it_is():
     config, _ = parse_train(["--env", "sim/Simple64", "--opponent", "zerg:hard:rush"], "train")
     assert config.env_options == {"opponent": "zerg:hard:rush"}
+
+
+class Drawn:
+    """A vector environment, as far as drawing goes."""
+
+    def __init__(self, picture):
+        self.picture = picture
+
+    def render(self):
+        return (self.picture,)
+
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        GREY,
+        GREY[..., None],
+        GREY.tolist(),
+        np.stack([GREY] * 3, -1),
+        np.stack([GREY] * 4, -1),
+        GREY / np.float32(255),
+        GREY[..., None] / 255,
+        GREY.astype(np.float64),
+        GREY.astype(np.int64),
+    ],
+)
+def test_pictures_come_in_many_forms(picture):
+    shown = watch.render(Drawn(picture))
+    assert shown.dtype == np.uint8
+    np.testing.assert_array_equal(shown, np.stack([GREY] * 3, -1))
+
+
+def test_truth_values_and_what_is_out_of_range_are_shown():
+    assert watch.render(Drawn(np.eye(2, dtype=bool)))[..., 0].tolist() == [[255, 0], [0, 255]]
+    odd = np.array([[np.nan, 300.0], [-5.0, 7.0]])
+    assert watch.render(Drawn(odd))[..., 0].tolist() == [[0, 255], [0, 7]]
+
+
+@pytest.mark.parametrize(
+    "picture", [None, "text", np.zeros((2, 2, 2)), np.zeros(4), np.zeros((0, 4, 3)), np.zeros((2, 2), object)]
+)
+def test_what_is_no_picture_is_refused(picture):
+    with pytest.raises(UserError, match="draws no pictures"):
+        watch.render(Drawn(picture))
+
+
+@pytest.mark.parametrize("name", ["it.gif", "it.mp4"])
+def test_frames_that_change_size_are_all_shown(tmp_path, name):
+    sizes = [(480, 512), (480, 512), (300, 512), (700, 900), (480, 100)]
+    pictures = [np.full((*size, 3), 40 * (i + 1), np.uint8) for i, size in enumerate(sizes)]
+    assert watch.write_video(pictures, tmp_path / name, 5.0) == 5
+    seen = imageio.imread(tmp_path / name)
+    assert seen.shape[:3] == (5, 480, 512)
+    for i, frame in enumerate(seen):
+        assert abs(int(frame[240, 256, 0]) - 40 * (i + 1)) < 8

@@ -31,6 +31,7 @@ from agents.placement.cluster.process import seed_of  # noqa: E402
 
 POLICY = PolicyConfig(token_width=16, latents=2, latent_width=16, heads=2)
 ENVS = "tests.agents.cluster_envs"
+MISBEHAVING = "tests.agents.misbehaving"
 CPU = torch.device("cpu")
 
 
@@ -189,7 +190,9 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
 
 
 def test_an_environment_that_cannot_be_made_ends_the_run_with_its_reason(tmp_path: Path) -> None:
-    with pytest.raises(EnvFailure, match=r"cannot be made: RuntimeError: the disk is full\n"):
+    with pytest.raises(
+        EnvFailure, match=r"cannot be made: RuntimeError: the disk is full\nand more\n +File .*cluster_envs"
+    ):
         train(experiment(env=f"{ENVS}:Unmakeable"), tmp_path)
     with pytest.raises(EnvError, match="no_such_option"):
         train(experiment(env_options={"no_such_option": 1}), tmp_path)
@@ -201,6 +204,28 @@ def test_training_ends_when_no_worker_is_well(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UserError, match=r"no worker is well.* OSError: the game has gone away"):
         cluster.train(experiment(env=f"{ENVS}:Broken", workers=2), tmp_path, recorder, resume=False)  # type: ignore[arg-type]
     assert len([note for note in recorder.notes if "gone away" in note]) == 1
+
+
+def test_what_was_learned_is_saved_when_no_worker_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.placement.cluster.ledger.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("agents.placement.cluster.ledger.PATIENCE", 1)
+    recorder = Recorder()
+    config = experiment(100, env=f"{MISBEHAVING}:Exits", checkpoint_interval=10**6)
+    with pytest.raises(UserError, match=r"(?s)no worker is well.*called sys.exit\(3\)\n +File .*misbehaving.py"):
+        cluster.train(config, tmp_path, recorder, resume=False)  # type: ignore[arg-type]
+    assert (
+        checkpoint.load(checkpoint.latest(tmp_path))["learner"]["steps"] == 4 * 8 * 4
+    )  # the 40th step is in the fifth
+
+
+def test_runs_of_one_seed_agree_whatever_environments_draw_from(tmp_path: Path) -> None:
+    config = experiment(3, env=f"{MISBEHAVING}:Global", workers=2)
+    states = []
+    for name in ("a", "b"):
+        train(config, tmp_path / name)
+        states.append(weights(tmp_path / name))
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
 
 
 def test_failures_are_counted_shown_once_and_survived(tmp_path: Path) -> None:
