@@ -35,7 +35,7 @@ def read(space: spaces.Space[Any], observations: Sequence[Any], out: Any) -> Any
     with np.errstate(over="ignore"):  # checked afterwards, by name
         try:
             return concatenate(space, observations, out)
-        except Exception:
+        except Exception:  # the quick way takes what fits; the other one takes more, and names what does not fit
             return concatenate(space, [_fit(space, one, game) for game, one in enumerate(observations)], out)
 
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from s2clientprotocol import common_pb2, debug_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
@@ -206,7 +207,7 @@ def _text(message: Any) -> str:
 def _stops(data: bytes) -> bool:
     try:
         request = sc_pb.Request.FromString(data)
-    except Exception:
+    except DecodeError:  # the server refuses it, and stops nothing
         return False
     tests = any(command.HasField("test_process") for command in request.debug.debug)
     return request.HasField("quit") or tests or request.create_game.realtime or request.start_replay.realtime
