@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agents.extensions import CALLBACKS, LOGGERS
 from perceiver_policy.policy.config import PolicyConfig
 
 LARGEST_SEED = 2**32 - 1
@@ -153,12 +154,18 @@ class Config(BaseModel):
     """Steps between two checkpoints."""
     keep_checkpoints: int = Field(3, ge=1)
     """Checkpoints kept; older ones are deleted."""
+    track: tuple[str, ...] = ("tensorboard",)
+    """Who records the run's figures beside metrics.jsonl: tensorboard, or loggers of your own."""
+    callbacks: tuple[str, ...] = ()
+    """Callbacks of your own that the run calls, by the names that they are registered under."""
     evaluation_episodes: int = Field(100, ge=0)
     """Episodes of the evaluation at the end; 0: none."""
     evaluation_sampled: bool = False
     """Whether that evaluation draws its actions, as training does, instead of taking the likeliest ones."""
     evaluation_max_steps: int = Field(27_000, ge=1)
     """Steps after which an episode of that evaluation is cut short: a policy may never end one."""
+    extensions: tuple[str, ...] = ()
+    """Code of your own that is imported first and registers what the other options name: modules, or files in .py."""
     policy: PolicyConfig = PolicyConfig()
     """The network."""
     algorithm: Literal["ppo", "appo", "impala"] = "ppo"
@@ -185,6 +192,18 @@ class Config(BaseModel):
                 f"num_envs is {self.num_envs}, which {self.workers} workers cannot share equally; use {nearest}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _know_names(self) -> Self:
+        if not self.extensions:  # what they register is known when they are loaded
+            self.check_names()
+        return self
+
+    def check_names(self) -> None:
+        """Raises ValueError for a name under which nothing is registered."""
+        for registry, names in ((LOGGERS, self.track), (CALLBACKS, self.callbacks)):
+            for name in names:
+                registry.check(name)
 
     @property
     def learning(self) -> PPOConfig | APPOConfig | ImpalaConfig:

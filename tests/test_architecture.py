@@ -15,9 +15,9 @@ LONGEST_FILE, MOST_FILES = 450, 14
 LAYERS = (
     # Each may import itself and those before it.
     ("envs.spaces", "envs.errors", "envs.spelling"),
-    ("perceiver_policy.core",),
+    ("perceiver_policy.core", "perceiver_policy.registry"),
     ("perceiver_policy.family", "perceiver_policy.policy"),
-    ("agents.config", "agents.errors", "agents.device"),
+    ("agents.config", "agents.errors", "agents.extensions", "agents.device"),
     ("agents.acting", "agents.runs"),
     ("agents.learning",),
     ("agents.placement",),

@@ -136,6 +136,7 @@ def run_name(argv: Sequence[str], config: Config) -> str:
 
 def begin_run(run_dir: Path, config: Config) -> None:
     """Train in a folder that is new, empty, or holds what a run left that had saved nothing."""
+    experiment.load_extensions(config)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -155,6 +156,7 @@ def continue_run(run_dir: Path, config: Config) -> None:
     """Go on where the newest checkpoint is, or begin anew where there is none yet."""
     from agents.runs import checkpoint
 
+    experiment.load_extensions(config)
     with folder.occupied(run_dir):
         resume = not folder.is_unused(run_dir)
         if resume:
@@ -223,7 +225,7 @@ def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
     else:
         from agents.placement.local import train as place_and_train
 
-    with contextlib.chdir("."), warnings.catch_warnings(), Report(run_dir, console, shown) as report:
+    with contextlib.chdir("."), warnings.catch_warnings(), Report(run_dir, console, shown, config) as report:
         # An environment may leave the folder that paths start at.
         # Warnings: in one line, above the live display, without the place in the code.
         warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")

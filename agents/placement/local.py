@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from agents.acting.episodes import EpisodeLog
-from agents.acting.rollout import Rollout
+from agents.acting.rollout import Episode, Rollout
 from agents.acting.seeding import random_state, seed_all, set_random_state
 from agents.config import Config
 from agents.device import choose_device
 from agents.learning.learner import Learner
 from agents.runs import checkpoint, experiment
+from agents.runs.callbacks import Step
 from envs import registry
 from envs.spaces import describe_spaces
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -53,6 +55,8 @@ class Training:
         self.learner = Learner(self.policy, config, device=device)
         self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
         self.episodes = EpisodeLog()
+        self.ended: list[Episode] = []
+        """The episodes that ended in the latest unroll."""
         self.learning = False
         """Whether an update has begun and not ended: the policy is then neither the old one nor the new one."""
 
@@ -62,14 +66,18 @@ class Training:
             checkpoint.newest(run_dir, self.load)
         learner = self.learner
         parameters = sum(p.numel() for p in self.policy.parameters())
+        report.state.policy = self.policy
+        if report.on_step:
+            self._tell_of_steps(report.on_step)
         report.start(learner.steps, self.config.total_steps, parameters)
         saved = learner.steps
         try:
             while learner.steps < self.config.total_steps and not report.stop_requested:
                 metrics = self.step()
+                report.episodes(self.ended)
                 report.update(learner.steps, metrics)
                 if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
-                    self.save(run_dir)
+                    report.checkpoint(self.save(run_dir))
                     saved = learner.steps
         except Exception:
             if not self.learning and saved != learner.steps:
@@ -77,19 +85,30 @@ class Training:
                 report.note(f"what was learned in {learner.steps:,} steps is saved")
             raise
         if saved != learner.steps:
-            self.save(run_dir)
+            report.checkpoint(self.save(run_dir))
+
+    def _tell_of_steps(self, on_step: Callable[[Step], None]) -> None:
+        env = self.rollout.env
+        take = env.step
+
+        def step(action: Any) -> Any:
+            taken = take(action)
+            on_step(Step(action, *taken))
+            return taken
+
+        env.step = step  # type: ignore[method-assign,assignment]
 
     def step(self) -> dict[str, float]:
         """One unroll and one update."""
         began = time.perf_counter()
         self.rollout.version = self.learner.version
-        trajectory, ended = self.rollout.collect()
+        trajectory, self.ended = self.rollout.collect()
         collected = time.perf_counter()
         self.learning = True
         metrics = self.learner.update(trajectory)
         self.learning = False
         updated = time.perf_counter()
-        self.episodes.add(ended)
+        self.episodes.add(self.ended)
         self.episodes.aborted = self.rollout.aborted
         metrics |= self.episodes.metrics()
         metrics["time/collect_seconds"] = collected - began
@@ -98,9 +117,9 @@ class Training:
         metrics["time/updates_per_second"] = 1 / (updated - began)
         return metrics
 
-    def save(self, run_dir: Path) -> None:
+    def save(self, run_dir: Path) -> Path:
         """Write a checkpoint of now."""
-        checkpoint.save(
+        return checkpoint.save(
             run_dir,
             self.learner.steps,
             self.state_dict(),

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from agents import extensions
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import folder
@@ -35,6 +36,8 @@ RESUMABLE = (
     "threads",
     "checkpoint_interval",
     "keep_checkpoints",
+    "track",
+    "callbacks",
     "evaluation_episodes",
     "evaluation_sampled",
     "evaluation_max_steps",
@@ -190,6 +193,18 @@ def check(data: Mapping[Any, Any], source: str) -> Config:
         algorithm = str(data.get("algorithm", Config().algorithm))
         lines = [_explain(problem, source, algorithm) for problem in error.errors(include_url=False)]
     raise UserError("\n".join(f"{source}: {line}" if source != COMMAND_LINE else line for line in lines))
+
+
+def load_extensions(config: Config) -> None:
+    """Import the code of a person's own that ``config`` names, and check what it does not register.
+
+    Raises UserError. The code runs: whoever calls this trusts whoever has written ``config``.
+    """
+    extensions.load(config.extensions)
+    try:
+        config.check_names()
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def option(key: str) -> str:

@@ -1,4 +1,5 @@
-"""What a person sees of a run: progress on the terminal, curves in TensorBoard, one JSON line an update."""
+"""What a person sees of a run: progress on the terminal, one JSON line an update, and what loggers and callbacks make
+of it (see `callbacks`)."""
 
 from __future__ import annotations
 
@@ -22,11 +23,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from agents.config import Config
 from agents.errors import UserError
+from agents.extensions import CALLBACKS, LOGGERS
+from agents.runs.callbacks import Callback, Logger, RunState, Step
 from agents.runs.folder import write_whole
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from agents.acting.rollout import Episode
 
 METRICS = "metrics.jsonl"
 # Slurm, Kubernetes and others send SIGTERM, a terminal that closes SIGHUP.
@@ -81,12 +85,27 @@ class Report:
     stopped_by: signal.Signals | None = None
     """What has asked for it."""
 
-    def __init__(self, run_dir: Path, console: Console | None = None, name: Path | None = None) -> None:
-        """Report on the run whose folder is ``run_dir``, which exists; ``name`` is what to call it."""
+    def __init__(
+        self,
+        run_dir: Path,
+        console: Console | None = None,
+        name: Path | None = None,
+        config: Config | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Report on the run whose folder is ``run_dir``, which exists; ``name`` is what to call it.
+
+        ``config`` names its loggers and callbacks; ``callbacks`` are called besides.
+        """
         self.run_dir, self.name = run_dir, name or run_dir
         self.console = console or Console()
+        config = config or Config()
+        self.state = RunState(run_dir, config)
+        """What callbacks know of the run."""
+        self._loggers: list[Logger] = [LOGGERS.find(logger)() for logger in config.track]
+        self._callbacks = [*(CALLBACKS.find(callback)() for callback in config.callbacks), *callbacks]
+        self._started = False
         self._live: Live | None = None
-        self._writer: SummaryWriter | None = None
         self._metrics: Any = None
         self._recent: deque[Mapping[str, float | None]] = deque(maxlen=RECENT)
         self._handlers: dict[signal.Signals, Any] = {}
@@ -104,10 +123,14 @@ class Report:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self.close()
-        threading.excepthook = self._thread_hook
+        try:
+            if self._started:
+                self._call(lambda callback: callback.on_end(self.state))
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            self.close()
+            threading.excepthook = self._thread_hook
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
         # TensorBoard's writes in a thread, and is told of it again when it writes next
@@ -130,16 +153,18 @@ class Report:
         """
         with _writing(self.run_dir):
             self._start(step, total_steps, parameters)
+        self.state.step, self.state.total_steps = step, total_steps
+        self._started = True
+        self._call(lambda callback: callback.on_start(self.state))
 
     def _start(self, step: int, total_steps: int, parameters: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self._first = self._last = step
         self._total = total_steps
         self._began = self._told = time.monotonic()
         keep_metrics(self.run_dir / METRICS, step)
         self._metrics = (self.run_dir / METRICS).open("a", encoding="utf-8")
-        self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=step + 1 if step else None)
+        for logger in self._loggers:
+            logger.start(self.run_dir, self.state.config, step)
         begins = f"resuming at step {step:,}" if step else "training"
         self.note(f"{begins}: {total_steps:,} steps, {parameters:,} parameters, run folder {self.name}")
         if self.console.is_terminal:
@@ -161,14 +186,7 @@ class Report:
 
         Raises UserError where the run's folder cannot be written.
         """
-        assert self._writer is not None
-        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-        with _writing(self.run_dir):
-            self._metrics.write(json.dumps({"step": step, **finite}) + "\n")
-            self._metrics.flush()
-            for name, value in finite.items():
-                if value is not None:
-                    self._writer.add_scalar(name, value, step)
+        finite = self._write(step, metrics)
         now = time.monotonic()
         self._recent.append(finite)
         known = summary(self._recent)
@@ -193,12 +211,53 @@ class Report:
             parts += [f"{left} left"] if left else []
             self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
         self._last = step
+        self._call(lambda callback: callback.on_update(self.state, metrics))
+
+    def _write(self, step: int, metrics: Mapping[str, float]) -> dict[str, float | None]:
+        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self.state.step = step
+        with _writing(self.run_dir):
+            self._metrics.write(json.dumps({"step": step, **finite}) + "\n")
+            self._metrics.flush()
+            for logger in self._loggers:
+                logger.scalars(step, {name: value for name, value in finite.items() if value is not None})
+        return finite
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record how the policy of ``step`` has played: ``evaluation/return`` and more. Raises as :meth:`update`."""
+        self._recent.append(self._write(step, metrics))
+        self._call(lambda callback: callback.on_evaluation(self.state, metrics))
+
+    def episodes(self, episodes: Iterable[Episode]) -> None:
+        """Tell of episodes that have ended."""
+        if self._callbacks:
+            for episode in episodes:
+                self._call(lambda callback: callback.on_episode(self.state, episode))  # noqa: B023 (called at once)
+
+    def checkpoint(self, path: Path) -> None:
+        """Tell of a checkpoint that was written."""
+        self._call(lambda callback: callback.on_checkpoint(self.state, path))
+
+    @property
+    def on_step(self) -> Callable[[Step], None] | None:
+        """Whom to tell of every step; None where nobody wants to hear of it."""
+        listening = [callback for callback in self._callbacks if type(callback).on_step is not Callback.on_step]
+        if not listening:
+            return None
+        return lambda step: self._call(lambda callback: callback.on_step(self.state, step), listening)
+
+    def _call(self, hook: Callable[[Callback], None], callbacks: Sequence[Callback] | None = None) -> None:
+        for callback in self._callbacks if callbacks is None else callbacks:
+            hook(callback)
+        if self.state.stopped and not self.stop_requested:
+            self.stop_requested = True
+            self.note(f"stopping after this update: {self.state.stopped}")
 
     def histogram(self, step: int, name: str, values: Sequence[float]) -> None:
         """Record how ``values`` up to ``step`` were distributed, in TensorBoard."""
-        assert self._writer is not None
         with _writing(self.run_dir):
-            self._writer.add_histogram(name, np.asarray(values), step)
+            for logger in self._loggers:
+                logger.histogram(step, name, np.asarray(values))
 
     def note(self, text: str) -> None:
         """Say one line, above the live display if there is one."""
@@ -206,11 +265,11 @@ class Report:
 
     def close(self) -> None:
         """Finish the display and the files; may be called twice."""
-        live, writer, metrics = self._live, self._writer, self._metrics
-        self._live = self._writer = self._metrics = None
+        live, metrics, loggers = self._live, self._metrics, self._loggers if self._metrics else []
+        self._live = self._metrics = None
         if live:
             live.stop()
-        for file in (writer, metrics):
+        for file in (*loggers, metrics):
             try:
                 if file:
                     file.close()

@@ -119,6 +119,11 @@ class ClusterTraining:
     """The parts of one run, as seen from its driver."""
 
     def __init__(self, config: Config, run_dir: Path, report: Report, began: float) -> None:
+        if report.on_step:
+            raise UserError(
+                "a callback wants to hear of every step (on_step), but with workers steps are taken in other "
+                "processes: use on_update or on_episode, or train without --workers"
+            )
         self.config, self.run_dir, self.report, self.began = config, run_dir, report, began
         self.synchronous = config.algorithm == "ppo"
         self.batch_steps = config.learning.unroll * config.num_envs
@@ -205,6 +210,7 @@ class ClusterTraining:
             self.inferences.suspect(slot.index)
         elif found is not None:
             self.episodes.add(found.told.episodes)
+            self.report.episodes(found.told.episodes)
             self.episodes.aborted += found.told.aborted
             self.window.collected(found.told)
             self.queue.append(found)
@@ -298,7 +304,7 @@ class ClusterTraining:
             return
         learner = unpack(self.learners.snapshot)
         if learner["steps"]:
-            checkpoint.save(
+            path = checkpoint.save(
                 self.run_dir,
                 learner["steps"],
                 {"learner": learner, "episodes": self.episodes.state_dict()},
@@ -306,6 +312,7 @@ class ClusterTraining:
                 keep=self.config.keep_checkpoints,
                 options=experiment.plain(self.config),
             )
+            self.report.checkpoint(path)
 
     def _load(self) -> int:
         """Take up the newest checkpoint; returns its step."""
