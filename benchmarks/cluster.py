@@ -25,6 +25,7 @@ from typing import Any
 
 import gymnasium
 
+from agents.runs.callbacks import Silent
 from benchmarks.others import python_with
 
 STARTED = time.time()
@@ -125,12 +126,12 @@ def ours(algorithm: str, task: str, seed: int, folder: Path) -> dict[str, Any]:
         changes["env"] = "benchmarks.cluster:Noted"
     watch = Watch(task, folder)
     with tempfile.TemporaryDirectory() as run_dir:
-        cluster.train(config.model_copy(update=changes), Path(run_dir), watch, resume=False)  # type: ignore[arg-type]
+        cluster.train(config.model_copy(update=changes), Path(run_dir), watch, resume=False)
     found = summary(episodes(folder), GOALS[task]) if task == "cartpole" else watch.summary()
     return found | {"first": watch.first, "shares": watch.shares()}
 
 
-class Watch:
+class Watch(Silent):
     """The report's interface: asks for a stop when the goal is reached, or the time over."""
 
     def __init__(self, task: str, folder: Path) -> None:
@@ -155,9 +156,6 @@ class Watch:
         # of the last hundred episodes, which is what the toolkit itself reports
         if self.task != "cartpole" and metrics.get("episode/return", 0.0) >= GOALS[self.task] and not self.solved:
             self.solved = {"steps": step, "train": time.time() - self.began, "wall": time.time() - STARTED}
-
-    def histogram(self, step: int, name: str, values: Any) -> None:
-        pass
 
     def note(self, text: str) -> None:
         if "first update" in text:

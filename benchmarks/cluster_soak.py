@@ -26,6 +26,7 @@ import ray
 from agents.config import Config, ImpalaConfig
 from agents.placement.cluster import driver, learners
 from agents.placement.cluster.learner import LearnerProcess
+from agents.runs.callbacks import Silent
 from perceiver_policy.policy.config import PolicyConfig
 
 REST = 1.0  # seconds
@@ -39,7 +40,7 @@ class SlowLearner(LearnerProcess):
         return super().update(shares)
 
 
-class Watch:
+class Watch(Silent):
     """The report's interface: samples every half minute, asks for a stop when the time is over."""
 
     def __init__(self, seconds: float) -> None:

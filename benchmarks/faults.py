@@ -26,6 +26,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from agents.runs.callbacks import Silent
+
 GAMES, UNROLL = 2, 64
 OPTIONS: dict[str, Any] = {
     "screen": 16, "minimap": 16, "max_loops": 800, "launch_interval": 0, "backoff": 0.05, "request_seconds": 2,
@@ -70,17 +72,12 @@ class Watch:
             self.seconds.append(time.monotonic() - self._failed.pop(game.index))
 
 
-class Report:
+class Report(Silent):
     """The report's interface: keeps the last metrics, and counts the updates."""
-
-    stop_requested = False
 
     def __init__(self) -> None:
         self.updates, self.step = 0, 0
         self.last: dict[str, float] = {}
-
-    def start(self, step: int, total_steps: int, parameters: int) -> None:
-        pass
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
         self.updates, self.step, self.last = self.updates + 1, step, metrics
@@ -119,7 +116,7 @@ def train(fault: str, steps: int, folder: Path) -> list[str]:
     watch = Watch(env)
     try:
         with tempfile.TemporaryDirectory() as run:
-            Training(config, env, Path(run), report, torch.device("cpu")).run(resume=False)  # type: ignore[arg-type]
+            Training(config, env, torch.device("cpu")).run(Path(run), report, resume=False)
     finally:
         env.close()
     seconds = time.monotonic() - start

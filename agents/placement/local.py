@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from gymnasium.vector import VectorEnv
@@ -18,16 +18,13 @@ from agents.config import Config
 from agents.device import choose_device
 from agents.learning.learner import Learner
 from agents.runs import checkpoint, experiment
-from agents.runs.callbacks import Step
+from agents.runs.callbacks import Silent, Step
 from envs import registry
 from envs.spaces import describe_spaces
 from perceiver_policy.policy.policy import PerceiverPolicy
 
-if TYPE_CHECKING:
-    from agents.runs.report import Report
 
-
-def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> None:
+def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> None:
     """Train to ``config.total_steps``, leaving checkpoints in ``run_dir``; ``resume`` goes on from the newest one.
 
     In one process a run that was stopped and resumed is bit for bit the run that was not. Raises UserError for what a
@@ -60,7 +57,7 @@ class Training:
         self.learning = False
         """Whether an update has begun and not ended: the policy is then neither the old one nor the new one."""
 
-    def run(self, run_dir: Path, report: Report, *, resume: bool) -> None:
+    def run(self, run_dir: Path, report: Silent, *, resume: bool) -> None:
         """Update until the steps are done or a stop is asked for; the last state is always saved."""
         if resume:
             checkpoint.newest(run_dir, self.load)

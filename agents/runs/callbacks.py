@@ -6,8 +6,9 @@ stops the run; what was learned is saved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,3 +96,41 @@ class Logger:
 
     def close(self) -> None:
         """The run is over."""
+
+
+class Silent:
+    """What placements tell of a run. This one shows nothing; :class:`~agents.runs.report.Report` does."""
+
+    stop_requested: bool = False
+    """Whether the trainer should finish its update, save and return."""
+
+    @cached_property
+    def state(self) -> RunState:
+        """What callbacks know of the run."""
+        return RunState(Path(), Config())
+
+    @property
+    def on_step(self) -> Callable[[Step], None] | None:
+        """Whom to tell of every step; None where nobody wants to hear of it."""
+        return None
+
+    def start(self, step: int, total_steps: int, parameters: int) -> None:
+        """Training begins at ``step``, which is 0 or where a resumed run goes on: later records are dropped."""
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record what was measured up to ``step``."""
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record how the policy of ``step`` has played: ``evaluation/return`` and more."""
+
+    def episodes(self, episodes: Iterable[Episode]) -> None:
+        """Tell of episodes that have ended."""
+
+    def checkpoint(self, path: Path) -> None:
+        """Tell of a checkpoint that was written."""
+
+    def histogram(self, step: int, name: str, values: Sequence[float]) -> None:
+        """Record how ``values`` up to ``step`` were distributed."""
+
+    def note(self, text: str) -> None:
+        """Say one line."""

@@ -26,7 +26,7 @@ from rich.text import Text
 from agents.config import Config
 from agents.errors import UserError
 from agents.extensions import CALLBACKS, LOGGERS
-from agents.runs.callbacks import Callback, Logger, RunState, Step
+from agents.runs.callbacks import Callback, Logger, RunState, Silent, Step
 from agents.runs.folder import write_whole
 
 if TYPE_CHECKING:
@@ -76,12 +76,10 @@ FIGURES = {
 }
 
 
-class Report:
+class Report(Silent):
     """Tells how training goes. Use it as a context: Ctrl-C, SIGTERM and SIGHUP then ask for a clean stop, and a second
     Ctrl-C stops at once."""
 
-    stop_requested: bool = False
-    """Whether the trainer should finish its update, save and return."""
     stopped_by: signal.Signals | None = None
     """What has asked for it."""
 
@@ -101,7 +99,6 @@ class Report:
         self.console = console or Console()
         config = config or Config()
         self.state = RunState(run_dir, config)
-        """What callbacks know of the run."""
         self._loggers: list[Logger] = [LOGGERS.find(logger)() for logger in config.track]
         self._callbacks = [*(CALLBACKS.find(callback)() for callback in config.callbacks), *callbacks]
         self._started = False

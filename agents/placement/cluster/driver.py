@@ -7,7 +7,7 @@ import signal
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
@@ -24,18 +24,16 @@ from agents.placement.cluster.window import Window
 from agents.placement.cluster.workers import CALL_SECONDS, Chunk, Workers
 from agents.placement.transport import Packed, pack, unpack
 from agents.runs import checkpoint, experiment
+from agents.runs.callbacks import Silent
 from envs.errors import EnvError, EnvFailure
 from envs.spaces import describe
-
-if TYPE_CHECKING:
-    from agents.runs.report import Report
 
 OBJECT_STORE_BYTES = 1 << 30  # of a local run: room for the queue; taken from the system as it fills
 WAIT_SECONDS = 0.2  # between two looks at whether a stop has been asked for
 STOP_SECONDS = 60.0  # for the learner's last state to come
 
 
-def train(config: Config, run_dir: Path, report: Report, *, resume: bool) -> None:
+def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> None:
     """Train with workers, leaving checkpoints in ``run_dir``; ``resume`` goes on from the newest one.
 
     Workers, inference processes, learners and machines may die on the way: what they were at is lost and counted, and
@@ -118,7 +116,7 @@ def gpu_shares(config: Config, gpus: float) -> tuple[float, float]:
 class ClusterTraining:
     """The parts of one run, as seen from its driver."""
 
-    def __init__(self, config: Config, run_dir: Path, report: Report, began: float) -> None:
+    def __init__(self, config: Config, run_dir: Path, report: Silent, began: float) -> None:
         if report.on_step:
             raise UserError(
                 "a callback wants to hear of every step (on_step), but with workers steps are taken in other "

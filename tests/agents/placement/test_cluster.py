@@ -18,6 +18,7 @@ from agents.errors import UserError
 from agents.learning.learner import Learner
 from agents.placement import local
 from agents.runs import checkpoint
+from agents.runs.callbacks import Silent
 from envs import registry
 from envs.errors import EnvError, EnvFailure
 from perceiver_policy.policy.config import PolicyConfig
@@ -35,7 +36,7 @@ MISBEHAVING = "tests.agents.misbehaving"
 CPU = torch.device("cpu")
 
 
-class Recorder:
+class Recorder(Silent):
     """The report's interface, remembering what it is told."""
 
     def __init__(self, stop_after: int = 10**9) -> None:
@@ -117,7 +118,7 @@ def test_the_first_update_of_one_worker_is_that_of_one_process(tmp_path: Path) -
     config = experiment(1, policy=POLICY.model_copy(update={"memory": "latents"}))
     train(config, tmp_path / "ray")
     alone = config.model_copy(update={"workers": 0})
-    local.train(alone, tmp_path / "alone", Recorder(), resume=False)  # type: ignore[arg-type]
+    local.train(alone, tmp_path / "alone", Recorder(), resume=False)
     assert_close(weights(tmp_path / "ray"), weights(tmp_path / "alone"))
 
 
@@ -202,7 +203,7 @@ def test_training_ends_when_no_worker_is_well(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("agents.placement.cluster.ledger.FIRST_PAUSE", 0.01)
     recorder = Recorder()
     with pytest.raises(UserError, match=r"no worker is well.* OSError: the game has gone away"):
-        cluster.train(experiment(env=f"{ENVS}:Broken", workers=2), tmp_path, recorder, resume=False)  # type: ignore[arg-type]
+        cluster.train(experiment(env=f"{ENVS}:Broken", workers=2), tmp_path, recorder, resume=False)
     assert len([note for note in recorder.notes if "gone away" in note]) == 1
 
 
@@ -212,7 +213,7 @@ def test_what_was_learned_is_saved_when_no_worker_is_well(tmp_path: Path, monkey
     recorder = Recorder()
     config = experiment(100, env=f"{MISBEHAVING}:Exits", checkpoint_interval=10**6)
     with pytest.raises(UserError, match=r"(?s)no worker is well.*called sys.exit\(3\)\n +File .*misbehaving.py"):
-        cluster.train(config, tmp_path, recorder, resume=False)  # type: ignore[arg-type]
+        cluster.train(config, tmp_path, recorder, resume=False)
     assert (
         checkpoint.load(checkpoint.latest(tmp_path))["learner"]["steps"] == 4 * 8 * 4
     )  # the 40th step is in the fifth

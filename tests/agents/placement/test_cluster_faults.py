@@ -110,7 +110,7 @@ def experiment(total_steps: int, **placed: Any) -> Config:
 
 def run(config: Config, run_dir: Path, recorder: Recorder) -> dict[str, float]:
     began = time.monotonic()
-    placement.train(config, run_dir, recorder, resume=False)  # type: ignore[arg-type]
+    placement.train(config, run_dir, recorder, resume=False)
     if isinstance(recorder, Saboteur) and recorder.thread.ident:
         recorder.thread.join()
     last = recorder.metrics[-1]

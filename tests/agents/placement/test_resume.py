@@ -13,13 +13,14 @@ import torch
 from agents.config import Config, PPOConfig
 from agents.placement.local import Training, train
 from agents.runs import checkpoint
+from agents.runs.callbacks import Silent
 from envs import registry
 from perceiver_policy.policy.config import PolicyConfig
 
 POLICY = PolicyConfig(token_width=16, latents=3, latent_width=16, heads=2, memory="latents")
 
 
-class Recorder:
+class Recorder(Silent):
     """The report's interface, remembering what it is told."""
 
     def __init__(self, stop_after: int = 10**9) -> None:
@@ -36,9 +37,6 @@ class Recorder:
     def update(self, step: int, metrics: dict[str, float]) -> None:
         kept = {name: value for name, value in metrics.items() if not name.startswith("time/")}
         self.metrics.append({"step": step, **kept})
-
-    def note(self, text: str) -> None:
-        pass
 
 
 def experiment(env: str, **options: Any) -> Config:
@@ -70,9 +68,9 @@ def assert_same(a: Any, b: Any) -> None:
 def test_resumed_is_uninterrupted(env: str, options: dict[str, Any], tmp_path: Path) -> None:
     config = experiment(env, **options)
     whole = Recorder()
-    train(config, tmp_path / "whole", whole, resume=False)  # type: ignore[arg-type]
+    train(config, tmp_path / "whole", whole, resume=False)
     before, after = Recorder(stop_after=3), Recorder()
-    train(config, tmp_path / "parts", before, resume=False)  # type: ignore[arg-type]
+    train(config, tmp_path / "parts", before, resume=False)
     torch.manual_seed(12345)  # whatever happened in between must not matter
     train(config, tmp_path / "parts", after, resume=True)  # type: ignore[arg-type]
     assert after.started_at == 3 * 4 * 8
@@ -91,7 +89,7 @@ def test_the_seed_decides_the_run(tmp_path: Path) -> None:
     for i, seed in enumerate((0, 0, 1)):
         recorder = Recorder(stop_after=2)
         config = experiment("CartPole-v1").model_copy(update={"seed": seed})
-        train(config, tmp_path / str(i), recorder, resume=False)  # type: ignore[arg-type]
+        train(config, tmp_path / str(i), recorder, resume=False)
         runs.append(recorder.metrics)
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
@@ -99,7 +97,7 @@ def test_the_seed_decides_the_run(tmp_path: Path) -> None:
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     config = experiment("CartPole-v1")
-    train(config, tmp_path, Recorder(), resume=False)  # type: ignore[arg-type]
+    train(config, tmp_path, Recorder(), resume=False)
     again = Recorder()
     train(config, tmp_path, again, resume=True)  # type: ignore[arg-type]
     assert again.metrics == []
@@ -107,7 +105,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
 
 def test_checkpoints_come_at_their_interval_and_the_oldest_go(tmp_path: Path) -> None:
     config = experiment("CartPole-v1").model_copy(update={"checkpoint_interval": 64, "keep_checkpoints": 2})
-    train(config, tmp_path, Recorder(), resume=False)  # type: ignore[arg-type]
+    train(config, tmp_path, Recorder(), resume=False)
     found = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert found == ["step-000000000128", "step-000000000192"]
 

@@ -83,7 +83,7 @@ def test_a_trial_is_a_run_in_steps(tmp_path: Path) -> None:
     assert [result["timesteps_total"] for result in results] == [2 * STEPS, 4 * STEPS, 6 * STEPS]
     assert [result["done"] for result in results] == [False, False, True]
     recorder = Recorder()
-    local.train(trial_config(asked()), tmp_path, recorder, resume=False)  # type: ignore[arg-type]
+    local.train(trial_config(asked()), tmp_path, recorder, resume=False)
     counts = [result["episode/count"] for result in results]
     assert counts == [m["episode/count"] for m in recorder.metrics[1::2]]
     assert counts[-1] < 100  # so that the run's mean is of all episodes, and an iteration's of those that ended in it
