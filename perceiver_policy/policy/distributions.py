@@ -69,8 +69,7 @@ def bernoulli(logits: Tensor, mask: Tensor | None) -> Distribution:
         return _sum(p * F.softplus(-logits) + (1 - p) * F.softplus(logits))
 
     def sample(generator: torch.Generator | None) -> Tensor:
-        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
-        return (uniform < logits.sigmoid()).long()
+        return (torch.empty_like(logits).uniform_(generator=generator) < logits.sigmoid()).long()
 
     def divergence(other: Distribution) -> Tensor:
         theirs = other.parameters
@@ -94,7 +93,7 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
         return (log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(len(mean))
 
     def sample(generator: torch.Generator | None) -> Tensor:
-        return mean + deviation * torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + deviation * torch.empty_like(mean).normal_(generator=generator)
 
     def divergence(other: Distribution) -> Tensor:
         theirs, their_log_deviation = other.parameters

@@ -73,7 +73,7 @@ class CategoricalHead(Head):
         return independent(each, self.shape) if self.shape else each[0]
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
-        return self.embedding(action.reshape(len(action), len(self.counts)) + self.offset).sum(1)
+        return self.embedding(action.reshape(action.shape[0], len(self.counts)) + self.offset).sum(1)
 
     def _masks(self, mask: Any) -> tuple[Tensor, ...]:
         """Each component's [B, n], of one array or a tuple of arrays as `envs.masks` has them."""
@@ -123,7 +123,7 @@ class NormalHead(Head):
         return normal(self.mean(answers[:, 0]).float().view(-1, *self.shape), self.log_deviation)
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
-        return self.embedding(action.reshape(len(action), self.size))
+        return self.embedding(action.reshape(action.shape[0], self.size))
 
 
 def box_units(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -196,7 +196,7 @@ class PointerHead(Head):
         else:
             # an action that is not used may name a unit beyond the batch's last
             row = action.clamp(max=elements.shape[1] - 1)
-            chosen = elements[torch.arange(len(elements), device=elements.device), row]
+            chosen = elements[torch.arange(elements.shape[0], device=elements.device), row]
         return self.embedding(chosen)
 
     def _elements(self, tokens: Tokens) -> tuple[Tensor, Tensor | None]:

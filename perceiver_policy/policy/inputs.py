@@ -169,7 +169,7 @@ class VectorEmbedder(nn.Module):
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
         value = self.scale(value) if self.scale else value.float()
-        return self.project(value.reshape(len(value), self.size))[:, None], None
+        return self.project(value.reshape(value.shape[0], self.size))[:, None], None
 
 
 class DiscreteEmbedder(nn.Module):
@@ -186,7 +186,7 @@ class DiscreteEmbedder(nn.Module):
         self.embed = nn.Embedding(int(counts.sum()), width)
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
-        value = value.reshape(len(value), -1).long()
+        value = value.reshape(value.shape[0], -1).long()
         return self.embed(value - self.start + self.offset), None
 
 
@@ -319,7 +319,7 @@ class Inputs(nn.Module):
             merge = embedder.merge if isinstance(embedder, PlanesEmbedder) else None
             parts.append(merge(elements[path]) if merge else elements[path])
         if self.always is not None:
-            parts.append(self.always.expand(len(parts[0]), 1, -1))
+            parts.append(self.always.expand(parts[0].shape[0], 1, -1))
         tokens = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
         if all(mask is None for mask in masks.values()):
             return Tokens(tokens, None, elements, masks)

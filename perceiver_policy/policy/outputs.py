@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from envs.spaces import Functions, Keys, PerUnit, SpaceError, Units, at, leaves, path_of
 from perceiver_policy.core.attention import KeyValues
+from perceiver_policy.core.cost import is_fake
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.policy.distributions import Distribution
 from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units, make_head
@@ -127,14 +128,14 @@ class Outputs(nn.Module):
     ) -> Decision:
         """Choose, head by head. ``mask``: the observation's action mask, or None."""
         ask_value, ask = self._askers(latents, tokens)
-        batch = len(latents)
+        batch = latents.shape[0]
         context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
         log_prob = torch.zeros(batch, device=latents.device)
         chosen: list[Any] = []
         value = ask_value(self.value_query[None])
         for i, head in enumerate(self._heads()):
             used = self._used(i, chosen)
-            if used is not None and not bool(used.any()):
+            if used is not None and not is_fake(used) and not bool(used.any()):
                 chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
                 continue
             legal = _mask_at(mask, self.leaves[i].keys)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import PerUnit, Place, Pointer, SpaceError, Units, at
+from perceiver_policy.core.cost import is_fake
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, normal
 from perceiver_policy.policy.heads import Head, last_layer
 from perceiver_policy.policy.inputs import Tokens
@@ -55,7 +56,7 @@ class PerUnitHead(Head):
     def _rows(self, tokens: Tokens, mask: Any) -> int:
         rows = tokens.elements[self.of].shape[1]
         legal = (mask or {}).get("function")
-        if legal is None:
+        if legal is None or is_fake(legal):
             return rows
         used = legal[:, :rows].bool().any(-1).any(0).nonzero()
         return int(used.max()) + 1 if len(used) else 1

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.core.cost import is_fake
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, bernoulli
 
 MOST_SELECTED = 64
@@ -53,7 +54,7 @@ class Selection(nn.Module):
 
         def queries(taken: Tensor, number: Tensor) -> Tensor:
             """Of the sum of the keys taken [..., C] and their number [...]."""
-            return query.view(len(query), *(1,) * (taken.dim() - 2), -1) + self.add(taken / (1 + number[..., None]))
+            return query.view(query.shape[0], *(1,) * (taken.dim() - 2), -1) + self.add(taken / (1 + number[..., None]))
 
         def given(action: Tensor) -> Distribution:
             taken = action[:, : keys.shape[1]].to(keys.dtype)
@@ -66,12 +67,12 @@ class Selection(nn.Module):
             """Take each row whose probability exceeds its threshold [B, n]."""
             taken = torch.zeros_like(legal)
             after, place = torch.ones_like(legal), torch.arange(legal.shape[1], device=legal.device)
-            total, number = torch.zeros_like(query), query.new_zeros(len(query))
+            total, number = torch.zeros_like(query), query.new_zeros(query.shape[0])
             for _ in range(min(self.most, legal.shape[1])):
                 score = logits(queries(total, number)[:, None].expand_as(keys), (number > 0)[:, None])
                 may = (score.sigmoid() > threshold) & after
                 found, row = may.any(1), may.float().argmax(1)
-                if not bool(found.any()):
+                if not is_fake(found) and not bool(found.any()):
                     break
                 new = (place == row[:, None]) & found[:, None]
                 taken, after = taken | new, after & (place > row[:, None]) & found[:, None]
@@ -79,7 +80,7 @@ class Selection(nn.Module):
             return F.pad(taken.long(), (0, count - taken.shape[1]))
 
         def sample(generator: torch.Generator | None) -> Tensor:
-            return draw(torch.rand(legal.shape, generator=generator, device=legal.device))
+            return draw(torch.empty_like(legal, dtype=torch.float32).uniform_(generator=generator))
 
         def needs_action(*_: object) -> Tensor:
             raise ValueError("the entropy and the divergence of a selection are known along an action (given)")
