@@ -86,6 +86,11 @@ def is_fake(tensor: Tensor) -> bool:
     return tensor.device.type == "meta" or type(tensor).__name__ == "FakeTensor"
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Whether a tensor has values that can be asked for without waiting for another device."""
+    return tensor.device.type == "cpu" and not is_fake(tensor)
+
+
 _CPU_ATTENTION: dict[Any, Any] = {
     aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *args, out_shape=None, **kwargs: sdpa_flop_count(
         q, k, v

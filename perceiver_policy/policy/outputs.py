@@ -34,18 +34,16 @@ import optree
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from envs.spaces import Functions, Keys, PerUnit, SpaceError, Units, at, leaves, path_of
 from perceiver_policy.core.attention import KeyValues
-from perceiver_policy.core.cost import is_fake
+from perceiver_policy.core.cost import on_host
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.policy.distributions import Distribution
 from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units, make_head
 from perceiver_policy.policy.inputs import Tokens
 from perceiver_policy.policy.per_unit import PerUnitHead
-
-Ask = Callable[[Tensor], Tensor]
-"""Queries [B, Q, E] -> answers [B, Q, E]."""
 
 
 @dataclass
@@ -127,19 +125,21 @@ class Outputs(nn.Module):
         self, latents: Tensor, tokens: Tokens, mask: Any, *, greedy: bool, generator: torch.Generator | None
     ) -> Decision:
         """Choose, head by head. ``mask``: the observation's action mask, or None."""
-        ask_value, ask = self._askers(latents, tokens)
+        ask = self._asker(latents, tokens)
         batch = latents.shape[0]
-        context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
+        context: Tensor | None = None
         log_prob = torch.zeros(batch, device=latents.device)
         chosen: list[Any] = []
-        value = ask_value(self.value_query[None])
         for i, head in enumerate(self._heads()):
             used = self._used(i, chosen)
-            if used is not None and not is_fake(used) and not bool(used.any()):
+            if used is not None and on_host(used) and not used.any():
                 chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
                 continue
             legal = _mask_at(mask, self.leaves[i].keys)
-            distribution = head.distribution(ask(head.asked(tokens, legal) + context), tokens, legal)
+            answers = ask(_plus(head.asked(tokens, legal), context), value=i == 0)
+            if i == 0:
+                value, answers = answers[:, :1], answers[:, 1:]
+            distribution = head.distribution(answers, tokens, legal)
             action = distribution.best() if greedy else distribution.sample(generator)
             term = distribution.log_prob(action)
             if used is not None:
@@ -148,7 +148,7 @@ class Outputs(nn.Module):
             chosen.append(action)
             log_prob = log_prob + term
             if i + 1 < len(self.heads):
-                context = context + self._context(head, action, tokens, used)
+                context = _plus(self._context(head, action, tokens, used), context)
         return Decision(_nest(self.space, iter(chosen)), log_prob, self.value_head(value)[0])
 
     def evaluate_actions(self, latents: Tensor, tokens: Tokens, mask: Any, action: Any) -> ActionEvaluation:
@@ -161,17 +161,16 @@ class Outputs(nn.Module):
         batch = len(optree.tree_leaves(chosen[0])[0])
         latents, after = latents[:batch], latents[batch:]
         tokens, mask = tokens.first(batch), optree.tree_map(lambda x: x[:batch], mask)
-        context = latents.new_zeros(batch, 1, self.value_query.shape[-1])
+        context: Tensor | None = None
         queries, used = [], []
         legal = [_mask_at(mask, leaf.keys) for leaf in self.leaves]
         for i, head in enumerate(self._heads()):
-            queries.append((head.asked(tokens, legal[i]) + context).expand(batch, -1, -1))
+            queries.append(_plus(head.asked(tokens, legal[i]), context))
             used.append(self._used(i, chosen))
             if i + 1 < len(self.heads):
-                context = context + self._context(head, chosen[i], tokens, used[i])
-        ask_value, ask = self._askers(latents, tokens)
-        value, answers = ask_value(self.value_query[None]), ask(torch.cat(queries, 1))
-        rest = answers.split([q.shape[1] for q in queries], 1)
+                context = _plus(self._context(head, chosen[i], tokens, used[i]), context)
+        answers = self._asker(latents, tokens)(_side_by_side(queries), value=True)
+        value, *rest = answers.split([1, *(part.shape[1] for part in queries)], 1)
         log_prob = torch.zeros(batch, device=latents.device)
         entropies: dict[str, Tensor] = {}
         given: list[tuple[Distribution, Tensor | None]] = []
@@ -186,7 +185,7 @@ class Outputs(nn.Module):
             given.append((distribution, mine))
         total = torch.stack(tuple(entropies.values())).sum(0)
         if len(after):
-            value = torch.cat((value, self._asker(self.decoder.keys_values(after))(self.value_query[None])))
+            value = torch.cat((value, self._ask(self.value_query[None], self.decoder.keys_values(after))))
         real, normalized = self.value_head(value)
         return ActionEvaluation(log_prob, total, real, normalized, entropies, given)
 
@@ -196,24 +195,38 @@ class Outputs(nn.Module):
 
     def value(self, latents: Tensor) -> Tensor:
         """[B]."""
-        ask = self._asker(self.decoder.keys_values(latents))
-        return cast(Tensor, self.value_head(ask(self.value_query[None]))[0])
+        answers = self._ask(self.value_query[None], self.decoder.keys_values(latents))
+        return cast(Tensor, self.value_head(answers)[0])
 
-    def _asker(self, keys_values: KeyValues, mask: Tensor | None = None) -> Ask:
-        return lambda queries: self.norm(self.decoder(queries, keys_values=keys_values, mask=mask))
+    def _ask(self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None = None) -> Tensor:
+        return cast(Tensor, self.norm(self.decoder(queries, keys_values=keys_values, mask=mask)))
 
-    def _askers(self, latents: Tensor, tokens: Tokens) -> tuple[Ask, Ask]:
-        """Who is asked for the value, which depends on the latents alone, and who for the action."""
+    def _asker(self, latents: Tensor, tokens: Tokens) -> Callable[..., Tensor]:
+        """Queries [B or 1, Q, E] -> their answers [B, Q, E], where it is wanted after the value's [B, 1, E].
+
+        The value depends on the latents alone, whatever the other queries read.
+        """
+        count, mask = latents.shape[1], None
         if self.unit_keys is None:
-            ask = self._asker(self.decoder.keys_values(latents))
-            return ask, ask
-        units = torch.cat([tokens.elements[path] for path in self.units], 1)
-        keys, values = self.decoder.keys_values(torch.cat((latents, self.unit_keys(units)), 1))
-        count = latents.shape[1]
-        there = [latents.new_ones(latents.shape[:2], dtype=torch.bool)]
-        there += [cast(Tensor, tokens.masks[path]) for path in self.units]
-        first = (keys[:, :, :count], values[:, :, :count])
-        return self._asker(first), self._asker((keys, values), torch.cat(there, 1))
+            keys_values = self.decoder.keys_values(latents)
+        else:
+            units = torch.cat([tokens.elements[path] for path in self.units], 1)
+            keys_values = self.decoder.keys_values(torch.cat((latents, self.unit_keys(units)), 1))
+            there = [cast(Tensor, tokens.masks[path]) for path in self.units]
+            mask = F.pad(torch.cat(there, 1), (count, 0), value=True)[:, None, None]
+
+        def ask(queries: Tensor, *, value: bool) -> Tensor:
+            if not value:
+                return self._ask(queries, keys_values, mask)
+            asked = _side_by_side([self.value_query[None], queries])
+            seen = mask
+            if mask is not None:
+                latents_alone = torch.arange(mask.shape[-1], device=mask.device) < count
+                rows = (len(mask), 1, queries.shape[1], -1)
+                seen = torch.cat((latents_alone.expand(len(mask), 1, 1, -1), mask.expand(rows)), 2)
+            return self._ask(asked, keys_values, seen)
+
+        return ask
 
     def _heads(self) -> Iterator[Head]:
         return cast(Iterator[Head], iter(self.heads))
@@ -228,6 +241,16 @@ class Outputs(nn.Module):
         """Whether each chosen function takes this argument [B]; None for what is always used."""
         leaf = self.leaves[i]
         return None if leaf.functions is None else getattr(self, f"uses_{i}")[chosen[leaf.function]]
+
+
+def _plus(part: Tensor, context: Tensor | None) -> Tensor:
+    return part if context is None else part + context
+
+
+def _side_by_side(queries: list[Tensor]) -> Tensor:
+    """Queries [B or 1, Q, E] one after the other; those that are the same for all stay one as long as all are."""
+    batch = max(len(part) for part in queries)
+    return torch.cat([part.expand(batch, -1, -1) for part in queries], 1)
 
 
 def to_environment(space: spaces.Space[Any], action: Any) -> Any:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perceiver_policy.core.cost import is_fake
+from perceiver_policy.core.cost import on_host
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, bernoulli
 
 MOST_SELECTED = 64
@@ -72,7 +72,7 @@ class Selection(nn.Module):
                 score = logits(queries(total, number)[:, None].expand_as(keys), (number > 0)[:, None])
                 may = (score.sigmoid() > threshold) & after
                 found, row = may.any(1), may.float().argmax(1)
-                if not is_fake(found) and not bool(found.any()):
+                if on_host(found) and not found.any():
                     break
                 new = (place == row[:, None]) & found[:, None]
                 taken, after = taken | new, after & (place > row[:, None]) & found[:, None]
