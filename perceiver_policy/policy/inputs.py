@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import Feature, Keys, Numbers, Planes, SpaceError, Units, at, leaves, path_of
-from perceiver_policy.core.cost import is_fake
 from perceiver_policy.core.positions import fourier_features
 
 MOST_IMAGE_TOKENS = 1024
@@ -62,7 +61,7 @@ class Tokens:
 
 
 class UnitsEmbedder(nn.Module):
-    """{"features": [B, U, F], "mask": [B, U]} -> [B, u, C], where u is the batch's longest set."""
+    """{"features": [B, U, F], "mask": [B, U]} -> [B, U, C]."""
 
     def __init__(self, space: Units, width: int, bands: int) -> None:
         super().__init__()
@@ -73,13 +72,8 @@ class UnitsEmbedder(nn.Module):
 
     def forward(self, value: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = value["mask"].bool()
-        longest = mask.shape[1]
-        if not is_fake(mask):  # `cost` counts on shapes alone: the whole capacity
-            used = mask.any(0).nonzero()
-            longest = int(used.max()) + 1 if len(used) else 1
-        mask = mask[:, :longest]
         # what a row without a unit holds means nothing, and must not reach a gradient either
-        features = self.features(value["features"][:, :longest].masked_fill(~mask[..., None], 0))
+        features = self.features(value["features"].masked_fill(~mask[..., None], 0))
         # the linear part hands a position on as it is, for it to be matched with a cell's
         return self.linear(features) + self.outer(F.relu(self.inner(features))), mask
 

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import PerUnit, Place, Pointer, SpaceError, Units, at
-from perceiver_policy.core.cost import is_fake
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, normal
 from perceiver_policy.policy.heads import Head, last_layer
 from perceiver_policy.policy.inputs import Tokens
@@ -47,7 +46,7 @@ class PerUnitHead(Head):
         self.register_buffer("uses", torch.as_tensor(space.uses), persistent=False)
 
     def asked(self, tokens: Tokens, mask: Any) -> Tensor:
-        """Queries [B, r, E] of the rows up to the batch's last that may be ordered."""
+        """Queries [B, r, E] of the rows that the mask is about: see `trim`."""
         return tokens.elements[self.of][:, : self._rows(tokens, mask)] + self.queries
 
     def _parts(self) -> list[Any]:
@@ -56,10 +55,7 @@ class PerUnitHead(Head):
     def _rows(self, tokens: Tokens, mask: Any) -> int:
         rows = tokens.elements[self.of].shape[1]
         legal = (mask or {}).get("function")
-        if legal is None or is_fake(legal):
-            return rows
-        used = legal[:, :rows].bool().any(-1).any(0).nonzero()
-        return int(used.max()) + 1 if len(used) else 1
+        return rows if legal is None else min(rows, legal.shape[1])
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
         """See the module. ``answers`` [B, r, E] are those to :meth:`asked`."""

@@ -18,6 +18,7 @@ from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.inputs import Inputs, Tokens
 from perceiver_policy.policy.memory import LatentMemory
 from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs, action_leaves
+from perceiver_policy.policy.trim import Trim
 
 
 class PerceiverPolicy(nn.Module):
@@ -43,6 +44,7 @@ class PerceiverPolicy(nn.Module):
             patch=config.patch,
             unread=_masks_of_units(observation_space, action_space),
         )
+        self.trim = Trim(observation_space, _masks_of_orders(action_space))
         self.encoder = Encoder(
             config.token_width,
             latents=config.latents,
@@ -86,6 +88,7 @@ class PerceiverPolicy(nn.Module):
 
         ``greedy`` takes each head's likeliest action; otherwise ``generator`` draws it.
         """
+        observation = self.trim(observation)
         tokens = self.inputs(observation)
         latents, memory = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
         decision = self.outputs.act(latents, tokens, self._mask(observation), greedy=greedy, generator=generator)
@@ -94,7 +97,7 @@ class PerceiverPolicy(nn.Module):
     @torch.no_grad()
     def value(self, observation: Any, memory: Tensor, first: Tensor) -> Tensor:
         """Values [B] of observations [B, ...]."""
-        tokens = self.inputs(observation)
+        tokens = self.inputs(self.trim(observation))
         latents, _ = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
         return self.outputs.value(latents)
 
@@ -124,7 +127,7 @@ class PerceiverPolicy(nn.Module):
         is computed for all of them at once.
         """
         observed, batch = first.shape
-        flat = optree.tree_map(lambda x: x.flatten(0, 1), observation)
+        flat = optree.tree_map(lambda x: x.flatten(0, 1), self.trim(observation))
         tokens = self.inputs(flat)
         keys_values = self.encoder.keys_values(tokens.tokens)
         if self.memory is None:
@@ -170,8 +173,12 @@ class PerceiverPolicy(nn.Module):
 
 def _masks_of_units(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> set[Keys]:
     """Where the masks of orders are: a row a unit, so that as one vector they would tell the units' order."""
-    roots = [(ACTION_MASK, *leaf.keys) for leaf in action_leaves(action_space) if isinstance(leaf.space, PerUnit)]
+    roots = _masks_of_orders(action_space)
     return {keys for keys, _ in leaves(observation_space) for root in roots if keys[: len(root)] == root}
+
+
+def _masks_of_orders(action_space: spaces.Space[Any]) -> list[Keys]:
+    return [(ACTION_MASK, *leaf.keys) for leaf in action_leaves(action_space) if isinstance(leaf.space, PerUnit)]
 
 
 def _zeros(part: Any, batch: int) -> Tensor:
