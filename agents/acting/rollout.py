@@ -200,7 +200,7 @@ class Rollout:
         optree.tree_map_(lambda store, x: store[t].copy_(x), storage, values)
 
     def _to_device(self, nest: Any) -> Any:
-        return nest if self.device.type == "cpu" else optree.tree_map(self._on, nest)
+        return nest if self.device.type == "cpu" else optree.tree_map(self._on, self.policy.trim(nest))
 
     def _on(self, x: Tensor) -> Tensor:
         return x.to(self.device, non_blocking=True)

@@ -12,12 +12,13 @@ milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor, distributed, nn
 
 from agents.errors import UserError
+from perceiver_policy.core.cost import on_host
 
 
 def several() -> bool:
@@ -91,19 +92,18 @@ def descend(
     terms: dict[str, Tensor],
     max_norm: float,
     only: Collection[nn.Parameter] | None = None,
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """One step down ``terms["loss/total"]``; the terms, which are parts of means, summed over the learners.
 
     ``only``: the parameters that move; None: all of them.
 
-    Raises UserError, on every learner and before the step that it would spoil, where a term or the gradient is not
-    finite.
+    Where a term or the gradient is not finite there is no step. On the host UserError is raised, on every learner; on
+    another device, which would have to be waited for, the optimizer is told (Adam heeds it), and :func:`means` raises.
     """
-    values = dict(zip(terms, total(torch.stack(list(terms.values())).detach()).tolist(), strict=True))
-    check_finite(values)
+    values = total(torch.stack(list(terms.values())).detach())
     optimizer.zero_grad(set_to_none=True)
     terms["loss/total"].backward()
-    parameters = [p for p in policy.parameters() if p.requires_grad]
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     if several():
         # a head that no step of this minibatch has used has no gradient here, but may have one elsewhere
         flat = total(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
@@ -115,11 +115,23 @@ def descend(
             if id(parameter) not in learned:
                 parameter.grad = None
         parameters = [parameter for parameter in parameters if id(parameter) in learned]
-    norm = {"learner/gradient_norm": float(nn.utils.clip_grad_norm_(parameters, max_norm))}
-    check_finite(norm)
+    measured = dict(zip(terms, values, strict=True))
+    measured["learner/gradient_norm"] = nn.utils.clip_grad_norm_(parameters, max_norm).detach()
+    if on_host(values):
+        check_finite({name: float(number) for name, number in measured.items()})
+    else:
+        finite = torch.stack(tuple(measured.values())).isfinite().all()
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
     optimizer.step()
-    values |= norm
-    return values
+    return measured
+
+
+def means(measured: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+    """Each term's mean over what :func:`descend` measured. Raises UserError for the first that is not finite."""
+    rows = torch.stack([torch.stack(tuple(terms.values())) for terms in measured]).tolist()
+    for row in rows:
+        check_finite(dict(zip(measured[0], row, strict=True)))
+    return {name: sum(column) / len(rows) for name, column in zip(measured[0], zip(*rows, strict=True), strict=True)}
 
 
 def check_finite(terms: dict[str, float]) -> None:

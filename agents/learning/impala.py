@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import torch
 from torch import Tensor
 
 from agents.acting.rollout import Trajectory
 from agents.config import ImpalaConfig
-from agents.learning.gradient import descend, mean_over, minibatches, moments
+from agents.learning.gradient import descend, mean_over, means, minibatches, moments
 from agents.learning.regularization import evaluate_by, regularize
 from agents.learning.returns import td_lambda, upgo, vtrace
 from agents.learning.state import LearnerState
@@ -24,18 +22,16 @@ def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
     config: ImpalaConfig = learner.options
     policy = learner.policy
     only = policy.outputs.value_parameters() if learner.version < config.value_warmup else None
-    measured: dict[str, list[float]] = defaultdict(list)
+    measured = []
     for _ in range(config.epochs):
         for rows, steps in minibatches(trajectory.reward.shape, config.minibatch, learner.generator, whole=True):
             terms, targets = loss_terms(policy, trajectory.columns(rows), config, steps, learner.reference)
-            values = descend(policy, learner.optimizer, terms, config.max_gradient_norm, only)
+            measured.append(descend(policy, learner.optimizer, terms, config.max_gradient_norm, only))
             if config.normalize_returns:  # from the next minibatch on: this one's graph holds the old units
                 _, mean, variance = moments(targets)
                 learner.returns.learn(mean, variance)
                 policy.outputs.value_head.set_units(*learner.returns.units())
-            for name, number in values.items():
-                measured[name].append(number)
-    return {name: sum(values) / len(values) for name, values in measured.items()}
+    return means(measured)
 
 
 def loss_terms(

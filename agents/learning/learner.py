@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import optree
@@ -64,7 +65,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         lag = (self.version - trajectory.version).float()
-        trajectory = trajectory.to(self.device)
+        trajectory = replace(trajectory, observation=self.policy.trim(trajectory.observation)).to(self.device)
         check_data(trajectory, self.policy.observation_space)
         if self.options.reference_schedule == "linear":
             weight = self._given.reference_coefficient * max(0.0, 1 - self.steps / self.total_steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import optree
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from agents.acting.rollout import Trajectory
 from agents.config import PPOConfig
-from agents.learning.gradient import descend, mean_over, minibatches, moments
+from agents.learning.gradient import descend, mean_over, means, minibatches, moments
 from agents.learning.regularization import evaluate_by, regularize
 from agents.learning.returns import gae
 from agents.learning.state import LearnerState
@@ -60,7 +59,7 @@ def improve(
         "advantage": advantage,
         "target": (target - head.mean) / head.deviation,
     }
-    measured: dict[str, list[float]] = defaultdict(list)
+    measured: list[dict[str, Tensor]] = []
     memory, whole = trajectory.memory, trajectory.memory.numel() > 0
     if not whole:  # then a step is a sequence of its own
         data = optree.tree_map(lambda x: x.flatten(0, 1), data)
@@ -72,14 +71,11 @@ def improve(
         for rows, steps in minibatches(advantage.shape, config.minibatch, learner.generator, whole=whole):
             batch: Any = optree.tree_map(lambda x: x[:, rows] if whole else x[rows][None], data)  # noqa: B023
             terms = loss_terms(policy, batch, memory[rows] if whole else memory[:0], config, steps, learner.reference)
-            values = descend(policy, learner.optimizer, terms, config.max_gradient_norm, only)
-            for name, number in values.items():
-                measured[name].append(number)
-            divergences.append(values["learner/kl"])
-        if config.target_kl is not None and sum(divergences) / len(divergences) > 1.5 * config.target_kl:
+            measured.append(descend(policy, learner.optimizer, terms, config.max_gradient_norm, only))
+            divergences.append(measured[-1]["learner/kl"])
+        if config.target_kl is not None and float(torch.stack(divergences).mean()) > 1.5 * config.target_kl:
             break
-    metrics = {name: sum(values) / len(values) for name, values in measured.items()}
-    return metrics | {"learner/epochs": float(passes), "learner/explained_variance": explained}
+    return means(measured) | {"learner/epochs": float(passes), "learner/explained_variance": explained}
 
 
 def loss_terms(
