@@ -19,21 +19,23 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from envs import masks
+from envs.arrays import arrays
 from envs.errors import EnvFailure
 from envs.guard import Guarded
 from envs.observations import LARGEST, Checker, Fault, read, row
-from envs.spaces import ACTION_MASK, Units
+from envs.spaces import ACTION_MASK, Whole
 
 SUPPORTED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 INSTEAD: dict[type, str] = {
-    spaces.Text: "give what it says as numbers: a Discrete, or a MultiDiscrete of word numbers",
-    spaces.Sequence: "envs.spaces.Units holds a set that grows and shrinks: rows up to a capacity, and a mask",
-    spaces.Graph: "envs.spaces.Units holds its nodes, as rows up to a capacity with a mask; edges can be their columns",
-    spaces.OneOf: "to choose: envs.spaces.Functions, a choice with its own arguments; to observe: a Dict of all, and a "
-    "Discrete that says which",
+    spaces.Text: "its characters can be chosen as a MultiDiscrete of their numbers",
+    spaces.Sequence: "envs.spaces.PerUnit chooses for each of a set, envs.spaces.Pointers several of it, and a "
+    "MultiDiscrete always as many",
+    spaces.Graph: "envs.spaces.Pointer names one of the observation's Units, as an edge's end, and envs.spaces.PerUnit "
+    "chooses for each of them",
+    spaces.OneOf: "within an alternative of another OneOf: give all of them as one OneOf",
 }
-"""What serves in place of spaces that are not supported."""
+"""What serves to choose in place of spaces in which a policy cannot."""
 
 
 def check_space(space: Any, what: str) -> None:
@@ -51,7 +53,7 @@ def check_space(space: Any, what: str) -> None:
         instead = next((f" ({words})" for kind, words in INSTEAD.items() if isinstance(space, kind)), "")
         raise ValueError(
             f"{what} is a {type(space).__name__}, which is not supported{instead}; use {known}, "
-            "Units, Planes or Numbers of envs.spaces, or a Dict or Tuple of these"
+            "OneOf, what envs.spaces has, or a Dict or Tuple of these; to observe Text, Sequence and Graph, too"
         )
     elif 0 in (space.shape or ()):
         raise ValueError(f"{what} is a {type(space).__name__} without elements: leave it out")
@@ -81,13 +83,13 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         """
         bare = make()
         self.name = name or type(bare.unwrapped).__name__
-        first: gymnasium.Env[Any, Any] = Guarded(bare, self.name, 0, num_envs)
+        first = arrays(Guarded(bare, self.name, 0, num_envs))
         check_space(first.observation_space, "the observation space")
         check_space(first.action_space, "the action space")
         _, info = first.reset(seed=0)
 
         def maker(number: int) -> Callable[[], gymnasium.Env[Any, Any]]:
-            return lambda: Guarded(make(), self.name, number, num_envs) if number else first
+            return lambda: arrays(Guarded(make(), self.name, number, num_envs)) if number else first
 
         try:
             super().__init__([maker(i) for i in range(num_envs)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -97,7 +99,7 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         self.single_action_space = deepcopy(self.single_action_space)
         self._episodes, self._steps = [0] * num_envs, [0] * num_envs
         space = first.observation_space
-        self._nested = not isinstance(space, spaces.Dict) or isinstance(space, Units)
+        self._nested = not isinstance(space, spaces.Dict) or isinstance(space, Whole)
         self._shows_mask = not self._nested and ACTION_MASK in space.spaces  # type: ignore[attr-defined]
         self._mask_space: spaces.Space[Any] | None = None
         if self._shows_mask:

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import concatenate
 
-from envs.spaces import Keys, Units, at, leaves, path_of, spell
+from envs.spaces import Keys, Units, array_leaves, at, path_of, spell
 
 LARGEST = float(np.finfo(np.float32).max)
 """What a policy, which computes in float32, can hold."""
@@ -36,7 +36,7 @@ def read(space: spaces.Space[Any], observations: Sequence[Any], out: Any) -> Any
         try:
             return concatenate(space, observations, out)
         except Exception:  # the quick way takes what fits; the other one takes more, and names what does not fit
-            return concatenate(space, [_fit(space, one, game) for game, one in enumerate(observations)], out)
+            return concatenate(space, [fit(space, one, game) for game, one in enumerate(observations)], out)
 
 
 def row(batch: Any, game: int) -> Any:
@@ -58,7 +58,7 @@ class Checker:
         self.space = space
         self.floats: list[tuple[Keys, Units | spaces.Box]] = []
         self.choices: list[tuple[Keys, Any, Any]] = []
-        for keys, part in leaves(space):
+        for keys, part in array_leaves(space):
             if isinstance(part, Units) or (isinstance(part, spaces.Box) and part.dtype.kind == "f"):
                 self.floats.append((keys, part))
             elif isinstance(part, spaces.Discrete):
@@ -95,8 +95,8 @@ def name_of(path: str) -> str:
     return f"observation {path!r}" if path else "the observation"
 
 
-def _fit(space: spaces.Space[Any], value: Any, game: int, path: str = "") -> Any:
-    """``value`` with arrays of the space's types, where nothing is lost by it. Raises Fault where it is none of it."""
+def fit(space: spaces.Space[Any], value: Any, game: int = 0, path: str = "") -> Any:
+    """One game's value with arrays of the space's types, where nothing is lost by it. Raises Fault where it is none."""
     name, kind = name_of(path), type(value).__name__
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
@@ -104,13 +104,13 @@ def _fit(space: spaces.Space[Any], value: Any, game: int, path: str = "") -> Any
         missing = [key for key in space.spaces if key not in value]
         if missing:
             raise Fault(f"{name} has no entry {missing[0]!r}, which its space names; it has {list(value)}", game)
-        return {key: _fit(part, value[key], game, _join(path, spell(key))) for key, part in space.spaces.items()}
+        return {key: fit(part, value[key], game, _join(path, spell(key))) for key, part in space.spaces.items()}
     if isinstance(space, spaces.Tuple):
         if not isinstance(value, tuple | list | np.ndarray) or len(value) != len(space.spaces):
             count = f" of {len(value)}" if isinstance(value, tuple | list | np.ndarray) else ""
             raise Fault(f"{name} is a {kind}{count}; expected a tuple of {len(space.spaces)} parts", game)
         parts = enumerate(zip(space.spaces, value, strict=True))
-        return tuple(_fit(part, inner, game, _join(path, str(i))) for i, (part, inner) in parts)
+        return tuple(fit(part, inner, game, _join(path, str(i))) for i, (part, inner) in parts)
     try:
         array = np.asarray(value)
     except ValueError as error:

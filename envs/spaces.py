@@ -60,7 +60,15 @@ class Feature:
             raise ValueError(f"feature {self.name!r}: a category's scale is its number of values, got {self.scale}")
 
 
-class Units(spaces.Dict):
+class Whole(spaces.Dict):
+    """A Dict whose parts belong together: one part of a nest, that an embedder of its own reads."""
+
+    def described(self) -> str:
+        """All that decides how a policy for it is built, in one line."""
+        raise NotImplementedError
+
+
+class Units(Whole):
     """A set of at most ``capacity`` units, in no order: ``features`` [capacity, F] float32 and ``mask`` [capacity].
 
     Rows whose mask is 0 hold no unit; their features mean nothing.
@@ -75,6 +83,10 @@ class Units(spaces.Dict):
                 "mask": spaces.MultiBinary(self.capacity),
             }
         )
+
+    def described(self) -> str:
+        """See :func:`describe`."""
+        return f"Units[{self.capacity}: {_columns(self.columns)}]"
 
 
 class Planes(spaces.Box):
@@ -193,7 +205,7 @@ class Functions(spaces.Dict):
             if self.uses[action["function"], i]:
                 action[name] = space.sample(_int8(mask.get(name)))
             else:
-                action[name] = _nearest_to_zero(space)
+                action[name] = nearest_to_zero(space)
         return action
 
     def _allows_nothing(self, name: str, mask: Any) -> bool:
@@ -255,7 +267,12 @@ def _int8(mask: Any) -> Any:
     return None if mask is None else np.asarray(mask, np.int8)
 
 
-def _nearest_to_zero(space: spaces.Space[Any]) -> Any:
+def nearest_to_zero(space: spaces.Space[Any]) -> Any:
+    """A value of the space, or of every part of a nest."""
+    if isinstance(space, spaces.Dict):
+        return {key: nearest_to_zero(part) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(map(nearest_to_zero, space.spaces))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         last = space.start + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - space.dtype.type(1)
         value = np.clip(np.zeros_like(space.start), space.start, last)
@@ -274,8 +291,8 @@ def describe(space: spaces.Space[Any]) -> str:
         return f"Functions[{calls}; {arguments}]"
     if isinstance(space, PerUnit):
         return f"PerUnit[{space.capacity} of {space.of}: {describe(space.each)}]"
-    if isinstance(space, Units):
-        return f"Units[{space.capacity}: {_columns(space.columns)}]"
+    if isinstance(space, Whole):
+        return space.described()
     if isinstance(space, Numbers):
         return f"Numbers[{_columns(space.columns)}]"
     if isinstance(space, Planes):
@@ -346,9 +363,9 @@ def at(value: Any, path: str | Keys) -> Any:
 
 
 def leaves(space: spaces.Space[Any], keys: Keys = ()) -> Iterator[tuple[Keys, spaces.Space[Any]]]:
-    """The parts of a nest of Dicts and Tuples that are neither, with their keys; a :class:`Units` is one part."""
+    """The parts of a nest of Dicts and Tuples that are neither, with their keys; a :class:`Whole` is one part."""
     inner: Any = ()
-    if isinstance(space, spaces.Dict) and not isinstance(space, Units):
+    if isinstance(space, spaces.Dict) and not isinstance(space, Whole):
         inner = space.spaces.items()
     elif isinstance(space, spaces.Tuple):
         inner = enumerate(space.spaces)
@@ -356,3 +373,12 @@ def leaves(space: spaces.Space[Any], keys: Keys = ()) -> Iterator[tuple[Keys, sp
         yield keys, space
     for key, part in inner:
         yield from leaves(part, (*keys, key))
+
+
+def array_leaves(space: spaces.Space[Any]) -> Iterator[tuple[Keys, spaces.Space[Any]]]:
+    """The leaves, and those within what is read whole. Units stay one: only the rows that are there mean anything."""
+    for keys, part in leaves(space):
+        if isinstance(part, Whole) and not isinstance(part, Units):
+            yield from (((*keys, *inner), leaf) for inner, leaf in array_leaves(spaces.Dict(part.spaces)))
+        else:
+            yield keys, part

@@ -25,6 +25,8 @@ from envs.spelling import did_you_mean
 from envs.starcraft.opponents import parse_opponent
 
 T = TypeVar("T")
+UNTYPED = ("env_options", "read")
+"""Options that are nests: given as --env-option KEY=VALUE and --read PATH=VALUE."""
 
 
 def parse_env_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -41,6 +43,20 @@ def parse_env_options(pairs: Sequence[str]) -> dict[str, Any]:
     return result
 
 
+def parse_read(pairs: Sequence[str]) -> dict[str, Any]:
+    """``["camera={patch: 8}"]`` -> ``{"camera": {"patch": 8}}``. Raises UserError for what is no ``path=value``."""
+    result = {}
+    for pair in pairs:
+        path, equals, text = pair.rpartition("=")
+        if not equals:
+            raise UserError(f"--read {pair}: expected PATH=HOW, for example --read camera=rows")
+        try:
+            result[path] = parse_value(text)
+        except ValueError as error:
+            raise UserError(f"--read {pair}: {text!r} is {error}") from error
+    return result
+
+
 def command_line_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     """How tyro makes options of a pydantic model: with their ranges in the help, unchecked until
     :func:`agents.runs.experiment.check`.
@@ -52,7 +68,7 @@ def command_line_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     fields = [
         StructFieldSpec(name, cast(Any, field.annotation), getattr(info.default, name), _help(info.default, name))
         for name, field in info.type.model_fields.items()
-        if name != "env_options"  # given as --env-option KEY=VALUE
+        if name not in UNTYPED
     ]
     return StructConstructorSpec(info.type.model_construct, tuple(fields))
 
@@ -89,7 +105,7 @@ def refuse_unknown(default: Any, argv: Sequence[str], prog: str) -> None:
         value = getattr(default, field.name)
         if isinstance(value, BaseModel):
             algorithm = value.algorithm if isinstance(value, Config) else ""
-            known |= {key: option for key, option in experiment.flatten(value) if key != "env_options"}
+            known |= {key: option for key, option in experiment.flatten(value) if key.split(".")[-1] not in UNTYPED}
         else:
             known[field.name] = value
     for word in argv:

@@ -51,6 +51,9 @@ class Train:
     """The experiment: a YAML file, or a name in configs/."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE, a keyword argument of the environment, such as step_mul=8; it is added to env_options."""
+    read: UseAppendAction[tuple[str, ...]] = ()
+    """PATH=HOW, how a part of the observation is read: numbers, rows, picture, {patch: 8} or ignore; it is added to
+    policy.read."""
     opponent: str | None = None
     """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; the same as the environment's
     option opponent."""
@@ -95,6 +98,7 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
         options.check_opponent(chosen.opponent)
         env_options["opponent"] = chosen.opponent
     data = {**chosen.experiment.model_dump(), "env_options": env_options}
+    data["policy"]["read"] = {**base.policy.model_dump()["read"], **options.parse_read(chosen.read)}
     config = experiment.check(data, experiment.COMMAND_LINE)
     options.check_device(config.device)
     if chosen.resume:

@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.acting.rollout import Trajectory
 from agents.errors import UserError
 from agents.learning.gradient import total
-from envs.spaces import Units, at, leaves, path_of
+from envs.spaces import Units, array_leaves, at, path_of
 
 
 def check_data(trajectory: Trajectory, space: spaces.Space[Any]) -> None:
@@ -20,7 +20,7 @@ def check_data(trajectory: Trajectory, space: spaces.Space[Any]) -> None:
     Gymnasium's environments are looked at as they are stepped (`envs.observations`); this is for all others.
     """
     parts = {"the reward": trajectory.reward}
-    for keys, part in leaves(space):
+    for keys, part in array_leaves(space):
         value = at(trajectory.observation, keys)
         if isinstance(part, Units):
             # what a row without a unit holds means nothing

@@ -66,6 +66,8 @@ class Training:
         report.state.policy = self.policy
         if report.on_step:
             self._tell_of_steps(report.on_step)
+        for line in self.policy.inputs.described():
+            report.note(line)
         report.start(learner.steps, self.config.total_steps, parameters)
         saved = learner.steps
         try:

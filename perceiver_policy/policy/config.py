@@ -7,6 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Sharing = Literal["none", "after_first", "all"]
 
 
+class Picture(BaseModel):
+    """How a picture is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patch: int = Field(ge=1)
+
+
 class PolicyConfig(BaseModel):
     """Size and shape of the network."""
 
@@ -41,6 +49,9 @@ class PolicyConfig(BaseModel):
     value's query reads the latents alone."""
     patch: int = Field(2, ge=1)
     """Side of the square of a map's cells that are merged into one token."""
+    read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture] = Field(default_factory=dict)
+    """How parts of the observation are read, by their paths (of an observation without parts ""): numbers (one token),
+    rows (a token a row), picture, {patch: side} (a picture in patches of so many cells), or ignore; else as suits."""
     memory: Literal["none", "latents"] = "none"
     """What is carried from step to step: nothing, or the latents (gated, reset at an episode's start)."""
 

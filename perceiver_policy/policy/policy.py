@@ -43,6 +43,7 @@ class PerceiverPolicy(nn.Module):
             neighborhood=config.neighborhood,
             patch=config.patch,
             unread=_masks_of_units(observation_space, action_space),
+            read=config.model_dump()["read"],
         )
         self.trim = Trim(observation_space, _masks_of_orders(action_space))
         self.encoder = Encoder(

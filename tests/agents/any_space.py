@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
 from hypothesis import strategies as st
 
 from envs.spaces import Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units
@@ -55,6 +56,18 @@ MULTI_BINARY = st.sampled_from([1, 3, (2, 2)]).map(spaces.MultiBinary)
 PLAIN = st.sampled_from([DISCRETE, MULTI_DISCRETE, BOXES, MULTI_BINARY]).flatmap(lambda kind: kind)
 
 
+TEXTS = st.builds(
+    lambda length, charset: spaces.Text(length, min_length=0, charset=charset),
+    st.integers(1, 6),
+    st.sampled_from(["ab", "xyz ~"]),
+)
+GRAPHS = st.builds(
+    spaces.Graph,
+    st.sampled_from([spaces.Box(-1, 1, (2,)), spaces.Discrete(3, start=2), spaces.Box(-np.inf, np.inf, ())]),
+    st.sampled_from([None, spaces.Discrete(2), spaces.Box(0, 1, (2,))]),
+)
+
+
 def nests(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Dicts and Tuples of them, two deep at most."""
     return st.recursive(
@@ -67,18 +80,33 @@ def nests(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+def objects(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Those, and Sequences and OneOfs of them: what is no array."""
+    return st.recursive(
+        st.one_of(leaf, TEXTS, GRAPHS),
+        lambda inner: st.one_of(
+            st.builds(lambda part, stack: spaces.Sequence(part, stack=stack), inner, st.booleans()),
+            st.lists(inner, min_size=1, max_size=3).map(spaces.OneOf),
+            st.lists(inner, min_size=1, max_size=2).map(spaces.Tuple),
+            st.dictionaries(KEYS, inner, min_size=1, max_size=2).map(spaces.Dict),
+        ),
+        max_leaves=3,
+    )
+
+
 SETS = st.builds(Units, st.integers(1, 4), FEATURES)
 MAPS = st.builds(
     lambda features, dtype: Planes(2, 4, features, dtype), FEATURES, st.sampled_from([np.uint8, np.float32])
 )
-OBSERVATIONS = nests(st.one_of(PLAIN, SETS, MAPS, FEATURES.map(Numbers)))
+OBSERVATIONS = nests(st.one_of(PLAIN, SETS, MAPS, FEATURES.map(Numbers), objects(st.one_of(PLAIN, SETS))))
+ONE_OFS = st.lists(nests(PLAIN), min_size=1, max_size=3).map(spaces.OneOf)
 
 
 @st.composite
 def worlds(draw: Any) -> Any:
     """An observation space, an action space, and how an environment of these behaves."""
     observed = draw(OBSERVATIONS)
-    leaves: st.SearchStrategy[Any] = PLAIN
+    leaves: st.SearchStrategy[Any] = st.one_of(PLAIN, ONE_OFS)
     if draw(st.booleans()):  # units and a map to point to
         capacity = draw(st.integers(1, 4))
         observed = spaces.Dict(
@@ -89,7 +117,7 @@ def worlds(draw: Any) -> Any:
             {"wait": (), "aim": ("one", "where"), "call": ("some", "much")},
             {"one": pointers[0], "some": pointers[1], "where": pointers[2], "much": draw(st.one_of(DISCRETE, BOXES))},
         )
-        leaves = st.one_of(PLAIN, st.sampled_from([*pointers, calls]))
+        leaves = st.one_of(PLAIN, ONE_OFS, st.sampled_from([*pointers, calls]))
     return (
         observed,
         draw(nests(leaves)),
@@ -109,7 +137,9 @@ class Anything(gymnasium.Env[Any, Any]):
         self.restricted = {keys for keys, _ in _leaves(chosen) if self.random.random() < 0.8}
         self.loose = bool(self.random.integers(2))
         self.observation_space = observed
-        if masks == "shown":
+        if masks == "shown" and any(isinstance(part, int) for keys in self.restricted for part in keys[-1:]):
+            self.masks = "none"  # a OneOf's is told in Gymnasium's form here, a tuple, which no Dict can hold
+        elif masks == "shown":
             mask = _mask_space(chosen, self.restricted)
             if mask is None:
                 self.masks = "none"
@@ -170,6 +200,24 @@ def value(space: Any, random: np.random.Generator) -> Any:
         drawn = np.clip(random.normal(0, random.choice([1.0, 1e4]), space.shape), low, high)
         drawn = np.clip(np.rint(drawn), low, np.nextafter(high, -np.inf)) if space.dtype.kind in "iu" else drawn
         return np.clip(np.asarray(drawn).astype(space.dtype), space.low, space.high)
+    if isinstance(space, spaces.Text):
+        return "".join(random.choice(list(space.character_list), random.integers(space.max_length + 1)))
+    if isinstance(space, spaces.Sequence):
+        each = tuple(value(space.feature_space, random) for _ in range(random.integers(5)))
+        if not space.stack:
+            return each
+        return concatenate(space.feature_space, each, create_empty_array(space.feature_space, len(each)))
+    if isinstance(space, spaces.Graph):
+        nodes, edges = random.integers(1, 5), random.integers(0, 6)
+        carried = None if space.edge_space is None else [value(space.edge_space, random) for _ in range(edges)]
+        return spaces.GraphInstance(
+            np.array([value(space.node_space, random) for _ in range(nodes)]),
+            carried,
+            random.integers(nodes, size=(edges, 2)),
+        )
+    if isinstance(space, spaces.OneOf):
+        which = int(random.integers(len(space.spaces)))
+        return which, value(space.spaces[which], random)
     if isinstance(space, spaces.Discrete):
         return int(space.start) + int(random.integers(space.n))
     if isinstance(space, spaces.MultiDiscrete):
@@ -188,7 +236,7 @@ def loosened(nest: Any) -> Any:
 
 def random_mask(space: Any, restricted: set[Any], random: np.random.Generator, shown: Any, keys: Any = ()) -> Any:
     """A mask that leaves something to choose: int8 arrays in dicts of what is restricted (a tuple's by position)."""
-    if isinstance(space, spaces.Dict | spaces.Tuple):
+    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.OneOf):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         found = {k: random_mask(p, restricted, random, shown, (*keys, k)) for k, p in inner}
         return {k: m for k, m in found.items() if m is not None} or None
@@ -216,10 +264,10 @@ def thinned(mask: Any, random: np.random.Generator) -> Any:
 
 def given(space: Any, mask: Any, random: np.random.Generator) -> Any:
     """The mask in one of the forms that people give."""
-    if isinstance(space, spaces.Dict | spaces.Tuple):
+    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.OneOf):
         inner = dict(space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces))
         each = {k: None if (mask or {}).get(k) is None else given(p, mask[k], random) for k, p in inner.items()}
-        if isinstance(space, spaces.Tuple):
+        if not isinstance(space, spaces.Dict):
             return tuple(each.values())
         return {k: m for k, m in each.items() if m is not None or random.integers(2)}
     if isinstance(space, spaces.MultiDiscrete) and random.integers(2):
@@ -246,7 +294,7 @@ def _mask_space(space: Any, restricted: set[Any], keys: Any = ()) -> Any:
 
 
 def _leaves(space: Any, keys: Any = ()) -> Any:
-    if isinstance(space, spaces.Dict | spaces.Tuple):
+    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.OneOf):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         return [leaf for key, part in inner for leaf in _leaves(part, (*keys, key))]
     return [(keys, space)]
@@ -258,6 +306,9 @@ def _plain(action: Any) -> Any:
 
 def _violations(space: Any, mask: Any, action: Any, shown: Any) -> list[str]:
     """What of an action its mask or the units that are there forbid."""
+    if isinstance(space, spaces.OneOf):
+        which, inner = action
+        return _violations(space.spaces[which], None if mask is None else mask.get(which), inner, shown)
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         taken = set(dict(inner))

@@ -162,19 +162,6 @@ def test_a_mask_in_info_becomes_part_of_the_observation():
         observation, *_ = env.step(random.integers(0, 6, 3))
 
 
-@pytest.mark.parametrize(
-    ("space", "named"),
-    [
-        (spaces.Text(5), "the space is a Text"),
-        (spaces.Dict({"a": spaces.Tuple([spaces.Discrete(2), spaces.Graph(spaces.Box(0, 1), None)])}), r"\['a'\]\[1\]"),
-        (spaces.Sequence(spaces.Discrete(3)), "Sequence"),
-    ],
-)
-def test_a_space_that_is_not_supported_is_named_with_those_that_are(space, named):
-    with pytest.raises(ValueError, match=named + r".*(Box, Discrete, MultiDiscrete, MultiBinary)"):
-        check_space(space, "the space")
-
-
 leaf_spaces = st.one_of(
     st.builds(spaces.Discrete, st.integers(1, 5), start=st.integers(-3, 3)),
     st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 4), min_size=1, max_size=3)),

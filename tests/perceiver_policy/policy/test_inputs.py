@@ -16,9 +16,9 @@ from perceiver_policy.policy.inputs import (
     BoxScale,
     DiscreteEmbedder,
     FeatureReader,
-    ImageEmbedder,
     Inputs,
     NumbersEmbedder,
+    PictureEmbedder,
     PlanesEmbedder,
 )
 from tests.policies import game
@@ -116,12 +116,12 @@ def test_cells_of_a_map_that_is_not_square_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "patch", "grid"),
-    [((10, 20, 3), 1, (10, 20)), ((3, 40, 90), 2, (20, 45)), ((48, 100), 3, (16, 34)), ((31, 70, 4), 2, (16, 35))],
+    [((7, 20, 3), 1, (7, 20)), ((3, 20, 28), 2, (10, 14)), ((24, 50), 3, (8, 17)), ((31, 70, 4), 4, (8, 18))],
 )
 def test_images_that_are_not_square(shape: tuple[int, ...], patch: int, grid: tuple[int, int]) -> None:
     """The patches of an image, in rows from the top; channels first or last; padded at the right and the bottom."""
     space = spaces.Box(0, 255, shape, np.uint8)
-    embedder = ImageEmbedder(space, 4, 1)
+    embedder = PictureEmbedder(space, 4, 1)
     assert embedder.patch == patch
     first = len(shape) == 3 and shape[0] == 3
     image = torch.as_tensor(np.random.default_rng(0).integers(0, 256, (1, *shape)), dtype=torch.uint8)

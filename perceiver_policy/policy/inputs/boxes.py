@@ -1,0 +1,190 @@
+"""Embedders of arrays: as one token of numbers, as rows, or as a picture in patches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perceiver_policy.policy.inputs.positions import cell_positions
+
+MOST_PATCHES = 144
+"""Tokens that a picture is cut into, unless the experiment says otherwise: an actor reads them at every step."""
+MOST_ROWS = 1024
+"""A longer table is one token, unless the experiment says otherwise."""
+SMALLEST_PICTURE = 16
+"""The shorter side of a table that is taken for a gray picture."""
+
+Total = Callable[[Tensor], Tensor]
+
+
+class PictureEmbedder(nn.Module):
+    """A Box -> [B, tokens, width] by square patches (space to depth), with Fourier positions.
+
+    Of three axes the smallest is the channels, of equal ones the last; of more than three, all but the two neighbours
+    that are largest: frames in a row become channels.
+    """
+
+    positions: Tensor
+
+    def __init__(self, space: spaces.Box, width: int, bands: int, patch: int | None = None) -> None:
+        super().__init__()
+        self.scale = BoxScale(space)
+        rows_axis, columns_axis = picture_axes(space.shape)
+        height, wide = space.shape[rows_axis], space.shape[columns_axis]
+        others = [axis for axis in range(len(space.shape)) if axis not in (rows_axis, columns_axis)]
+        channels = math.prod(space.shape[axis] for axis in others)
+        self.order = (0, *(axis + 1 for axis in (*others, rows_axis, columns_axis)))
+        self.patch = patch or math.ceil(math.sqrt(height * wide / MOST_PATCHES))
+        self.project = nn.Conv2d(channels, width, self.patch, stride=self.patch)
+        rows, columns = (-(-size // self.patch) for size in (height, wide))
+        self.padding = (0, columns * self.patch - wide, 0, rows * self.patch - height)
+        self.register_buffer("positions", cell_positions(rows, columns, bands), persistent=False)
+        self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
+        self.channels = (channels, height, wide)
+        self.words = f"picture of {height} x {wide} with {channels} channels, patches of {self.patch} x {self.patch}"
+        self.most = rows * columns
+
+    def forward(self, value: Tensor) -> tuple[Tensor, None]:
+        picture = self.scale(value).permute(self.order).reshape(value.shape[0], *self.channels)
+        tokens = self.project(F.pad(picture, self.padding)).flatten(2).transpose(1, 2)
+        return tokens + self.position(self.positions), None
+
+
+class RowsEmbedder(nn.Module):
+    """A Box [B, N, ...] -> [B, N, C]: each row a token, which knows by a vector of its own which one it is."""
+
+    def __init__(self, space: spaces.Box, width: int) -> None:
+        super().__init__()
+        self.scale = BoxScale(space)
+        self.most, size = space.shape[0], math.prod(space.shape[1:])
+        self.linear = nn.Linear(size, width)
+        self.inner = nn.Linear(size, width)
+        self.outer = nn.Linear(width, width, bias=False)
+        self.row = nn.Parameter(torch.randn(self.most, width) / math.sqrt(width))
+        self.words = f"{self.most} rows of {size} numbers"
+
+    def forward(self, value: Tensor) -> tuple[Tensor, None]:
+        rows = self.scale(value).flatten(2) if value.dim() > 2 else self.scale(value)[..., None]
+        return self.linear(rows) + self.outer(F.relu(self.inner(rows))) + self.row, None
+
+
+class VectorEmbedder(nn.Module):
+    """A Box of any shape, or MultiBinary, [B, ...] -> [B, 1, C]."""
+
+    most = 1
+
+    def __init__(self, space: spaces.Box | spaces.MultiBinary, width: int) -> None:
+        super().__init__()
+        self.scale = BoxScale(space) if isinstance(space, spaces.Box) else None
+        self.size = math.prod(space.shape)
+        self.project = nn.Sequential(nn.Linear(self.size, width), nn.ReLU(), nn.Linear(width, width))
+        self.words = f"{self.size} {'numbers' if self.scale else 'bits'}"
+
+    def forward(self, value: Tensor) -> tuple[Tensor, None]:
+        value = self.scale(value) if self.scale else value.float()
+        return self.project(value.reshape(value.shape[0], self.size))[:, None], None
+
+
+def picture_axes(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Which axes are a picture's rows and columns."""
+    if len(shape) == 2:
+        return 0, 1
+    if len(shape) == 3:
+        channels = 2 - int(np.argmin(shape[::-1]))
+        first, second = (axis for axis in range(3) if axis != channels)
+        return first, second
+    first = max(range(len(shape) - 1), key=lambda axis: min(shape[axis], shape[axis + 1]))
+    return first, first + 1
+
+
+def box_embedder(space: spaces.Box, width: int, bands: int, how: Any = None) -> nn.Module:
+    """The embedder that reads a Box as ``how`` says: numbers, rows, picture, or a dict with the picture's patch.
+
+    None: as a person would. A table is its rows, unless it is large, square enough and of one bounded kind of number,
+    as a gray picture is; what has more axes is a picture. Raises ValueError where ``how`` does not suit its shape.
+    """
+    how = how or usual_reading(space)
+    least = {"numbers": 0, "rows": 1}.get(how if isinstance(how, str) else "picture", 2)
+    if len(space.shape) < least:
+        raise ValueError(f"is a Box of the shape {space.shape}, which cannot be read as {how!r}; use numbers")
+    if how == "numbers":
+        return VectorEmbedder(space, width)
+    if how == "rows":
+        return RowsEmbedder(space, width)
+    return PictureEmbedder(space, width, bands, how["patch"] if isinstance(how, dict) else None)
+
+
+def usual_reading(space: spaces.Box) -> str:
+    """See :func:`box_embedder`."""
+    shape = space.shape
+    if len(shape) < 2:
+        return "numbers"
+    if len(shape) == 2:
+        alike = (
+            space.is_bounded() and np.ptp(space.low.astype(np.float64)) == np.ptp(space.high.astype(np.float64)) == 0
+        )
+        if alike and min(shape) >= SMALLEST_PICTURE and max(shape) <= 4 * min(shape):
+            return "picture"
+        return "rows" if shape[0] <= MOST_ROWS else "numbers"
+    return "picture" if math.prod(shape[axis] for axis in picture_axes(shape)) > 4 else "numbers"
+
+
+class BoxScale(nn.Module):
+    """A Box's values -> floats of order one: bounded numbers to [-1, 1], the rest by their running mean and deviation.
+
+    The statistics change only in :meth:`learn`, so that a log-probability means the same at collection and update.
+    """
+
+    bounded: Tensor
+    middle: Tensor
+    half_range: Tensor
+    mean: Tensor
+    second: Tensor
+    count: Tensor
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        low, high = (torch.as_tensor(bound.astype(np.float64)) for bound in (space.low, space.high))
+        # some environments bound a number by the largest float: that is no scale
+        bounded = (low > -1e6) & (high < 1e6)
+        self.learns = not bool(bounded.all())
+        one = torch.ones((), dtype=torch.float64)
+        self.register_buffer("bounded", bounded, persistent=False)
+        self.register_buffer("middle", torch.where(bounded, (low + high) / 2, 0 * one).float(), persistent=False)
+        half_range = torch.where(bounded, (high - low) / 2, one).clamp(min=1e-6)
+        self.register_buffer("half_range", half_range.float(), persistent=False)
+        if self.learns:
+            self.register_buffer("mean", torch.zeros(space.shape, dtype=torch.float64))
+            self.register_buffer("second", torch.zeros(space.shape, dtype=torch.float64))
+            self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, value: Tensor) -> Tensor:
+        if not self.learns:
+            return (value.float() - self.middle) / self.half_range
+        deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4)
+        deviation = torch.where(self.bounded | (self.count == 0), self.half_range, deviation)
+        mean = torch.where(self.bounded, self.middle, self.mean)
+        return ((value - mean) / deviation).float().clamp(-10, 10)
+
+    def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
+        """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`.
+
+        A row that holds what is not finite is left out: it would stay in them for ever.
+        """
+        if not self.learns:
+            return
+        rows = value.isfinite().reshape(len(value), self.mean.numel()).all(1)
+        away = torch.where(rows.view(-1, *[1] * self.mean.dim()), value.double() - self.mean, 0.0)
+        counted = torch.zeros_like(self.mean) + rows.sum()
+        count, shift, square = total(torch.stack((counted, away.sum(0), away.square().sum(0))))
+        all_of_them = (self.count + count).clamp(min=1)
+        self.second += square - shift.square() / all_of_them
+        self.mean += shift / all_of_them
+        self.count += count.flatten()[0]

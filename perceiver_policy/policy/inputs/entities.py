@@ -1,0 +1,123 @@
+"""Embedders of what `envs.spaces` adds to Gymnasium: units, planes and named numbers, read as their features say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from envs.spaces import Feature, Numbers, Planes, SpaceError, Units
+from perceiver_policy.core.positions import fourier_features
+from perceiver_policy.policy.inputs.positions import POSITION_RESOLUTION, cell_positions
+
+
+class UnitsEmbedder(nn.Module):
+    """{"features": [B, U, F], "mask": [B, U]} -> [B, U, C]."""
+
+    may_be_empty = True
+
+    def __init__(self, space: Units, width: int, bands: int) -> None:
+        super().__init__()
+        self.features = FeatureReader(space.columns, bands)
+        self.linear = nn.Linear(self.features.width, width)
+        self.inner = nn.Linear(self.features.width, width)
+        self.outer = nn.Linear(width, width, bias=False)
+        self.words = f"up to {space.capacity} units of {len(space.columns)} features"
+        self.most = space.capacity
+
+    def forward(self, value: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        mask = value["mask"].bool()
+        # what a row without a unit holds means nothing, and must not reach a gradient either
+        features = self.features(value["features"].masked_fill(~mask[..., None], 0))
+        # the linear part hands a position on as it is, for it to be matched with a cell's
+        return self.linear(features) + self.outer(F.relu(self.inner(features))), mask
+
+
+class PlanesEmbedder(nn.Module):
+    """[B, H, W, P] -> cells [B, H * W, C]: the planes in a square of cells around each, and where it is.
+
+    ``merge`` makes one token of every ``patch`` x ``patch`` cells: the latents read a patch, an output can still point
+    to a cell.
+    """
+
+    positions: Tensor
+
+    def __init__(self, space: Planes, width: int, bands: int, neighborhood: int, patch: int) -> None:
+        super().__init__()
+        self.features = FeatureReader(space.planes, bands=0)
+        self.project = nn.Conv2d(self.features.width, width, neighborhood, padding=neighborhood // 2)
+        self.register_buffer("positions", cell_positions(space.height, space.width, bands), persistent=False)
+        self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
+        self.shape = (space.height, space.width)
+        if space.height % patch or space.width % patch:
+            raise SpaceError(f"planes of {space.height} x {space.width} cells cannot be cut in patches of side {patch}")
+        self.merge_cells = nn.Conv2d(width, width, patch, stride=patch) if patch > 1 else None
+        self.words = f"{len(space.planes)} planes of {space.height} x {space.width} cells"
+        self.most = space.height * space.width // patch**2
+
+    def forward(self, value: Tensor) -> tuple[Tensor, None]:
+        features = self.features(value).permute(0, 3, 1, 2)
+        cells = self.project(features).permute(0, 2, 3, 1).flatten(1, 2)
+        # the positions are the same for all: one product for the batch, then a broadcast sum
+        return cells + self.position(self.positions), None
+
+    def merge(self, cells: Tensor) -> Tensor:
+        """Cells [B, H * W, C] -> tokens [B, M, C]."""
+        if self.merge_cells is None:
+            return cells
+        grid = cells.unflatten(1, self.shape).permute(0, 3, 1, 2)
+        return self.merge_cells(grid).permute(0, 2, 3, 1).flatten(1, 2)
+
+
+class NumbersEmbedder(nn.Module):
+    """Named numbers [B, K] -> [B, 1, C]."""
+
+    most = 1
+
+    def __init__(self, space: Numbers, width: int, bands: int) -> None:
+        super().__init__()
+        self.features = FeatureReader(space.columns, bands)
+        self.project = nn.Sequential(nn.Linear(self.features.width, width), nn.ReLU(), nn.Linear(width, width))
+        self.words = f"{len(space.columns)} named numbers"
+
+    def forward(self, value: Tensor) -> tuple[Tensor, None]:
+        return self.project(self.features(value))[:, None], None
+
+
+class FeatureReader(nn.Module):
+    """Values [..., F] -> floats [..., width] of order one, as each feature's kind says."""
+
+    scale: Tensor
+
+    def __init__(self, features: Sequence[Feature], bands: int) -> None:
+        super().__init__()
+        self.kinds = tuple(f.kind for f in features)
+        self.sizes = tuple(f.scale for f in features)
+        self.bands = bands
+        of = {kind: [i for i, f in enumerate(features) if f.kind == kind] for kind in ("scalar", "log", "position")}
+        self.plain = of["scalar"]
+        self.logs, self.positions = of["log"], of["position"]
+        # a category of two values is a flag: one column says it all
+        self.flags = [i for i, f in enumerate(features) if f.kind == "category" and f.scale <= 2]
+        self.categories = [(i, int(f.scale)) for i, f in enumerate(features) if f.kind == "category" and f.scale > 2]
+        scales = [1.0 if f.kind == "category" else f.scale for f in features]
+        self.register_buffer("scale", torch.tensor(scales, dtype=torch.float32), persistent=False)
+        self.width = len(self.plain) + len(self.logs) + len(self.flags) + sum(n for _, n in self.categories)
+        self.width += len(self.positions) * (2 * bands + 1)
+
+    def forward(self, value: Tensor) -> Tensor:
+        parts = []
+        if self.plain or self.flags:
+            index = self.plain + self.flags
+            parts.append(value[..., index].float() / self.scale[index])
+        if self.logs:
+            parts.append(value[..., self.logs].float().clamp(min=0).log1p() / self.scale[self.logs].log1p())
+        for i, count in self.categories:
+            # an unknown category is none of them, not an error: the game may show more than was declared
+            parts.append((value[..., i, None] == torch.arange(count, device=value.device)).float())
+        if self.positions:
+            place = value[..., self.positions].float() / self.scale[self.positions] * 2 - 1
+            parts.append(fourier_features(place, self.bands, [POSITION_RESOLUTION] * len(self.positions)))
+        return torch.cat(parts, -1)
