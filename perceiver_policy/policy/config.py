@@ -52,6 +52,11 @@ class PolicyConfig(BaseModel):
     read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture] = Field(default_factory=dict)
     """How parts of the observation are read, by their paths (of an observation without parts ""): numbers (one token),
     rows (a token a row), picture, {patch: side} (a picture in patches of so many cells), or ignore; else as suits."""
+    deviation: Literal["independent", "state"] = "independent"
+    """Of continuous actions: learned numbers, or what the observation makes of them."""
+    bounds: Literal["clip", "squash"] = "clip"
+    """How continuous actions stay within their bounds: cut where they are handed over, or by a bijection (tanh; where
+    there is one bound, softplus)."""
     memory: Literal["none", "latents"] = "none"
     """What is carried from step to step: nothing, or the latents (gated, reset at an episode's start)."""
 

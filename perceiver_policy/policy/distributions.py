@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 ILLEGAL = -1e9  # far below any logit, yet finite after log-softmax
 CERTAIN = 1e9
+NEAREST = 1e-6
+"""How near to a bound a squashed action comes, in its own units."""
+_POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_HERMITE = (_POINTS.tolist(), (_WEIGHTS / math.sqrt(2 * math.pi)).tolist())
 
 
 @dataclass
@@ -82,7 +87,7 @@ def bernoulli(logits: Tensor, mask: Tensor | None) -> Distribution:
 
 
 def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
-    """Independent normals with means [B, ...] and log-deviations [...]."""
+    """Independent normals with means [B, ...] and log-deviations [...] or [B, ...]."""
     deviation = log_deviation.exp()
 
     def log_prob(action: Tensor) -> Tensor:
@@ -90,7 +95,7 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
         return _sum(-0.5 * z.square() - log_deviation - 0.5 * math.log(2 * math.pi))
 
     def entropy() -> Tensor:
-        return (log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(len(mean))
+        return _sum((log_deviation + 0.5 * math.log(2 * math.pi * math.e)).expand_as(mean))
 
     def sample(generator: torch.Generator | None) -> Tensor:
         return mean + deviation * torch.empty_like(mean).normal_(generator=generator)
@@ -102,6 +107,81 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
         return _sum(0.5 * (ratio.square() + apart - 1) - ratio.log())
 
     return Distribution(log_prob, entropy, sample, lambda: mean, (mean, log_deviation), divergence)
+
+
+@dataclass(frozen=True)
+class Squash:
+    """A bijection of the line, element by element, onto what lies within ``low`` and ``high`` (or without: infinite).
+
+    Two bounds are -1 and 1: tanh. One: softplus, which far from the bound is the number itself.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __call__(self, line: Tensor) -> Tensor:
+        low, high, both, above, below = self._bounds()
+        one = torch.where(above, low + F.softplus(line - low), high - F.softplus(high - line))
+        squashed = torch.where(both, line.tanh(), torch.where(above | below, one, line))
+        # where a float says no more than the bound, the way back still finds a number
+        return torch.minimum(torch.maximum(squashed, self.low + NEAREST), self.high - NEAREST)
+
+    def inverse(self, action: Tensor) -> Tensor:
+        """What has become ``action``."""
+        low, high, both, above, below = self._bounds()
+        one = torch.where(above, low + _unsoftplus(action - low), high - _unsoftplus(high - action))
+        line = torch.where(above | below, one, action)
+        return torch.where(both, action.clamp(-1 + NEAREST, 1 - NEAREST).atanh(), line)
+
+    def log_slope(self, line: Tensor) -> Tensor:
+        """The logarithm of its derivative."""
+        low, high, both, above, below = self._bounds()
+        one = torch.where(above, F.logsigmoid(line - low), F.logsigmoid(high - line))
+        slope = torch.where(above | below, one, torch.zeros_like(line))
+        return torch.where(both, 2 * (math.log(2) - line - F.softplus(-2 * line)), slope)
+
+    def _bounds(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Finite bounds, and where there are both, only the lower one, only the upper one."""
+        above, below = self.low.isfinite(), self.high.isfinite()
+        return (
+            self.low.nan_to_num(0, 0, 0),
+            self.high.nan_to_num(0, 0, 0),
+            above & below,
+            above & ~below,
+            below & ~above,
+        )
+
+
+def squashed_normal(mean: Tensor, log_deviation: Tensor, squash: Squash) -> Distribution:
+    """Normals that a bijection brings within bounds; actions are within them, log-probabilities those of actions.
+
+    The entropy is the normal's and the mean of the bijection's log-slope under it, by Gauss-Hermite quadrature; the
+    divergence is the normals': a bijection does not change it.
+    """
+    line = normal(mean, log_deviation)
+
+    def log_prob(action: Tensor) -> Tensor:
+        before = squash.inverse(action)
+        return line.log_prob(before) - _sum(squash.log_slope(before).expand_as(mean))
+
+    def entropy() -> Tensor:
+        deviation = log_deviation.exp()
+        slope = sum(w * squash.log_slope(mean + deviation * x) for x, w in zip(*_HERMITE, strict=True))
+        return line.entropy() + _sum(cast(Tensor, slope).expand_as(mean))
+
+    return Distribution(
+        log_prob,
+        entropy,
+        lambda generator: squash(line.sample(generator)),
+        lambda: squash(mean),
+        line.parameters,
+        line.divergence,
+    )
+
+
+def _unsoftplus(y: Tensor) -> Tensor:
+    y = y.clamp(min=NEAREST)
+    return y + (-torch.expm1(-y)).log()
 
 
 def _sum(x: Tensor) -> Tensor:

@@ -17,17 +17,21 @@ from perceiver_policy.policy.distributions import (
     CERTAIN,
     ILLEGAL,
     Distribution,
+    Squash,
     bernoulli,
     categorical,
     independent,
     normal,
+    squashed_normal,
 )
-from perceiver_policy.policy.inputs import Tokens, counts_of
+from perceiver_policy.policy.inputs import Tokens
 from perceiver_policy.policy.places import PlaceKeys
 from perceiver_policy.policy.selection import Selection
 
 WIDEST = 2e6
 """A Box's side that is longer has no middle worth aiming at: some environments bound numbers by the largest float."""
+LOG_DEVIATIONS = (-5.0, 2.0)
+"""Between these a deviation is that the state decides: one observation unlike others must not make it infinite."""
 MOST_STEPS = 64
 """Integers that an element of a Box may be chosen from one by one; more are a rounded number."""
 
@@ -106,9 +110,15 @@ class BernoulliHead(Head):
 
 
 class NormalHead(Head):
-    """Box, in the units of :func:`box_units`; of integers it is rounded by whoever hands it to an environment."""
+    """Box, in the units of :func:`box_units`; of integers it is rounded by whoever hands it to an environment.
 
-    def __init__(self, space: spaces.Box, width: int) -> None:
+    Deviations are numbers of its own, or by the state; bounds are kept by whoever hands it over, or by a bijection.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, space: spaces.Box, width: int, deviation: str = "independent", bounds: str = "clip") -> None:
         super().__init__(1, width)
         self.shape, self.size = space.shape, math.prod(space.shape)
         self.mean = last_layer(width, self.size)
@@ -116,11 +126,26 @@ class NormalHead(Head):
         bounded = torch.as_tensor(box_units(space)[2])
         self.log_deviation = nn.Parameter(torch.where(bounded, math.log(0.5), 0.0))
         self.embedding = nn.Linear(self.size, width, bias=False)
+        self.spread = last_layer(width, self.size) if deviation == "state" else None
+        self.squashed = bounds == "squash"
+        if self.squashed:
+            low, high = _bounds_in_units(space)
+            self.register_buffer("low", low, persistent=False)
+            self.register_buffer("high", high, persistent=False)
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
         if mask is not None:
             raise ValueError("there is an action mask for a Box, which takes none")
-        return normal(self.mean(answers[:, 0]).float().view(-1, *self.shape), self.log_deviation)
+        mean = self.mean(answers[:, 0]).float().view(-1, *self.shape)
+        deviation: Tensor = self.log_deviation
+        if self.spread is not None:
+            by_state = self.spread(answers[:, 0]).float().view_as(mean)
+            deviation = (deviation + by_state).clamp(*LOG_DEVIATIONS)
+        return (
+            squashed_normal(mean, deviation, Squash(self.below, self.above))
+            if self.squashed
+            else normal(mean, deviation)
+        )
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
         return self.embedding(action.reshape(action.shape[0], self.size))
@@ -141,6 +166,17 @@ def box_units(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         open_middle = np.minimum(np.maximum(0.0, low + step), high - step)
         middle, half = np.where(bounded, low + width / 2, open_middle), np.where(bounded, width / 2, step)
     return middle, half, bounded
+
+
+def _bounds_in_units(space: spaces.Box) -> tuple[Tensor, Tensor]:
+    """The bounds that an action is kept within, in the units of :func:`box_units`: one or both, or infinite."""
+    middle, half, bounded = box_units(space)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        low, high = (bound.astype(np.float64) - middle for bound in (space.low, space.high))
+        low, high = low / np.where(half > 0, half, 1), high / np.where(half > 0, half, 1)
+    low = np.where(low > -WIDEST, low, -np.inf)
+    high = np.where((high < WIDEST) & ~np.isfinite(low), high, np.inf)  # of two, one is far away
+    return torch.as_tensor(np.where(bounded, -1.0, low)).float(), torch.as_tensor(np.where(bounded, 1.0, high)).float()
 
 
 def box_counts(space: spaces.Box) -> list[int] | None:
@@ -235,32 +271,6 @@ class ValueHead(nn.Module):
         self.layer.bias.copy_((self.deviation * self.layer.bias + self.mean - mean) / deviation)
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
-
-
-def make_head(
-    space: spaces.Space[Any], path: str, observation_space: spaces.Space[Any], width: int, bands: int
-) -> Head:
-    """The head of a leaf space. Raises SpaceError for a space that has none."""
-    try:
-        if isinstance(space, Pointer | Pointers | Place):
-            return PointerHead(space, observation_space, width, bands)
-        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-            return CategoricalHead(counts_of(space), space.shape or (), width)
-        if isinstance(space, spaces.MultiBinary):
-            return BernoulliHead(space, width)
-        if isinstance(space, spaces.Box) and space.low.size:
-            counts = box_counts(space)
-            return NormalHead(space, width) if counts is None else _integers(space, counts, width)
-    except SpaceError as error:
-        raise SpaceError(f"action {path or 'space'!r}: {error}") from None
-    raise SpaceError(
-        f"action {path or 'space'!r}: {space} is not supported; use Discrete, MultiDiscrete, MultiBinary, "
-        "Box, Pointer, Pointers, Place, Functions, or a Dict or Tuple of these"
-    )
-
-
-def _integers(space: spaces.Box, counts: list[int], width: int) -> Head:
-    return CategoricalHead(counts, space.shape, width, takes_mask=False)
 
 
 def pointed_to(space: Pointer | Pointers | Place, observation_space: spaces.Space[Any]) -> int:

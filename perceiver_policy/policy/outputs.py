@@ -13,8 +13,7 @@ actor asks in order, with the latents' keys and values computed once.
 | `Discrete` | categorical, masked |
 | `MultiDiscrete` | independent categoricals, masked |
 | `MultiBinary` | independent Bernoullis, masked |
-| `Box` | independent normals with learned, state-independent deviations, in units where the bounds are -1 and 1; of
-  few integers independent categoricals |
+| `Box` | independent normals, in units where the bounds are -1 and 1; of few integers independent categoricals |
 | `Pointer`, `Place` | categorical over the answer's dot products with the embedded units or cells (see `places`) |
 | `Pointers` | one by one over the same, see `selection` |
 | `PerUnit` | a function and its arguments for each unit, see `per_unit` |
@@ -40,10 +39,10 @@ from envs.spaces import Functions, Keys, PerUnit, SpaceError, Units, at, leaves,
 from perceiver_policy.core.attention import KeyValues
 from perceiver_policy.core.cost import on_host
 from perceiver_policy.core.decoder import Decoder
+from perceiver_policy.policy.choices import Choosing, make_head
 from perceiver_policy.policy.distributions import Distribution
-from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units, make_head
+from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units
 from perceiver_policy.policy.inputs import Tokens
-from perceiver_policy.policy.per_unit import PerUnitHead
 
 
 @dataclass
@@ -95,6 +94,8 @@ class Outputs(nn.Module):
         widening: int,
         bands: int,
         decode_units: bool | None,
+        deviation: str = "independent",
+        bounds: str = "clip",
     ) -> None:
         super().__init__()
         self.space = space
@@ -103,12 +104,8 @@ class Outputs(nn.Module):
         self.leaves = tuple(action_leaves(space))
         if not self.leaves:
             raise SpaceError(f"the action space {space} is empty: there is nothing to choose")
-        self.heads = nn.ModuleList(
-            PerUnitHead(leaf.space, leaf.path, observation_space, width, bands)
-            if isinstance(leaf.space, PerUnit)
-            else make_head(leaf.space, leaf.path, observation_space, width, bands)
-            for leaf in self.leaves
-        )
+        how = Choosing(observation_space, width, bands, deviation, bounds)
+        self.heads = nn.ModuleList(make_head(leaf.space, leaf.path, how) for leaf in self.leaves)
         if decode_units is None:
             decode_units = any(isinstance(leaf.space, PerUnit) for leaf in self.leaves)
         observed = leaves(observation_space)

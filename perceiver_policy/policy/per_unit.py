@@ -34,9 +34,9 @@ class PerUnitHead(Head):
 
     uses: Tensor
 
-    def __init__(self, space: PerUnit, path: str, observation_space: spaces.Space[Any], width: int, bands: int) -> None:
+    def __init__(self, space: PerUnit, observation_space: spaces.Space[Any], width: int, bands: int) -> None:
         super().__init__(1, width)
-        _check(space, path, observation_space)
+        _check(space, observation_space)
         self.space, self.of, self.capacity = space, space.of, space.capacity
         self.function = last_layer(width, len(space.names))
         self.embedding = nn.Embedding(len(space.names), width)
@@ -228,7 +228,7 @@ def _argument(space: spaces.Space[Any], width: int, bands: int) -> Any:
     return _Choosing(space, width) if isinstance(space, spaces.Discrete) else _Aiming(space, width)  # type: ignore[arg-type]
 
 
-def _check(space: PerUnit, path: str, observation_space: spaces.Space[Any]) -> None:
+def _check(space: PerUnit, observation_space: spaces.Space[Any]) -> None:
     """Raises SpaceError where orders or their targets are for what is not observed."""
     for what, part in [("PerUnit", space), *space.each.items()]:
         if not isinstance(part, PerUnit | Pointer):
@@ -238,7 +238,7 @@ def _check(space: PerUnit, path: str, observation_space: spaces.Space[Any]) -> N
             units = at(observation_space, part.of)
         except (KeyError, IndexError, TypeError, ValueError):
             units = None
-        where = f"action {path or 'space'!r}: {what}: {part.of!r}"
+        where = f"{what}: {part.of!r}"
         if not isinstance(units, Units):
             raise SpaceError(f"{where} is no Units of the observation")
         if units.capacity != count:

@@ -69,6 +69,8 @@ class PerceiverPolicy(nn.Module):
             widening=config.widening,
             bands=config.position_bands,
             decode_units=config.decode_units,
+            deviation=config.deviation,
+            bounds=config.bounds,
         )
 
     def initial_memory(self, batch: int) -> Tensor:

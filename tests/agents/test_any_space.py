@@ -39,7 +39,9 @@ def environments(world: Any, games: int = 2) -> GymVectorEnv:
 
 def chain(world: Any) -> None:
     Anything.wrong.clear()
-    policy = SMALL.model_copy(update={"memory": "latents" if world[2] % 2 else "none"})
+    options = {"memory": "latents" if world[2] % 2 else "none"}
+    options |= {"deviation": "state" if world[2] % 3 else "independent", "bounds": "squash" if world[2] % 5 else "clip"}
+    policy = SMALL.model_copy(update=options)
     config = Config.model_validate({"ppo": {"unroll": 12, "minibatch": 12, "epochs": 1}, "policy": policy})
     torch.manual_seed(0)
     training = Training(config, environments(world), CPU)

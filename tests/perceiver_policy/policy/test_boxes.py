@@ -14,8 +14,9 @@ from gymnasium.vector.utils import batch_space, iterate
 from torch.distributions import Bernoulli, kl_divergence
 
 from envs.spaces import Feature, Functions, Pointer, SpaceError, Units, at, leaves, path_of
+from perceiver_policy.policy.choices import Choosing, make_head
 from perceiver_policy.policy.distributions import bernoulli
-from perceiver_policy.policy.heads import BernoulliHead, CategoricalHead, NormalHead, make_head
+from perceiver_policy.policy.heads import BernoulliHead, CategoricalHead, NormalHead
 from perceiver_policy.policy.inputs import BoxScale, Inputs
 from perceiver_policy.policy.outputs import to_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -96,7 +97,7 @@ def test_few_integers_are_a_choice_and_many_a_rounded_number() -> None:
         (spaces.Box(0, 5, (2,), np.float32), NormalHead),
     ]
     for space, kind in heads:
-        assert isinstance(make_head(space, "", SEEN, 8, 4), kind), space
+        assert isinstance(make_head(space, "", Choosing(SEEN, 8, 4)), kind), space
     values = np.array(chosen(spaces.Box(-2, 3, (2,), np.int8), 600)).ravel()
     counts = np.bincount(values + 2)
     assert len(counts) == 6
