@@ -141,11 +141,9 @@ class NormalHead(Head):
         if self.spread is not None:
             by_state = self.spread(answers[:, 0]).float().view_as(mean)
             deviation = (deviation + by_state).clamp(*LOG_DEVIATIONS)
-        return (
-            squashed_normal(mean, deviation, Squash(self.below, self.above))
-            if self.squashed
-            else normal(mean, deviation)
-        )
+        if self.squashed:
+            return squashed_normal(mean, deviation, Squash(self.low, self.high))
+        return normal(mean, deviation)
 
     def embed(self, action: Tensor, tokens: Tokens) -> Tensor:
         return self.embedding(action.reshape(action.shape[0], self.size))
