@@ -284,6 +284,7 @@ def observe(
     which: Any,
     raw: bool,
     explored: Any,
+    kinds: Any,
     columns: Any,
     features: Any,
     mask: Any,
@@ -310,7 +311,7 @@ def observe(
                 explored[b] = 0
             explore(g, us, ts, explored[b])
         if columns.shape[0]:
-            fill_units(g, us, ts, raw, columns, features[b], mask[b], slots[b])
+            fill_units(g, us, ts, raw, kinds, columns, features[b], mask[b], slots[b])
         if screen_planes.shape[0]:
             fill_screen(g, us, ts, explored[b], screen_planes, screen[b])
         if minimap_planes.shape[0]:

@@ -1,7 +1,7 @@
 """Orders for every unit: which may be given, and what comes of them.
 
 An order is a row of integers: the command, how it is aimed (:data:`AIMS`), the row of the unit that it is aimed at, and
-the place or the direction. Equal orders of several units are one command to all of them, where the game has it so: the
+the place. Equal orders of several units are one command to all of them, where the game has it so: the
 first of a building's or of a training command's units takes it for itself alone.
 """
 
@@ -17,11 +17,11 @@ from envs.standin.rules.catalog import BEACON, GEYSER, MINERAL_FIELD, REFINERY
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.orders import perform
 from envs.standin.rules.world import ENEMY, OWN
-from envs.starcraft.functions import DIRECTIONS, ORDER_GRID, STRIDE
+from envs.starcraft.functions import ORDER_GRID, STRIDE
 from envs.starcraft.interface import MAP_SIZE
 
-AIMS = ("quick", "unit", "pt", "direction")
-_QUICK, _UNIT, _PT, _DIRECTION = range(len(AIMS))
+AIMS = ("quick", "unit", "pt", "away")
+_QUICK, _UNIT, _PT, _AWAY = range(len(AIMS))
 WHAT, AIM, TARGET, PLACE = range(4)
 ORDER = 4
 """Integers in an order."""
@@ -40,22 +40,23 @@ def on_grid(x: float, y: float) -> tuple[float, float]:
 
 @rule
 def aimed_place(g: Any, us: Any, me: int, order: Any, target: int, cells: Any) -> tuple[float, float]:
-    """Where an order leads that is aimed at a place, a direction or a beacon."""
+    """Where an order leads that is aimed at a place or a beacon, or away from a unit."""
     u = us[me]
     if order[AIM] == _PT:
         x = MAP_SIZE * (order[PLACE] % cells[0] + 0.5) / cells[0]
         return on_grid(x, MAP_SIZE * (1.0 - (order[PLACE] // cells[0] + 0.5) / cells[1]))
-    if order[AIM] == _DIRECTION:
-        angle = 2.0 * math.pi * order[PLACE] / DIRECTIONS
-        x = min(max(u.x + STRIDE * math.cos(angle), g.left), g.right)
-        return on_grid(x, min(max(u.y + STRIDE * math.sin(angle), g.bottom), g.top_y))
+    if order[AIM] == _AWAY:
+        x, y = np.float64(u.x), np.float64(u.y)
+        dx, dy = x - np.float64(us[target].x), y - np.float64(us[target].y)
+        way = STRIDE / max(math.hypot(dx, dy), 1e-6)
+        return on_grid(min(max(x + way * dx, g.left), g.right), min(max(y + way * dy, g.bottom), g.top_y))
     return on_grid(us[target].x, us[target].y)
 
 
 @rule
 def alike(a: Any, b: Any) -> bool:
     """Are two orders one command to two units?"""
-    alone = a[AIM] == _DIRECTION or trained_by(a[WHAT]) != 0 or built_by(a[WHAT]) != 0
+    alone = a[AIM] == _AWAY or trained_by(a[WHAT]) != 0 or built_by(a[WHAT]) != 0
     return not alone and a[WHAT] == b[WHAT] and a[AIM] == b[AIM] and a[TARGET] == b[TARGET] and a[PLACE] == b[PLACE]
 
 
@@ -77,7 +78,7 @@ def give_orders(g: Any, us: Any, ts: Any, orders: Any, slots: Any, cells: Any, c
                 chosen[slot] = 1
                 done[other] = 1
         target = -1
-        if order[AIM] == _UNIT:
+        if order[AIM] == _UNIT or order[AIM] == _AWAY:
             target = slots[order[TARGET]]
             if target < 0 or us[target].kind == 0:
                 refused += 1
@@ -85,7 +86,7 @@ def give_orders(g: Any, us: Any, ts: Any, orders: Any, slots: Any, cells: Any, c
         x, y = 0.0, 0.0
         if order[AIM] != _QUICK:
             x, y = aimed_place(g, us, me, order, target, cells)
-            if target >= 0 and us[target].kind == BEACON:
+            if target >= 0 and (order[AIM] == _AWAY or us[target].kind == BEACON):
                 target = -1
             elif target >= 0:
                 x, y = us[target].x, us[target].y

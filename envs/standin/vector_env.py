@@ -26,6 +26,7 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.starcraft import interface as sc
+from envs.starcraft.functions import Ground
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
 
@@ -125,6 +126,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 for name in self.single_action_space.arguments  # type: ignore[attr-defined]
             }
         columns = [list(sc.UNIT_FEATURES).index(c) for c in face.unit_features] if face.max_units else []
+        names = list(sc.UNIT_TYPES.values())
+        kinds = np.zeros(len(self._types), np.int8)
+        kinds[[1 + names.index(name) for name in face.unit_types] or slice(1, None)] = 1
         screen, minimap, numbers = (
             [list(table).index(name) for name in names]
             for table, names in (
@@ -143,7 +147,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         function_mask = np.zeros((n, len(functions)), np.int8)
         own_mask, target_mask = (np.zeros((n, face.max_units), np.int8) for _ in range(2))
         self._show = (
-            np.array(columns, np.int64), units["features"], units["mask"], self.slots,
+            kinds, np.array(columns, np.int64), units["features"], units["mask"], self.slots,
             np.array(screen, np.int64), screen_planes,
             np.array(minimap, np.int64), map_planes,
             np.array(numbers, np.int64), values,
@@ -155,6 +159,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         if self._ordering:
             aimed = [name for name in TARGETS if name in face.orders.arguments]
             each = {name: self._target_masks[:, TARGETS.index(name)] for name in aimed}
+            if "place" in face.orders.arguments:
+                left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
+                ground = Ground(sc.MAP_SIZE, sc.MAP_SIZE, (left, bottom, right, top))
+                each["place"] = np.repeat(ground.inside(face.minimap_size)[None], n, 0)
             observation[ACTION_MASK] = {"function": self._order_masks, **each}
         if columns:
             observation["units"] = units

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Function:
     id: int
     arguments: tuple[str, ...]
     command: str
-    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit", "direction"]
+    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit", "away"]
 
 
 def _ui(id: int, name: str, *arguments: str) -> tuple[str, Function]:
@@ -101,9 +105,9 @@ RAW_FUNCTIONS: Mapping[str, Function] = dict(
 
 ORDER_FUNCTIONS: Mapping[str, Function] = {
     **{name: function for name, function in RAW_FUNCTIONS.items() if not name.startswith(("Smart", "Cancel"))},
-    "Move_direction": Function(13, ("queued", "unit_tags", "world"), "Move", "direction"),
+    "Move_away_unit": Function(13, ("queued", "unit_tags", "world"), "Move", "away"),
 }
-"""The functions of the orders style: the raw style's, and a few steps in one of :data:`DIRECTIONS`."""
+"""The functions of the orders style: the raw style's, and a few steps away from a unit."""
 
 ORDER_TARGETS: Mapping[str, str] = {
     "Attack_unit": "enemy",
@@ -113,9 +117,28 @@ ORDER_TARGETS: Mapping[str, str] = {
 }
 """The units that an order is for. A function that is not named here is for any unit, or for none."""
 
-DIRECTIONS = 8
-"""East, north-east, north, ... to the south-east."""
 STRIDE = 4.0
-"""World units that an order to move in a direction leads."""
+"""World units that an order to move away leads."""
 ORDER_GRID = 1024
 """Cells that the raw positions of orders are counted in, along the map's longer side: 1/16 world unit on 64."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The map: its height and its longer side in world units, and where units can be (left, bottom, right, top)."""
+
+    height: float
+    span: float
+    playable: tuple[float, float, float, float]
+
+    def cell(self, x: float, y: float) -> list[int]:
+        """A place in world units as (column, row) of the grid that orders are sent in."""
+        size, last = self.span / ORDER_GRID, ORDER_GRID - 1
+        return [min(max(math.floor(v / size), 0), last) for v in (x, self.height - y)]
+
+    def inside(self, size: tuple[int, int]) -> npt.NDArray[np.int8]:
+        """Which cells of a grid over the map have their center where units can be: [height * width]."""
+        (width, height), (left, bottom, right, top) = size, self.playable
+        x = (np.arange(width) + 0.5) * self.span / width
+        y = self.height - (np.arange(height) + 0.5) * self.span / height
+        return (((y >= bottom) & (y <= top))[:, None] & ((x >= left) & (x <= right))).ravel().astype(np.int8)

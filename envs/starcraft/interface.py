@@ -42,7 +42,7 @@ from envs.spaces import (
     Pointers,
     Units,
 )
-from envs.starcraft.functions import DIRECTIONS, FUNCTIONS, ORDER_FUNCTIONS, ORDER_TARGETS, RAW_FUNCTIONS, Function
+from envs.starcraft.functions import FUNCTIONS, ORDER_FUNCTIONS, ORDER_TARGETS, RAW_FUNCTIONS, Function
 
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
@@ -243,6 +243,8 @@ class Interface:
     max_units: int = 4
     """Rows of the units observed: own first, then enemies, then neutrals. 0: none observed."""
     unit_features: tuple[str, ...] = ("unit_type", "alliance", "x", "y", "health_ratio", "selected")
+    unit_types: tuple[str, ...] = ()
+    """Kinds of units to observe, so that those that do not matter fill no rows. Empty: all."""
     screen: int | Size = 16
     """Cells that the screen is wide and high, for its planes and for clicks; two numbers for a rectangle."""
     screen_planes: tuple[str, ...] = ("player_relative", "selected", "unit_density")
@@ -260,7 +262,15 @@ class Interface:
     the selection, recall control group 0, and so on."""
 
     def __post_init__(self) -> None:
-        for name in ("unit_features", "screen_planes", "minimap_planes", "numbers", "functions", "arguments"):
+        for name in (
+            "unit_features",
+            "unit_types",
+            "screen_planes",
+            "minimap_planes",
+            "numbers",
+            "functions",
+            "arguments",
+        ):
             names = getattr(self, name)
             if isinstance(names, str) or not isinstance(names, Iterable):
                 raise InterfaceError(f"{name}: expected a list of names, got {names!r}")
@@ -277,6 +287,7 @@ class Interface:
             width, height = _size(name, getattr(self, name))
             object.__setattr__(self, name, width if width == height else (width, height))
         _known("unit_features", self.unit_features, UNIT_FEATURES)
+        _known("unit_types", self.unit_types, dict.fromkeys(UNIT_TYPES.values()))
         _known("screen_planes", self.screen_planes, SCREEN_PLANES)
         _known("minimap_planes", self.minimap_planes, MINIMAP_PLANES)
         _known("numbers", self.numbers, NUMBERS)
@@ -315,7 +326,7 @@ class Interface:
         """The arguments of a function that the agent chooses, in order."""
         if self.style == "orders":
             mode = self.function_table[function].mode
-            targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": ("place",), "direction": ("direction",)}
+            targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": ("place",), "away": ("unit",)}
             return targets.get(mode, ())
         taken = self.function_table[function].arguments
         return tuple(a for a in taken if not ARGUMENTS[a] or a in self.arguments)
@@ -342,6 +353,8 @@ class Interface:
             for name, argument in self.orders.each.items():
                 if isinstance(argument, Pointer):
                     mask[name] = spaces.MultiBinary(self.max_units)
+                elif isinstance(argument, Place):
+                    mask[name] = spaces.MultiBinary(int(argument.n))
         if self.style == "raw":
             mask["unit_tags"] = spaces.MultiBinary(self.max_units)
             mask["target_unit_tag"] = spaces.MultiBinary(self.max_units)
@@ -356,7 +369,6 @@ class Interface:
         known: dict[str, spaces.Space[Any]] = {
             **{name: Pointer("units", self.max_units) for name in ("enemy", "resource", "geyser", "unit")},
             "place": Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size)),
-            "direction": spaces.Discrete(DIRECTIONS),
         }
         return PerUnit("units", self.max_units, functions, {name: known[name] for name in known if name in taken})
 

@@ -127,6 +127,7 @@ _MINING = (
     "Train_SCV_quick", "Build_SupplyDepot_screen", "Build_Refinery_screen", "Build_CommandCenter_screen",
     "Rally_Workers_screen",
 )  # fmt: skip
+_CLICKS = ("select_worker", "select_point_act")
 _BUILDING = (
     "no_op", "select_point", "select_idle_worker", "Harvest_Gather_screen", "Train_SCV_quick",
     "Build_SupplyDepot_screen", "Build_Barracks_screen", "Train_Marine_quick", "Rally_Workers_screen",
@@ -138,14 +139,22 @@ _PLAYING = (
 )  # fmt: skip
 _WALK: Mapping[str, Any] = {
     "unit_features": ("unit_type", "alliance", "x", "y", "order"),
-    "functions": ("no_op", "Move_unit", "Move_direction"),
+    "functions": ("no_op", "Move_unit"),
     "numbers": ("game_loop",),
 }
 _BATTLE: Mapping[str, Any] = {
     "unit_features": ("unit_type", "alliance", "x", "y", "health_ratio", "health", "weapon_cooldown", "order"),
-    "functions": ("no_op", "Attack_unit", "Move_direction", "Move_unit"),
+    "functions": ("no_op", "Attack_unit", "Move_unit", "Move_away_unit"),
     "numbers": ("game_loop", "army_count"),
 }
+_WORK: Mapping[str, Any] = {
+    "unit_features": (
+        "unit_type", "alliance", "x", "y", "order", "carrying", "build_progress", "assigned_harvesters", "queue",
+    ),
+    "functions": ("no_op", "Harvest_Gather_unit", "Train_SCV_quick", "Build_SupplyDepot_pt"),
+    "numbers": ("game_loop", "minerals", "vespene", "food_used", "food_cap", "food_workers"),
+    "minimap": 32,
+}  # fmt: skip
 
 MAPS: Mapping[str, MiniGame] = {
     m.name: m
@@ -218,22 +227,24 @@ MAPS: Mapping[str, MiniGame] = {
                 + tuple((1.0, x, y) for x, y in _GEYSERS),
             ),
             capacity=160,
-            interface={
-                **_ECONOMY,
-                "max_units": 128,
-                "functions": _MINING,
-                "arguments": ("select_worker",),
+            interface={**_ECONOMY, "max_units": 128, "functions": _MINING, "arguments": ("select_worker",)},
+            orders={
+                **_WORK,
+                "minimap": 40,  # on whose cells a second command center fits between the mineral lines
+                "max_units": 96,
+                "functions": (*_WORK["functions"], "Build_CommandCenter_pt", "Build_Refinery_pt"),
             },
         ),
         MiniGame(
             "BuildMarines",
             Layout(14400, (_BASE, _CENTER, _ASKED), tuple((0.0, x, y) for x, y in _LEFT_MINERALS)),
             capacity=256,
-            interface={
-                **_ECONOMY,
-                "max_units": 256,
-                "functions": _BUILDING,
-                "arguments": ("select_worker", "select_point_act"),
+            interface={**_ECONOMY, "max_units": 256, "functions": _BUILDING, "arguments": _CLICKS},
+            orders={
+                **_WORK,
+                "unit_types": ("SCV", "CommandCenter", "SupplyDepot", "Barracks", "MineralField"),
+                "max_units": 64,
+                "functions": (*_WORK["functions"], "Build_Barracks_pt", "Train_Marine_quick"),
             },
         ),
     )
@@ -271,7 +282,7 @@ MELEE: Mapping[str, MiniGame] = {
             "minimap_planes": ("visibility_map", "player_relative", "camera"),
             "numbers": (*_ECONOMY["numbers"], "camera_x", "camera_y"),
             "functions": _PLAYING,
-            "arguments": ("select_worker", "select_point_act"),
+            "arguments": _CLICKS,
         },
     )
     for name in ("Simple64", "Simple96", "Simple128", "Flat32", "Flat48", "Flat64", "Flat96", "Flat128")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from envs.starcraft import functions as fn
 from envs.starcraft import interface as sc
 from envs.starcraft.client import Call
+from envs.starcraft.functions import Ground
 
 Place = tuple[float, float]
 
@@ -18,20 +18,6 @@ BEACONS = (317,)
 
 ALONE = ("Build_", "Train_")
 """Commands that one of several units takes for itself: each unit's is sent by itself."""
-
-
-@dataclass(frozen=True)
-class Ground:
-    """The map: its height and its longer side in world units, and where units can be (left, bottom, right, top)."""
-
-    height: float
-    span: float
-    playable: tuple[float, float, float, float]
-
-    def cell(self, x: float, y: float) -> list[int]:
-        """A place in world units as (column, row) of the grid that orders are sent in."""
-        size, last = self.span / fn.ORDER_GRID, fn.ORDER_GRID - 1
-        return [min(max(math.floor(v / size), 0), last) for v in (x, self.height - y)]
 
 
 def order_calls(
@@ -64,7 +50,7 @@ def order_calls(
             number = function.id
         if isinstance(where, int):
             where = [places[where]]
-        alone = function.command.startswith(ALONE) or function.mode == "direction"
+        alone = function.command.startswith(ALONE) or function.mode == "away"
         key = (number, tuple(where), row if alone else -1)
         tags = found.setdefault(key, (number, [[0], [], *([where] if where else [])]))[1][1]
         tags.append(places[row])
@@ -87,13 +73,13 @@ def _target(
         width, height = interface.minimap_size
         row, column = divmod(value, width)
         return None, at.cell((column + 0.5) * at.span / width, at.height - (row + 0.5) * at.span / height)
-    if argument == "direction":
-        angle = 2 * math.pi * value / fn.DIRECTIONS
-        left, bottom, right, top = at.playable
-        x, y = unit.pos.x + fn.STRIDE * math.cos(angle), unit.pos.y + fn.STRIDE * math.sin(angle)
-        return None, at.cell(min(max(x, left), right), min(max(y, bottom), top))
     if value >= len(units):
         return None
+    if interface.function_table[name].mode == "away":
+        dx, dy = unit.pos.x - units[value].pos.x, unit.pos.y - units[value].pos.y
+        left, bottom, right, top = at.playable
+        way = fn.STRIDE / max(math.hypot(dx, dy), 1e-6)
+        return None, at.cell(min(max(unit.pos.x + way * dx, left), right), min(max(unit.pos.y + way * dy, bottom), top))
     if units[value].unit_type in BEACONS and name == "Move_unit":
         return fn.ORDER_FUNCTIONS["Move_pt"].id, at.cell(units[value].pos.x, units[value].pos.y)
     return None, value

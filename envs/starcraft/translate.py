@@ -16,7 +16,8 @@ import numpy.typing as npt
 from envs.spaces import ACTION_MASK
 from envs.starcraft import interface as sc
 from envs.starcraft.client import Call, GameFailure, Moment
-from envs.starcraft.order_calls import Ground, order_calls
+from envs.starcraft.functions import Ground
+from envs.starcraft.order_calls import order_calls
 from envs.starcraft.pysc2 import Pysc2
 
 Nest = dict[str, Any]
@@ -70,6 +71,8 @@ class Translator:
         self.playable = playable or (0.0, 0.0, width, height)
         self.width, self.height, self.span = width, height, max(width, height)
         self._types, self._buffs = _type_table(), _buff_table()
+        kinds = list(sc.UNIT_TYPES.values())
+        self._wanted = {1 + kinds.index(name) for name in interface.unit_types} or None
         self._orders = pysc2.orders
         self._train = sc.ORDERS.index("train")
         self._screen = self._planes_of(interface.screen_planes, sc.SCREEN_PLANES, pysc2.planes, False)
@@ -123,7 +126,8 @@ class Translator:
         """The units observed, in order: own, allied, enemy, neutral ones, each as in the message; and their places."""
         groups: dict[int, list[tuple[int, Any]]] = {SELF: [], ALLY: [], ENEMY: [], NEUTRAL: []}
         for place, unit in enumerate(units):
-            if unit.display_type == VISIBLE and (self.raw or unit.is_on_screen):
+            wanted = self._wanted is None or self._types[unit.unit_type] in self._wanted
+            if wanted and unit.display_type == VISIBLE and (self.raw or unit.is_on_screen):
                 groups.setdefault(unit.alliance, []).append((place, unit))
         rows = [row for group in groups.values() for row in group][: self.interface.max_units]
         self._rows = [place for place, _ in rows]
@@ -266,6 +270,8 @@ class Translator:
             if name in face.orders.arguments:
                 masks[name] = np.zeros(face.max_units, np.int8)
                 masks[name][: len(shown)] = who
+        if "place" in face.orders.arguments:
+            masks["place"] = Ground(self.height, self.span, self.playable).inside(face.minimap_size)
         return masks
 
     @staticmethod

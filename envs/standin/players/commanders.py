@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from envs.standin.players.fighters import ROUTE, plan
 from envs.standin.players.sight import KINDS, Action, Floats, Observation, Player
-from envs.starcraft.functions import DIRECTIONS
 from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface
 
 Bools = npt.NDArray[np.bool_]
@@ -57,11 +56,6 @@ class Field:
         return np.hypot(self.x[:, :, None] - self.x[:, None], self.y[:, :, None] - self.y[:, None])
 
 
-def direction(dx: Floats, dy: Floats) -> npt.NDArray[np.int64]:
-    """The direction nearest to a vector whose y points down."""
-    return np.rint(np.arctan2(-dy, dx) * DIRECTIONS / (2 * np.pi)).astype(np.int64) % DIRECTIONS
-
-
 def move_to_beacon(interface: Interface) -> Player:
     """The marine walks to the beacon."""
     field = Field(interface, ("unit_type", "alliance", "x", "y"), ("Move_unit",))
@@ -104,7 +98,7 @@ def focus_fire(interface: Interface, first: str | None = None) -> Player:
     ``first``: a kind of enemy that is shot before all others.
     """
     columns = ("unit_type", "alliance", "x", "y", "health", "health_ratio", "weapon_cooldown")
-    field = Field(interface, columns, ("Attack_unit", "Move_direction"))
+    field = Field(interface, columns, ("Attack_unit", "Move_away_unit"))
 
     def play(observation: Observation) -> Action:
         field.look(observation)
@@ -128,19 +122,16 @@ def _step_back(field: Field, action: Action, away: Floats) -> None:
     closest = np.take_along_axis(near, near.argmin(2)[..., None], 2)[..., 0]
     hurt = (field.get("health_ratio") < HURT) & (field.get("weapon_cooldown") > RELOADING)
     back = field.own & hurt & (closest < TOO_NEAR) & (field.own.sum(1, keepdims=True) > 2)
-    action["function"][back] = field.function["Move_direction"]
+    action["function"][back] = field.function["Move_away_unit"]
     action["enemy"][back] = 0
-    game, unit = np.nonzero(back)
-    enemy = near.argmin(2)[back]
-    dx, dy = field.x[back] - field.x[game, enemy], field.y[back] - field.y[game, enemy]
-    action["direction"][game, unit] = direction(dx, dy)
+    action["unit"][back] = near.argmin(2)[back]
 
 
 def bait(interface: Interface) -> Player:
     """While there are banelings, the marine nearest to them goes to meet them and the others keep their distance,
     shooting; then all shoot what is left."""
     columns = ("unit_type", "alliance", "x", "y", "health", "weapon_cooldown")
-    field = Field(interface, (*columns, "health_ratio"), ("Attack_unit", "Move_direction", "Move_unit"))
+    field = Field(interface, (*columns, "health_ratio"), ("Attack_unit", "Move_away_unit", "Move_unit"))
     shoot = focus_fire(interface, "Baneling")
 
     def play(observation: Observation) -> Action:
@@ -160,9 +151,8 @@ def bait(interface: Interface) -> Player:
                     action["function"][game, m] = field.function["Move_unit"]
                     action["unit"][game, m] = d
                 elif near[k].min() < 4.0 and cooldown[game, m] > 2:
-                    action["function"][game, m] = field.function["Move_direction"]
-                    dx, dy = field.x[game, m] - field.x[game, d], field.y[game, m] - field.y[game, d]
-                    action["direction"][game, m] = direction(dx, dy)
+                    action["function"][game, m] = field.function["Move_away_unit"]
+                    action["unit"][game, m] = d
         return action
 
     return play

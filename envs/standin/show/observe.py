@@ -148,11 +148,12 @@ def on_screen(g: Any, u: Any) -> bool:
 
 
 @rule
-def fill_units(g: Any, us: Any, ts: Any, raw: bool, columns: Any, features: Any, mask: Any, slots: Any) -> None:
-    """The set of units: own ones first, then enemies, then neutrals; ``slots`` says where each row's unit is kept."""
-    left, top, width = g.camera_x - CAMERA_WIDTH / 2, g.camera_y + CAMERA_WIDTH / 2, CAMERA_WIDTH
-    if raw:
-        left, top, width = 0.0, MAP_SIZE, MAP_SIZE
+def fill_units(
+    g: Any, us: Any, ts: Any, raw: bool, kinds: Any, columns: Any, features: Any, mask: Any, slots: Any
+) -> None:
+    """The units of the ``kinds`` shown: own, enemies, neutrals; ``slots`` says where each row's unit is kept."""
+    width = MAP_SIZE if raw else CAMERA_WIDTH
+    left, top = (0.0, width) if raw else (g.camera_x - width / 2, g.camera_y + width / 2)
     row = 0
     for turn in range(3):
         owner = OWN if turn == 0 else (ENEMY if turn == 1 else NEUTRAL)
@@ -160,7 +161,7 @@ def fill_units(g: Any, us: Any, ts: Any, raw: bool, columns: Any, features: Any,
             u = us[i]
             if row == mask.shape[0]:
                 return
-            if u.kind == 0 or u.owner != owner or not (raw or on_screen(g, u)) or not is_visible(g, us, ts, i):
+            if u.owner != owner or not kinds[u.kind] or not (raw or on_screen(g, u)) or not is_visible(g, us, ts, i):
                 continue
             mask[row] = 1
             slots[row] = i

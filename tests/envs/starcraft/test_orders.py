@@ -9,8 +9,9 @@ import pytest
 
 from envs import registry
 from envs.spaces import ACTION_MASK
-from envs.starcraft.functions import DIRECTIONS, ORDER_FUNCTIONS, STRIDE
-from envs.starcraft.maps import interface_for
+from envs.starcraft.functions import ORDER_FUNCTIONS, STRIDE
+from envs.starcraft.interface import UNIT_TYPES
+from envs.starcraft.maps import MAPS, interface_for
 from tests.envs.starcraft.conftest import copy, equal, take
 
 QUICK = {"launch_interval": 0.0}
@@ -19,6 +20,7 @@ ECONOMY = {
         "no_op", "Harvest_Gather_unit", "Harvest_Return_quick", "Train_SCV_quick", "Build_SupplyDepot_pt",
         "Build_Barracks_pt", "Train_Marine_quick", "Move_unit", "Build_Refinery_pt", "Rally_Workers_unit",
     ),
+    "unit_types": ("SCV", "CommandCenter", "SupplyDepot", "Barracks", "Refinery", "MineralField", "VespeneGeyser"),
     "max_units": 64,
     "minimap": 32,
 }  # fmt: skip
@@ -71,26 +73,45 @@ def test_a_unit_goes_where_it_is_told_and_the_others_go_on() -> None:
     env = registry.make("sim/DefeatRoaches", 1, style="orders", step_mul=16)
     observation, _ = env.reset(seed=0)
     x, y = (env.interface.unit_features.index(name) for name in ("x", "y"))
-    function = env.interface.functions.index("Move_direction")
-    before = observation["units"]["features"][0, :9].copy()
-    for direction in range(DIRECTIONS):
+    function = env.interface.functions.index("Move_away_unit")
+    features, there = observation["units"]["features"][0].copy(), observation["units"]["mask"][0]
+    for other in (0, 3, int(there.sum()) - 1):
         env.reset(seed=0)
         action = {name: np.zeros((1, *s.shape), np.int64) for name, s in env.single_action_space.items()}
-        action["function"][0, 4], action["direction"][0, 4] = function, direction
+        action["function"][0, 4], action["unit"][0, 4] = function, other
         observation, *_ = env.step(action)
-        moved = (observation["units"]["features"][0, :9] - before)[:, [x, y]] * 64
-        angle = np.arctan2(-moved[4, 1], moved[4, 0])
+        moved = (observation["units"]["features"][0, :9] - features[:9])[:, [x, y]] * 64
+        away = (features[4] - features[other])[[x, y]]
         # sixteen loops at 3.15 units a second of 22.4 loops; units that start from rest turn first
         assert 0.8 < np.hypot(*moved[4]) < STRIDE
-        assert abs((angle - 2 * np.pi * direction / DIRECTIONS + np.pi) % (2 * np.pi) - np.pi) < 0.2
+        assert moved[4] @ away / np.hypot(*moved[4]) / np.hypot(*away) > 0.98
         assert np.hypot(*np.delete(moved, 4, 0).T).max() < np.hypot(*moved[4])  # pushed at most
+
+
+def test_kinds_that_do_not_matter_fill_no_rows() -> None:
+    env = registry.make("sim/BuildMarines", 2, style="orders", unit_types=["MineralField", "CommandCenter"])
+    observation, _ = env.reset(seed=0)
+    kinds = observation["units"]["features"][..., env.interface.unit_features.index("unit_type")]
+    names = list(UNIT_TYPES.values())
+    expected = [1 + names.index("CommandCenter")] + 8 * [1 + names.index("MineralField")]
+    np.testing.assert_array_equal(kinds[observation["units"]["mask"] > 0].reshape(2, -1), [expected, expected])
+
+
+def test_buildings_are_placed_within_the_playable_ground() -> None:
+    env = registry.make("sim/BuildMarines", 1, style="orders", minimap=32)
+    place = env.reset(seed=0)[0][ACTION_MASK]["place"].reshape(32, 32)
+    left, bottom, right, top = map(round, MAPS["BuildMarines"].written.places[0])
+    for row in range(32):
+        for column in range(32):
+            x, y = 2 * column + 1, 64 - (2 * row + 1)
+            assert place[row, column] == (left <= x <= right and bottom <= y <= top)
 
 
 def test_every_order_function_is_one_of_pysc2s() -> None:
     actions = pytest.importorskip("pysc2_evolved.lib.actions")
     for name, function in ORDER_FUNCTIONS.items():
         theirs = actions.RAW_FUNCTIONS[function.id]
-        assert theirs.name == ("Move_pt" if name == "Move_direction" else name)
+        assert theirs.name == ("Move_pt" if name == "Move_away_unit" else name)
         assert [argument.name for argument in theirs.args] == list(function.arguments)
 
 

@@ -84,6 +84,7 @@ class Observer:
         ]
         game.observe(
             match.games, match.units, match.types, np.arange(1), raw, self._explored,
+            (np.arange(len(match.types)) > 0).astype(np.int8),
             _places(tuple(sc.UNIT_FEATURES), columns),
             self._features, self._mask, self._slots,
             _places(tuple(SCREEN), tuple(screen)), planes[0],

@@ -5,12 +5,12 @@ import pytest
 
 from envs.standin.players.roster import PLAYERS, interface_for_player, make_player
 from envs.standin.vector_env import make
-from envs.starcraft.maps import MAPS
+from envs.starcraft.maps import MAPS, interface_for
 
 
-def scores(name, scenario, games, seed=0, **options):
+def scores(name, scenario, games, seed=0, face=None, **options):
     """Each game's score in its first episode."""
-    face = interface_for_player(name, scenario)
+    face = face or interface_for_player(name, scenario)
     env = make(scenario, games, interface=face, **options)
     observation, _ = env.reset(seed=seed)
     play, total, final = make_player(name, scenario, face), np.zeros(games), np.full(games, np.nan)
@@ -64,6 +64,22 @@ def test_random_play(scenario, low, high):
 )
 def test_scripted_play(name, scenario, games, low, high):
     assert low <= scores(name, scenario, games).mean() <= high
+
+
+@pytest.mark.parametrize(
+    ("scenario", "games", "low"),
+    [  # what the strong players by clicks score: 26.5, 160, 68, 191, 44, 6,900, 144
+        ("MoveToBeacon", 100, 25.5),
+        ("CollectMineralShards", 8, 150),
+        ("DefeatRoaches", 60, 100),
+        ("DefeatZerglingsAndBanelings", 32, 480),
+        ("FindAndDefeatZerglings", 16, 38),
+        ("CollectMineralsAndGas", 1, 7000),
+        ("BuildMarines", 1, 136),
+    ],
+)
+def test_each_maps_own_orders_suffice_to_play_as_well_as_by_clicks(scenario, games, low):
+    assert scores("strong", scenario, games, face=interface_for(scenario, style="orders")).mean() >= low
 
 
 @pytest.mark.parametrize("scenario", MAPS)
