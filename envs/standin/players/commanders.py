@@ -17,6 +17,8 @@ HURT, RELOADING, TOO_NEAR = 0.3, 4.0, 5.2
 """A marine steps back below this share of its health, with so many loops left until it can shoot, this near."""
 IN_SIGHT = 14.0
 """World units within which a marine turns to an enemy."""
+STRAGGLING = 4.0
+"""World units behind the others at which a marine is waited for."""
 WEAKNESS, FAR = 0.03, 20.0
 """What a point of health, and being out of reach, weigh against a world unit of distance in the choice of a target."""
 
@@ -159,24 +161,29 @@ def bait(interface: Interface) -> Player:
 
 
 def search(interface: Interface) -> Player:
-    """The marines walk the route together; whoever is near an enemy attacks it."""
-    field = Field(interface, ("unit_type", "alliance", "x", "y"), ("Attack_unit", "Attack_pt"))
+    """The marines walk the route together; where an enemy is near they fight as against roaches."""
+    shoot = focus_fire(interface)
+    field = Field(interface, ("unit_type", "alliance", "x", "y"), ("Attack_unit", "Attack_pt", "Move_unit"))
     memory: dict[int, int] = {}
     (size, _), cell = interface.minimap_size, MAP_SIZE / interface.minimap_size[0]
 
     def play(observation: Observation) -> Action:
+        action = shoot(observation)
         field.look(observation)
-        action, away = field.keep(), field.away()
+        away = field.away()
         for game in range(len(action["function"])):
             marines, enemies = np.flatnonzero(field.own[game]), np.flatnonzero(field.enemy[game])
             x, y = ROUTE[memory.get(game, 0) % len(ROUTE)]
             if len(marines) and np.hypot(field.x[game, marines] - x, field.y[game, marines] - MAP_SIZE + y).min() < 3:
                 memory[game] = memory.get(game, 0) + 1
+            if len(enemies) and len(marines) and away[game][np.ix_(marines, enemies)].min() < IN_SIGHT:
+                continue
             for m in marines:
-                near = away[game][m][enemies]
-                if len(enemies) and near.min() < IN_SIGHT:
-                    action["function"][game, m] = field.function["Attack_unit"]
-                    action["enemy"][game, m] = enemies[near.argmin()]
+                last = marines[np.hypot(field.x[game, marines] - x, field.y[game, marines] - MAP_SIZE + y).argmax()]
+                action["enemy"][game, m] = action["unit"][game, m] = 0
+                if away[game][m, last] > STRAGGLING:
+                    action["function"][game, m] = field.function["Move_unit"]
+                    action["unit"][game, m] = last
                 else:
                     action["function"][game, m] = field.function["Attack_pt"]
                     action["place"][game, m] = int((MAP_SIZE - y) / cell) * size + int(x / cell)
