@@ -158,12 +158,17 @@ class Config(BaseModel):
     """Who records the run's figures beside metrics.jsonl: tensorboard, or loggers of your own."""
     callbacks: tuple[str, ...] = ()
     """Callbacks of your own that the run calls, by the names that they are registered under."""
+    eval_interval: int = Field(0, ge=0)
+    """Steps between two evaluations during training, the best one's policy being kept in the run's folder best; 0:
+    none."""
+    eval_episodes: int = Field(20, ge=1)
+    """Episodes of each of them."""
     evaluation_episodes: int = Field(100, ge=0)
     """Episodes of the evaluation at the end; 0: none."""
     evaluation_sampled: bool = False
-    """Whether that evaluation draws its actions, as training does, instead of taking the likeliest ones."""
+    """Whether evaluations draw their actions, as training does, instead of taking the likeliest ones."""
     evaluation_max_steps: int = Field(27_000, ge=1)
-    """Steps after which an episode of that evaluation is cut short: a policy may never end one."""
+    """Steps after which an episode of an evaluation is cut short: a policy may never end one."""
     extensions: tuple[str, ...] = ()
     """Code of your own that is imported first and registers what the other options name: modules, or files in .py."""
     policy: PolicyConfig = PolicyConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from agents.acting.seeding import random_state, seed_all, set_random_state
 from agents.config import Config
 from agents.device import choose_device
 from agents.learning.learner import Learner
+from agents.placement.evaluations import Evaluations
 from agents.runs import checkpoint, experiment
 from agents.runs.callbacks import Silent, Step
 from envs import registry
@@ -54,6 +56,8 @@ class Training:
         self.episodes = EpisodeLog()
         self.ended: list[Episode] = []
         """The episodes that ended in the latest unroll."""
+        self.best = -math.inf
+        """The best mean return of an evaluation on the way."""
         self.learning = False
         """Whether an update has begun and not ended: the policy is then neither the old one nor the new one."""
 
@@ -70,11 +74,16 @@ class Training:
             report.note(line)
         report.start(learner.steps, self.config.total_steps, parameters)
         saved = learner.steps
+        evaluations = Evaluations(self.config, run_dir, report)
+        evaluations.best = self.best
         try:
             while learner.steps < self.config.total_steps and not report.stop_requested:
-                metrics = self.step()
+                before, metrics = learner.steps, self.step()
                 report.episodes(self.ended)
                 report.update(learner.steps, metrics)
+                if evaluations.due(before, learner.steps):
+                    evaluations.make(self.policy, learner.steps, self.state_dict)
+                    self.best = evaluations.best
                 if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
                     report.checkpoint(self.save(run_dir))
                     saved = learner.steps
@@ -83,6 +92,8 @@ class Training:
                 self.save(run_dir)
                 report.note(f"what was learned in {learner.steps:,} steps is saved")
             raise
+        finally:
+            evaluations.close()
         if saved != learner.steps:
             report.checkpoint(self.save(run_dir))
 
@@ -140,12 +151,14 @@ class Training:
             "torch": torch.get_rng_state(),
             "random": random_state(),
             "episodes": self.episodes.state_dict(),
+            "best": self.best,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The reverse of :meth:`state_dict`."""
         self.learner.load_state_dict(state["learner"])
         self.episodes.load_state_dict(state["episodes"])
+        self.best = state.get("best", -math.inf)
         if "rollout" in state:  # a run with workers leaves none: its environments start anew
             self.rollout.load_state_dict(state["rollout"])
             torch.set_rng_state(state["torch"])

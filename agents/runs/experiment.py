@@ -38,6 +38,8 @@ RESUMABLE = (
     "keep_checkpoints",
     "track",
     "callbacks",
+    "eval_interval",
+    "eval_episodes",
     "evaluation_episodes",
     "evaluation_sampled",
     "evaluation_max_steps",

@@ -22,11 +22,13 @@ from agents.placement.cluster.ledger import Ledger
 from agents.placement.cluster.process import quiet_torch
 from agents.placement.cluster.window import Window
 from agents.placement.cluster.workers import CALL_SECONDS, Chunk, Workers
+from agents.placement.evaluations import Evaluations
 from agents.placement.transport import Packed, pack, unpack
 from agents.runs import checkpoint, experiment
 from agents.runs.callbacks import Silent
 from envs.errors import EnvError, EnvFailure
 from envs.spaces import describe
+from perceiver_policy.policy.policy import PerceiverPolicy
 
 OBJECT_STORE_BYTES = 1 << 30  # of a local run: room for the queue; taken from the system as it fills
 WAIT_SECONDS = 0.2  # between two looks at whether a stop has been asked for
@@ -133,6 +135,8 @@ class ClusterTraining:
         self.inferences: Inferences | None = None
         self.window = Window(config.workers)
         self.checkpoint_due = False
+        self.evaluation_due = False
+        self.evaluations = Evaluations(config, run_dir, report)
         self.state: Packed | None = None
 
     def run(self, resume: bool) -> None:
@@ -147,6 +151,7 @@ class ClusterTraining:
         self.workers.use_inference(self.inferences.handles)
         found = self.workers.spaces(described, lambda: self.report.stop_requested)
         learners.described = self.inferences.described = ray.put(found)
+        self.found = found
         self.spaces = {"observation_space": describe(found[0]), "action_space": describe(found[1])}
         if resume:
             checkpoint.check_spaces(checkpoint.latest(self.run_dir), self.spaces)
@@ -277,7 +282,8 @@ class ClusterTraining:
         if self.window.due:
             self._record()
         interval = self.config.checkpoint_interval
-        if self.learners.steps // interval > before // interval:
+        self.evaluation_due |= self.evaluations.due(before, self.learners.steps)
+        if self.evaluation_due or self.learners.steps // interval > before // interval:
             self.checkpoint_due = True
             self.learners.save()
 
@@ -302,15 +308,27 @@ class ClusterTraining:
             return
         learner = unpack(self.learners.snapshot)
         if learner["steps"]:
+            if self.evaluation_due:
+                self._evaluate(learner)
             path = checkpoint.save(
                 self.run_dir,
                 learner["steps"],
-                {"learner": learner, "episodes": self.episodes.state_dict()},
+                self._state(learner),
                 spaces=self.spaces,
                 keep=self.config.keep_checkpoints,
                 options=experiment.plain(self.config),
             )
             self.report.checkpoint(path)
+
+    def _state(self, learner: dict[str, Any]) -> dict[str, Any]:
+        return {"learner": learner, "episodes": self.episodes.state_dict(), "best": self.evaluations.best}
+
+    def _evaluate(self, learner: dict[str, Any]) -> None:
+        """Play what the learners have sent, here, while they and the workers go on."""
+        self.evaluation_due = False
+        policy = PerceiverPolicy(*self.found, self.config.policy)
+        policy.load_state_dict(learner["policy"])
+        self.evaluations.make(policy, int(learner["steps"]), lambda: self._state(learner))
 
     def _load(self) -> int:
         """Take up the newest checkpoint; returns its step."""
@@ -319,6 +337,7 @@ class ClusterTraining:
     def _take_up(self, path: Path) -> int:
         state = checkpoint.load(path)
         self.episodes.load_state_dict(state["episodes"])
+        self.evaluations.best = state.get("best", self.evaluations.best)
         self.state = pack(state["learner"])
         return int(state["learner"]["steps"])
 
@@ -340,6 +359,7 @@ class ClusterTraining:
 
     def close(self) -> None:
         """End every process of the run."""
+        self.evaluations.close()
         if self.learners:
             self.learners.close()
         for slot in [*self.workers.slots, *(self.inferences.slots if self.inferences else ())]:
