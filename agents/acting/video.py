@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from agents.acting.evaluate import Player
 from agents.errors import UserError
-from envs.spaces import Choice, Functions, Place
+from envs.spaces import Choice, Functions, PerUnit, Place
 
 SMALLEST_SIDE = 480
 TEXT_SIZE = 18
@@ -91,6 +91,10 @@ def describe_action(space: spaces.Space[Any], action: Any) -> str:
         name = space.names[int(action["function"])]
         taken = (_argument(argument, space[argument], action[argument]) for argument in space.functions[name])
         return f"{name}({', '.join(taken)})"
+    if isinstance(space, PerUnit):
+        chosen = np.bincount(np.asarray(action["function"]), minlength=len(space.names))
+        orders = [f"{name} x {n}" for name, n in zip(space.names[1:], chosen[1:], strict=True) if n]
+        return ", ".join(orders) or space.names[0]
     if isinstance(space, Choice):
         return space.names[int(action)]
     if isinstance(space, Place):

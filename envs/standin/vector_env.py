@@ -7,6 +7,7 @@ place among them, or the number of threads.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.starcraft import interface as sc
-from envs.starcraft.functions import Ground
+from envs.starcraft.functions import STRIDE, Ground
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
 
@@ -105,6 +106,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self.explored = np.zeros((n, explored, explored), np.uint8)
         self._all = np.arange(n)
         self._clicks: dict[int, list[tuple[float, float]]] = {}
+        self._told: dict[int, list[tuple[int, tuple[float, float]]]] = {}
         self._rows = np.zeros((n, ACTION), np.int64)
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
@@ -238,11 +240,11 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self, actions: dict[str, npt.NDArray[Any]]
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         """Carry out one action a game and run ``step_mul`` game loops."""
+        self._clicks, self._told = {}, {}
         if self._ordering:
             self._give_orders(actions)
             return self._after_step()
         function = np.asarray(actions["function"])
-        self._clicks = {}
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
         rows[:, 0] = self._commands[function]
@@ -311,13 +313,47 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         from envs.standin.show.render import frame
 
         return tuple(
-            frame(self.games[i], self.units[i], self._types, self.scenario, self._clicks.get(i, ()))
+            frame(
+                self.games[i],
+                self.units[i],
+                self._types,
+                self.scenario,
+                self._clicks.get(i, ()),
+                self._told.get(i, []) if self._ordering else None,
+            )
             for i in range(self.render_games)
         )
 
     def mark(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         """Let the frames until the next step show where these actions, one a game, point to."""
-        self._clicks = {i: self._pointed_to(i, actions) for i in range(self.render_games)}
+        games = range(self.render_games)
+        if self._ordering:
+            self._told = {i: self._orders_of(i, actions) for i in games}
+        else:
+            self._clicks = {i: self._pointed_to(i, actions) for i in games}
+
+    def _orders_of(self, i: int, actions: dict[str, npt.NDArray[Any]]) -> list[tuple[int, tuple[float, float]]]:
+        """Of each unit that is given an order: where it is kept, and the world coordinates that the order leads to."""
+        face, slots, units, found = self.interface, self.slots[i], self.units[i], []
+        for row in np.flatnonzero(actions["function"][i]):
+            slot, name = int(slots[row]), face.functions[int(actions["function"][i, row])]
+            if slot < 0:
+                continue
+            x, y = float(units[slot]["x"]), float(units[slot]["y"])
+            for argument in face.chosen_arguments(name):
+                value = int(actions[argument][i, row])
+                if argument == "place":
+                    line, column = divmod(value, face.minimap_size[0])
+                    x = (column + 0.5) * sc.MAP_SIZE / face.minimap_size[0]
+                    y = sc.MAP_SIZE - (line + 0.5) * sc.MAP_SIZE / face.minimap_size[1]
+                elif slots[value] >= 0:
+                    other = units[slots[value]]
+                    dx, dy = float(other["x"]) - x, float(other["y"]) - y
+                    if face.function_table[name].mode == "away":
+                        dx, dy = (-STRIDE * d / max(math.hypot(dx, dy), 1e-6) for d in (dx, dy))
+                    x, y = x + dx, y + dy
+            found.append((slot, (x, y)))
+        return found
 
     def _pointed_to(self, i: int, actions: dict[str, npt.NDArray[Any]]) -> list[tuple[float, float]]:
         """World coordinates of the places and of the unit that an action names."""

@@ -4,7 +4,7 @@ Who a unit belongs to is told by its color and by its outline: own ones are gree
 red and pointed (buildings with their corners cut), neutral ones blue, blue-green or gray and square. Letters say what
 it is, and the legend under the picture spells them out. A white ring is a selection, a line an order and the cross at
 its end where it leads, a bar over a unit its health where it is hurt, a pair of yellow brackets where the next action
-clicks.
+clicks, a yellow line with a ring at its end an order that it gives.
 """
 
 from __future__ import annotations
@@ -163,8 +163,11 @@ def _brackets(pen: ImageDraw.ImageDraw, at: Click, reach: float, width: int) -> 
         )
 
 
-def _legend(kinds: Sequence[int]) -> Image.Image:
-    """What shapes and letters mean, in three lines: as high whatever is in the picture."""
+def _legend(kinds: Sequence[int], orders: bool) -> Image.Image:
+    """What shapes and letters mean, in three lines: as high whatever is in the picture.
+
+    ``orders``: whether units are given orders, instead of clicks being made.
+    """
     strip = Image.new("RGB", (WIDTH, 3 * _LINE + 4), (24, 26, 30))
     pen, font = ImageDraw.Draw(strip), _font(12)
     x, y = 12.0, _LINE / 2 + 2
@@ -183,8 +186,13 @@ def _legend(kinds: Sequence[int]) -> Image.Image:
     pen.line([(x - 5, y), (x + 10, y)], fill=(110, 150, 110), width=2)
     _cross(pen, (x + 10, y), 4, (140, 190, 140), 2)
     x = word("order, and where it leads", 18) + 6
-    _brackets(pen, (x, y), 6, 2)
-    word("click", 12)
+    if orders:
+        pen.line([(x - 5, y), (x + 7, y)], fill=_CLICK, width=1)
+        pen.ellipse((x + 6, y - 3, x + 12, y + 3), outline=_CLICK)
+        word("order given now", 17)
+    else:
+        _brackets(pen, (x, y), 6, 2)
+        word("click", 12)
     x, y = 8.0, 1.5 * _LINE + 2
     for letters, name in dict.fromkeys(NAMES[kind] for kind in kinds if NAMES[kind][0]):
         long = font.getlength(f"{letters} {name}")
@@ -217,12 +225,18 @@ def _fog(picture: Image.Image, view: _View, here: list[Any], types: npt.NDArray[
 
 
 def frame(
-    g: Any, units: npt.NDArray[Any], types: npt.NDArray[Any], scenario: str, clicks: Sequence[Click] = ()
+    g: Any,
+    units: npt.NDArray[Any],
+    types: npt.NDArray[Any],
+    scenario: str,
+    clicks: Sequence[Click] = (),
+    told: Sequence[tuple[int, Click]] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """What goes on in one game: uint8 [height, width, 3], the playable rectangle between a line of text and a legend.
 
     ``g`` and ``units`` are the game's row and units (:mod:`envs.standin.rules.world`), ``types`` the catalog's table,
-    ``clicks`` where the next action points to.
+    ``clicks`` where the next action points to, ``told`` the units that it gives orders and where these
+    lead, or None in another style.
 
     Units that fog hides are drawn all the same, on the dark ground: the frame is for who watches, not for who plays.
     Where the camera can move, a thin rectangle shows what is on the screen.
@@ -244,12 +258,16 @@ def frame(
         pen.rectangle(view.box(g["camera_x"], g["camera_y"], 12, 12), outline=(160, 160, 90), width=_FINE)
     for k in range(int(g["missiles"])):
         _missile(pen, view, g, units, k)
+    for slot, place in told or ():
+        start, end = view.point(units[slot]["x"], units[slot]["y"]), view.point(*place)
+        pen.line([start, end], fill=_CLICK, width=_FINE)
+        pen.ellipse((end[0] - 7, end[1] - 7, end[0] + 7, end[1] + 7), outline=_CLICK, width=_FINE)
     for click in clicks:
         x, y = view.point(*click)  # the screen shows more than the playable rectangle: such clicks are at the edge
         x, y = min(max(x, 0), view.size[0] - 1), min(max(y, 0), view.size[1] - 1)
         _brackets(pen, (x, y), 9 * _FINE, 2 * _FINE)
     picture = picture.resize((view.size[0] // _FINE, view.size[1] // _FINE), Image.Resampling.LANCZOS)
-    legend = _legend(sorted({int(u["kind"]) for u in here}))
+    legend = _legend(sorted({int(u["kind"]) for u in here}), told is not None)
     whole = Image.new("RGB", (WIDTH, _BAR + picture.height + legend.height), (24, 26, 30))
     whole.paste(picture, (0, _BAR))
     whole.paste(legend, (0, _BAR + picture.height))

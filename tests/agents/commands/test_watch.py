@@ -9,7 +9,7 @@ from agents.commands.cli import run
 from agents.commands.train import parse_train
 from agents.errors import UserError
 from envs import registry
-from envs.spaces import Choice, Functions, Place, Pointers
+from envs.spaces import Choice, Functions, PerUnit, Place, Pointer, Pointers
 
 FUNCTIONS = Functions(
     {"no_op": [], "Move_screen": ["queued", "screen"], "select": ["units"]},
@@ -19,6 +19,7 @@ NAMED = Functions(
     {"select_point": ["act", "screen"]},
     {"act": Choice(["select", "toggle", "select_all_type"]), "screen": Place(None, 4, 8)},
 )
+ORDERS = PerUnit("units", 4, {"no_op": [], "Stop": [], "Move": ["unit"]}, {"unit": Pointer("units", 4)})
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,8 @@ NAMED = Functions(
         (FUNCTIONS, {"function": 1, "queued": 1, "screen": 19, "units": np.zeros(12)}, "Move_screen(queued 1, [3, 2])"),
         (NAMED, {"function": 0, "act": 2, "screen": 19}, "select_point(select_all_type, [3, 2])"),
         (FUNCTIONS, {"function": 2, "queued": 0, "screen": 0, "units": np.eye(12)[3]}, "select({3})"),
+        (ORDERS, {"function": np.array([2, 0, 2, 1]), "unit": np.zeros(4)}, "Stop x 1, Move x 2"),
+        (ORDERS, {"function": np.zeros(4, int), "unit": np.zeros(4)}, "no_op"),
         (spaces.Discrete(3), np.int64(2), "2"),
         (spaces.MultiBinary(3), np.array([1, 0, 1]), "[1, 0, 1]"),
         (spaces.Box(-1, 1, (2,)), np.array([0.123, -1.0]), "[ 0.12 -1.  ]"),

@@ -88,6 +88,31 @@ def test_a_unit_goes_where_it_is_told_and_the_others_go_on() -> None:
         assert np.hypot(*np.delete(moved, 4, 0).T).max() < np.hypot(*moved[4])  # pushed at most
 
 
+def test_a_frame_shows_who_is_told_to_go_where() -> None:
+    env = registry.make("sim/DefeatRoaches", 1, style="orders", render_mode="rgb_array")
+    observation, _ = env.reset(seed=0)
+    before = env.render()[0]
+    action = {name: np.zeros((1, *s.shape), np.int64) for name, s in env.single_action_space.items()}
+    action["function"][0, 2] = env.interface.functions.index("Attack_unit")
+    action["enemy"][0, 2] = row = int(observation[ACTION_MASK]["enemy"][0].argmax())
+    env.mark(action)
+    yellow = np.argwhere((env.render()[0] != before).any(-1))
+    x, y = (env.interface.unit_features.index(name) for name in ("x", "y"))
+    units = observation["units"]["features"][0]
+    # the line is as wide and as high as the way is, and at its end is a ring of half a unit's size
+    way = (
+        np.abs(units[row, [y, x]] - units[2, [y, x]])
+        * 64
+        * before.shape[1]
+        / (env.games["right"] - env.games["left"] + 2)[0]
+    )
+    assert np.abs(np.ptp(yellow, 0) - way).max() < 12
+    env.step(action)
+    after = env.render()[0]
+    env.mark({name: np.zeros_like(value) for name, value in action.items()})
+    np.testing.assert_array_equal(env.render()[0], after)
+
+
 def test_kinds_that_do_not_matter_fill_no_rows() -> None:
     env = registry.make("sim/BuildMarines", 2, style="orders", unit_types=["MineralField", "CommandCenter"])
     observation, _ = env.reset(seed=0)
