@@ -8,7 +8,7 @@ A folder holds `card.json` (who played what, spaces, returns, the number of step
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from agents.errors import UserError
 from envs.spaces import describe_spaces
 
 CARD = "card.json"
+NESTS = ("observation", "action")
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ def record(
     seed: int,
     card: Mapping[str, Any],
     on_episode: Callable[[], None] = lambda: None,
+    demonstrator: Player | None = None,
 ) -> Demonstrations:
     """Let ``player`` play ``episodes`` whole episodes from a reset with ``seed``.
+
+    With a ``demonstrator``, the actions kept are what it would have done where ``player`` has led.
 
     Each game plays a number of episodes that is fixed beforehand (as in an evaluation: the first to end are the short
     ones). Episodes that a failing game cuts short are left out and played anew.
@@ -79,13 +83,14 @@ def record(
     while any(len(one) < wanted for one, wanted in zip(done, quota, strict=True)):
         seen = optree.tree_map(np.copy, observation)
         action = optree.tree_map(np.asarray, player.act(observation, first))
+        shown = action if demonstrator is None else optree.tree_map(np.asarray, demonstrator.act(observation, first))
         observation, reward, terminated, truncated, info = env.step(action)
         ended = np.asarray(terminated) | np.asarray(truncated)
         aborted = info.get("aborted", np.zeros(games, bool))
         for game in range(games):
             if len(done[game]) == quota[game]:
                 continue
-            now[game].append((_row(seen, game), _row(action, game), float(reward[game]), not now[game]))
+            now[game].append((_row(seen, game), _row(shown, game), float(reward[game]), not now[game]))
             if ended[game]:
                 if not aborted[game]:
                     done[game].append(now[game])
@@ -107,6 +112,13 @@ def record(
     return Demonstrations(nests[0], nests[1], rewards, firsts, about)
 
 
+def joined(parts: Sequence[Demonstrations]) -> Demonstrations:
+    """One after the other, with the last one's card."""
+    nests = [optree.tree_map(lambda *x: np.concatenate(x), *(getattr(p, name) for p in parts)) for name in NESTS]
+    reward, first = (np.concatenate([getattr(p, name) for p in parts]) for name in ("reward", "first"))
+    return Demonstrations(nests[0], nests[1], reward, first, parts[-1].card)
+
+
 def check_empty(folder: Path) -> None:
     """Raises UserError where there is something in the way of a new folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -117,7 +129,7 @@ def save(demonstrations: Demonstrations, folder: Path) -> None:
     """Write them. Raises UserError where the folder is not empty or cannot be written."""
     check_empty(folder)
     try:
-        for name in ("observation", "action"):
+        for name in NESTS:
             (folder / name).mkdir(parents=True)
             for path, array in _leaves(getattr(demonstrations, name)):
                 np.save(folder / name / f"{path}.npy", array)
@@ -132,7 +144,7 @@ def load(folder: Path) -> Demonstrations:
     """Read them. Raises UserError for a folder that holds none, or not all."""
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        nests = [_nest(folder / name) for name in ("observation", "action")]
+        nests = [_nest(folder / name) for name in NESTS]
         reward, first = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("reward", "first"))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: holds no demonstrations ({error}); perceiver-rl record makes them") from error

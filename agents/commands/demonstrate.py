@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from agents.errors import UserError
 from agents.learning.imitation_config import ImitationConfig
 from agents.runs import experiment
 from envs import registry
+
+SCRIPTS = ("scripted", "strong")
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     run_dir = asked.run_dir or Path("runs") / f"{asked.demonstrations.resolve().name}-clone-seed{asked.seed}"
     if run_dir.exists() and any(run_dir.iterdir()):
         raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder")
+    _check_dagger(asked, data)
     _clone(asked, data, config, run_dir)
     console = Console()
     if asked.evaluation_episodes:
@@ -140,10 +144,27 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     print(f"run folder   {run_dir}")
 
 
+def _check_dagger(asked: Imitate, data: Any) -> None:
+    """Raises UserError where the demonstrator cannot be asked again."""
+    if asked.imitation.dagger_rounds and _script(data) not in SCRIPTS:
+        raise UserError(
+            f"--dagger-rounds: {asked.demonstrations} was recorded of {data.card['player']}, who cannot be asked what "
+            f"to do elsewhere; a script can ({' or '.join(SCRIPTS)})"
+        )
+
+
+def _script(data: Any) -> str:
+    """Who has played, where that is a script."""
+    return str(data.card["player"]).partition(" ")[0]
+
+
 def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    from agents.acting import demonstrations
+    from agents.acting.evaluate import ScriptedPlayer, games_for
+    from agents.acting.player import PolicyPlayer
     from agents.device import choose_device
     from agents.learning.imitation import imitate as clone
     from agents.learning.learner import Learner
@@ -151,9 +172,8 @@ def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     from envs.spaces import describe_spaces
     from perceiver_policy.policy.policy import PerceiverPolicy
 
-    env = registry.make(config.env, 1, **config.env_options)
+    env = registry.make(config.env, games_for(asked.imitation.dagger_episodes), **config.env_options)
     spaces = describe_spaces(env)
-    env.close()
     for name, played in data.card["spaces"].items():
         if spaces[name] != played:
             raise UserError(
@@ -165,9 +185,18 @@ def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     device = choose_device(config.device)
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
     columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(f"{len(data):,} steps", total=asked.imitation.epochs)
-        metrics = clone(policy, data, asked.imitation, seed=asked.seed, on_epoch=lambda *_: progress.advance(task))
+    for turn in range(asked.imitation.dagger_rounds + 1):
+        if turn:
+            learner_player = PolicyPlayer(policy, device=device, greedy=False, seed=asked.seed + turn)
+            teacher = ScriptedPlayer(registry.scripted(config.env, _script(data), env))
+            seed, episodes = asked.seed + turn, asked.imitation.dagger_episodes
+            more = demonstrations.record(learner_player, env, episodes, seed, {}, demonstrator=teacher)
+            print(f"round {turn}: the clone earns {more.card['mean_return']:.4g}; {len(more):,} steps more are shown")
+            data = demonstrations.joined([more, data])
+        with Progress(*columns, transient=True) as progress:
+            told = partial(progress.advance, progress.add_task(f"{len(data):,} steps", total=asked.imitation.epochs))
+            metrics = clone(policy, data, asked.imitation, seed=asked.seed, on_epoch=lambda *_, told=told: told())
+    env.close()
     run_dir.mkdir(parents=True, exist_ok=True)
     experiment.write_config(config, run_dir / "config.yaml")
     learner = Learner(policy, config, device=device)

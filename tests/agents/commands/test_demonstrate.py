@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.acting.demonstrations import joined, record
+from agents.acting.evaluate import ScriptedPlayer
 from agents.commands.cli import run
 from agents.runs import experiment
+from envs import registry
 
 BEACON = ["--env", "sim/MoveToBeacon", "--env-option", "style=orders", "--env-option", "max_loops=160"]
 
@@ -44,6 +47,30 @@ def test_a_clone_is_a_run_that_plays_and_goes_on(shown: Path, tmp_path: Path, ca
     assert run(["evaluate", str(clone), "--episodes", "2"]) == 0
     steps = ["--num-envs", "2", "--total-steps", "64", "--ppo.unroll", "16", "--evaluation-episodes", "0"]
     assert run(["train", *BEACON, "--init", str(clone), *steps, "--run-dir", str(further)]) == 0
+
+
+def test_a_clone_learns_from_what_it_is_told_where_it_has_led(shown: Path, tmp_path: Path, capsys) -> None:
+    argv = ["imitate", str(shown), "--run-dir", str(tmp_path / "it"), "--epochs", "2", "--minibatch", "40"]
+    assert run([*argv, "--dagger-rounds", "2", "--dagger-episodes", "3", "--evaluation-episodes", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "round 1: the clone earns" in said
+    assert "round 2: the clone earns" in said
+    assert said.count("60 steps more are shown") == 2
+
+
+def test_labels_are_the_demonstrators_and_the_way_is_the_players() -> None:
+    env = registry.make("sim/MoveToBeacon", 2, style="orders", max_loops=160)
+    teacher = ScriptedPlayer(registry.scripted("sim/MoveToBeacon", "scripted", env))
+    still = ScriptedPlayer(lambda seen: {k: np.zeros_like(v) for k, v in teacher.act(seen, np.ones(2, bool)).items()})
+    found = record(still, env, 2, 0, {}, demonstrator=teacher)
+    assert (found.action["function"][:, 0] == 1).all()
+    units = found.observation["units"]["features"]
+    place = units[:, 0, [env.interface.unit_features.index(axis) for axis in "xy"]]
+    for episode in np.split(place, np.flatnonzero(found.first)[1:]):
+        np.testing.assert_array_equal(episode, np.repeat(episode[:1], len(episode), 0))  # it stood still all the time
+    again = joined([found, found])
+    assert len(again) == 2 * len(found)
+    assert again.returns() == 2 * found.returns()
 
 
 @pytest.mark.parametrize(
