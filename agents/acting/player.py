@@ -27,6 +27,8 @@ class PolicyPlayer:
         self.space = policy.outputs.space
         self.generator = torch.Generator(device).manual_seed(seed)
         self.memory: torch.Tensor | None = None
+        self.value: np.ndarray | None = None
+        """What the policy expects to earn from the latest observations on, [B]."""
 
     def act(self, observation: Any, first: np.ndarray) -> Any:
         """Actions for observations [B, ...] (numpy nests); ``first`` [B] marks first observations of episodes."""
@@ -39,6 +41,7 @@ class PolicyPlayer:
             greedy=self.greedy,
             generator=self.generator,
         )
+        self.value = decision.value.cpu().numpy()
         return to_environment(self.space, optree.tree_map(lambda x: x.cpu().numpy(), decision.action))
 
 

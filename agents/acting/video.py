@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from envs.spaces import Choice, Functions, PerUnit, Place
 SMALLEST_SIDE = 480
 TEXT_SIZE = 18
 BACKGROUND, BRIGHT, DIM, GAIN, LOSS = (24, 26, 32), (240, 240, 240), (150, 155, 165), (110, 220, 120), (240, 120, 110)
+CHART, VALUE_WIDTH = 48, 96  # pixels
 DEFAULT_RATE = 10.0
 MAX_STEPS = 5_000  # a GIF is held in memory until it is written
 
@@ -34,12 +35,13 @@ def frames(
     """Play ``episodes`` episodes of the one game in ``env`` and yield a frame [H, W, 3] uint8 for every step.
 
     A frame shows the game before the step, with a mark where the action points to if the game can draw one, and under
-    it the step's number, the action chosen, its reward, and the return so far with that reward in it.
+    it the step's number, the action chosen, its reward, the return so far with that reward in it, and, of a policy, the
+    course of the value that it expects.
     """
     observation, _ = env.reset(seed=seed)
     first = np.ones(1, bool)
     for episode in range(1, episodes + 1):
-        step, score = 0, 0.0
+        step, score, values = 0, 0.0, []
         while True:
             action = player.act(observation, first)
             if hasattr(env, "mark"):
@@ -48,8 +50,11 @@ def frames(
             observation, reward, terminated, truncated, _ = env.step(action)
             step += 1
             score += float(reward[0])
+            expected = getattr(player, "value", None)
+            values += [] if expected is None else [float(expected[0])]
             words = "action " + describe_action(env.single_action_space, _first(action))
-            yield caption(picture, title, f"episode {episode}  step {step}", words, float(reward[0]), score)
+            where = f"episode {episode}  step {step}"
+            yield caption(picture, title, where, words, float(reward[0]), score, values)
             first = np.asarray(terminated) | np.asarray(truncated)
             if first[0]:
                 break
@@ -117,15 +122,25 @@ def _argument(name: str, space: spaces.Space[Any], value: Any) -> str:
     return f"{name} {describe_action(space, value)}" if bare else describe_action(space, value)
 
 
-def caption(picture: np.ndarray, title: str, where: str, words: str, reward: float, score: float) -> np.ndarray:
-    """The picture, enlarged by a whole factor if it is small, with two lines of text under it; sides are even."""
+def caption(
+    picture: np.ndarray,
+    title: str,
+    where: str,
+    words: str,
+    reward: float,
+    score: float,
+    values: Sequence[float] = (),
+) -> np.ndarray:
+    """The picture, enlarged by a whole factor if it is small, with three lines of text under it, and below them the
+    course of ``values`` where there are any; sides are even."""
     height, width = picture.shape[:2]
     factor = max(1, -(-SMALLEST_SIDE // max(height, width)))
     image = Image.fromarray(picture).resize((width * factor, height * factor), Image.Resampling.NEAREST)
     line, margin = TEXT_SIZE + 8, 10
     # Video codecs want even sides; text needs room even where the picture is tall and narrow.
     full_width = max(image.width, SMALLEST_SIDE) + 1 & ~1
-    canvas = Image.new("RGB", (full_width, image.height + 3 * line + margin + 1 & ~1), BACKGROUND)
+    chart = CHART if len(values) else 0
+    canvas = Image.new("RGB", (full_width, image.height + 3 * line + margin + chart + 1 & ~1), BACKGROUND)
     canvas.paste(image, ((full_width - image.width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(TEXT_SIZE)
@@ -139,7 +154,21 @@ def caption(picture: np.ndarray, title: str, where: str, words: str, reward: flo
     before = full_width - margin - font.getlength(right + "   ")
     draw.text((before, top + line), gained, GAIN if reward > 0 else LOSS, font, anchor="ra")
     draw.text((margin, top + 2 * line), _fit(words, font, room), BRIGHT, font)
+    if chart:
+        _chart(draw, values, (margin, canvas.height - chart, full_width - margin, canvas.height - margin))
     return np.asarray(canvas)
+
+
+def _chart(draw: ImageDraw.ImageDraw, values: Sequence[float], box: tuple[float, float, float, float]) -> None:
+    """A line through ``values``, as high as the box, with the latest in words."""
+    left, top, right, bottom = box
+    font = ImageFont.load_default(TEXT_SIZE - 4)
+    draw.text((left, top - 2), f"value {values[-1]:.3g}", DIM, font)
+    left += VALUE_WIDTH
+    low, high = min(values), max(values)
+    across, up = (right - left) / max(len(values) - 1, 1), (bottom - top) / max(high - low, 1e-9)
+    line = [(left + i * across, bottom - (value - low) * up) for i, value in enumerate(values)]
+    draw.line([*line, *line[-1:]], fill=DIM, width=2)
 
 
 def _fit(text: str, font: Any, room: float) -> str:
