@@ -1,4 +1,4 @@
-"""The command line: ``perceiver-rl train | status | evaluate | watch | doctor | serve | standin-install``.
+"""The command line: ``perceiver-rl train | status | info | evaluate | watch | doctor | serve | standin-install``.
 
 The console script enters in :mod:`perceiver_rl`, whose name is nobody else's.
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from agents.commands import demonstrate, options, status
+from agents.commands import info as informing
 from agents.commands import play as playing
 from agents.commands import serve as serving
 from agents.commands import train as training
@@ -48,6 +49,7 @@ def _run(argv: Sequence[str], prog: str | None) -> int:
         "status": status.status,
         "record": demonstrate.record,
         "imitate": demonstrate.imitate,
+        "info": informing.info,
         "evaluate": playing.evaluate,
         "watch": playing.watch,
         "doctor": doctor,

@@ -3,7 +3,7 @@ anything."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,6 +25,8 @@ class Cost:
     backward: int
     saved_bytes: int
     """Activations kept between the forward and the backward pass."""
+    parts: dict[str, int] = field(default_factory=dict)
+    """Of the forward pass, by module name: what was computed while that module was called, its own parts included."""
 
     def __str__(self) -> str:
         return (
@@ -67,6 +69,11 @@ def cost(model: nn.Module, *args: Any, **kwargs: Any) -> Cost:
             with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
                 output = torch.func.functional_call(model, state, *arguments)
             forward = counter.get_total_flops()
+            parts = {
+                name.partition(".")[2]: sum(operations.values())
+                for name, operations in counter.get_flop_counts().items()
+                if "." in name
+            }
             leaves = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
             if leaves:
                 torch.autograd.backward(leaves, [torch.empty_like(leaf) for leaf in leaves])
@@ -78,6 +85,7 @@ def cost(model: nn.Module, *args: Any, **kwargs: Any) -> Cost:
         forward=forward,
         backward=total - forward,
         saved_bytes=sum(saved.values()),
+        parts=parts,
     )
 
 

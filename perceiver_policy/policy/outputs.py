@@ -246,7 +246,7 @@ def _plus(part: Tensor, context: Tensor | None) -> Tensor:
 
 def _side_by_side(queries: list[Tensor]) -> Tensor:
     """Queries [B or 1, Q, E] one after the other; those that are the same for all stay one as long as all are."""
-    batch = max(len(part) for part in queries)
+    batch = next((part.shape[0] for part in queries if part.shape[0] != 1), 1)
     return torch.cat([part.expand(batch, -1, -1) for part in queries], 1)
 
 
