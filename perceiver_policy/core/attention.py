@@ -1,10 +1,10 @@
 """Attention, the one mechanism everything here is built from.
 
-All of it runs through `torch.nn.functional.scaled_dot_product_attention`. Masks are boolean, True = valid, and
-broadcast, never expanded. What is masked is replaced by zeros before anything is computed from it, so that not even a
-NaN in padding reaches a result or a gradient. A row whose keys are all masked attends to nothing: its attended values
-are zeros (as in DeepMind's `perceiver.py`), with finite gradients. Layers are pre-norm with bias in every projection,
-exact GELU and LayerNorm epsilon 1e-5, as in the published PyTorch checkpoints.
+All of it runs through `torch.nn.functional.scaled_dot_product_attention`, or what equals it (`products`). Masks are
+boolean, True = valid, and broadcast, never expanded. What is masked is replaced by zeros before anything is computed
+from it, so that not even a NaN in padding reaches a result or a gradient. A row whose keys are all masked attends to
+nothing: its attended values are zeros (as in DeepMind's `perceiver.py`), with finite gradients. Layers are pre-norm
+with bias in every projection, exact GELU and LayerNorm epsilon 1e-5, as in the published PyTorch checkpoints.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.core.products import Linear, linear, plain_attention, plain_pays
 from perceiver_policy.core.recorded import recorded
 
 KeyValues = tuple[Tensor, Tensor]
@@ -39,25 +40,37 @@ def tanh_gelu(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> Tensor:
     """Scaled dot-product attention over heads: `[B, heads, Q, k]`, `[B, heads, M, k]`, `[B, heads, M, v]` -> `[B, Q,
     heads * v]`.
 
     `mask` is boolean, `[B, M]` (a key mask) or four-dimensional and broadcastable to `[B, heads, Q, M]`. Queries with a
-    batch of one are shared by all of the batch: learned queries are then projected once, not once an element.
+    batch of one are shared by all of the batch: learned queries are then projected once, not once an element. `scale`
+    multiplies the scores (default: `k ** -0.5`).
     """
     if keys.shape[2] == 1 and mask is None and not dropout:  # the one key has all the weight
         return values.transpose(1, 2).flatten(2).expand(-1, queries.shape[2], -1)
     if queries.shape[0] != keys.shape[0]:
         queries = queries.expand(keys.shape[0], -1, -1, -1)
-    attended = F.scaled_dot_product_attention(queries, keys, values, key_mask(mask), dropout)
+    mask = key_mask(mask)
+    if plain_pays(queries, keys) and not dropout:
+        attended = plain_attention(queries, keys, values, mask, scale)
+    else:
+        attended = F.scaled_dot_product_attention(queries, keys, values, mask, dropout, scale=scale)
     return attended.transpose(1, 2).flatten(2)
 
 
-def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None, scale: float | None = None) -> Tensor:
     """The weights that `attend` uses, `[B, heads, Q, M]`, in float32: each row sums to one, or to zero where all keys
     are masked."""
-    scores = (queries.float() @ keys.float().transpose(-2, -1)) * queries.shape[-1] ** -0.5
+    scores = (queries.float() @ keys.float().transpose(-2, -1)) * (scale or queries.shape[-1] ** -0.5)
     valid = key_mask(mask)
     if valid is None:
         return scores.softmax(-1)
@@ -120,6 +133,11 @@ class Attention(nn.Module):
     Keys and values come of one fused projection and depend on the inputs only: compute them once with `keys_values` and
     use them for any number of queries. `qk_width` and `v_width` are totals over heads (defaults: `query_width`, then
     `qk_width`). Raises ValueError where the heads do not divide a width.
+
+    Without `project_inputs` (one head, no dropout) the inputs themselves serve as keys and values, and the projections
+    are multiplied into the queries and what they gather: `(q W) x^T = q (x W^T)^T`. The result is the same, and less
+    work where there are many more inputs than queries. (The keys' bias adds the same to all scores of a query, so it
+    falls away; the values' bias is added where there is anything to attend to.)
     """
 
     def __init__(
@@ -133,17 +151,27 @@ class Attention(nn.Module):
         output_width: int | None = None,
         dropout: float = 0.0,
         bias: bool = True,
+        project_inputs: bool = True,
     ) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        if not project_inputs and (heads > 1 or dropout):
+            raise ValueError(
+                f"project_inputs=False is for one head and no dropout, got {heads} heads and dropout {dropout}"
+            )
+        self.heads, self.dropout, self.project_inputs = heads, dropout, project_inputs
         self.qk_width, self.v_width = _widths(query_width, heads, qk_width, v_width)
-        self.query = nn.Linear(query_width, self.qk_width, bias)
-        self.key_value = nn.Linear(input_width or query_width, self.qk_width + self.v_width, bias)
-        self.output = nn.Linear(self.v_width, output_width or query_width, bias)
+        self.query = Linear(query_width, self.qk_width, bias)
+        self.key_value = Linear(input_width or query_width, self.qk_width + self.v_width, bias)
+        self.output = Linear(self.v_width, output_width or query_width, bias)
 
     def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
-        """Inputs `[B, M, input_width]` -> keys and values."""
-        return self.split(self.key_value(inputs), rotation)
+        """Inputs `[B, M, input_width]` -> keys and values. Raises ValueError for a rotation without
+        `project_inputs`."""
+        if self.project_inputs:
+            return self.split(self.key_value(inputs), rotation)
+        if rotation is not None:
+            raise ValueError("rotary positions turn projected keys: build with project_inputs=True")
+        return inputs[:, None], inputs[:, None]
 
     def split(self, projected: Tensor, rotation: Rotation | None = None) -> KeyValues:
         """What `key_value` made, `[B, M, qk_width + v_width]` -> keys and values by head, the keys rotated."""
@@ -152,20 +180,33 @@ class Attention(nn.Module):
 
     def queries(self, queries: Tensor, rotation: Rotation | None = None) -> Tensor:
         """Queries `[B, Q, query_width]` projected and split: `[B, heads, Q, key width]`."""
-        return rotate(_split(self.query(queries), self.heads), rotation)
+        projected = self.query(queries)
+        if not self.project_inputs:
+            projected = projected @ self.key_value.weight[: self.qk_width]
+        return rotate(_split(projected, self.heads), rotation)
 
     def forward(
         self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None = None, rotation: Rotation | None = None
     ) -> Tensor:
         """`mask`: see `attend`. `rotation`: of the queries."""
         dropout = self.dropout if self.training else 0.0
-        return cast(Tensor, self.output(attend(self.queries(queries, rotation), *keys_values, mask, dropout)))
+        attended = attend(self.queries(queries, rotation), *keys_values, mask, dropout, self._scale())
+        if not self.project_inputs:
+            attended = linear(attended, self.key_value.weight[self.qk_width :])
+            if self.key_value.bias is not None:
+                bias = self.key_value.bias[self.qk_width :]
+                valid = key_mask(mask)
+                attended = attended + (bias if valid is None else bias * valid.any(-1).flatten(1)[..., None])
+        return cast(Tensor, self.output(attended))
 
     def maps(
         self, queries: Tensor, keys_values: KeyValues, mask: Tensor | None = None, rotation: Rotation | None = None
     ) -> Tensor:
         """The attention weights of the same call, `[B, heads, Q, M]`."""
-        return attention_weights(self.queries(queries, rotation), keys_values[0], mask)
+        return attention_weights(self.queries(queries, rotation), keys_values[0], mask, self._scale())
+
+    def _scale(self) -> float:
+        return float((self.qk_width // self.heads) ** -0.5)
 
 
 class MLP(nn.Module):
@@ -183,8 +224,8 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         self.activation = activation
-        self.inner = nn.Linear(width, widening * width, bias)
-        self.outer = nn.Linear(widening * width, output_width or width, bias)
+        self.inner = Linear(width, widening * width, bias)
+        self.outer = Linear(widening * width, output_width or width, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., width]` -> `[..., output_width]`."""
@@ -196,7 +237,7 @@ class CrossAttention(nn.Module):
     residual is optional.
 
     Queries `[B or 1, Q, query_width]`, inputs `[B, M, input_width]`, output `[B, Q, query_width]`. `qk_width` defaults
-    to the inputs' width, as published. Without `bias` its linear layers have none.
+    to the inputs' width, as published. Without `bias` its linear layers have none. `project_inputs`: see `Attention`.
     """
 
     def __init__(
@@ -212,6 +253,7 @@ class CrossAttention(nn.Module):
         dropout: float = 0.0,
         activation: Activation = F.gelu,
         bias: bool = True,
+        project_inputs: bool = True,
     ) -> None:
         super().__init__()
         self.residual = residual
@@ -225,24 +267,24 @@ class CrossAttention(nn.Module):
             v_width=v_width,
             dropout=dropout,
             bias=bias,
+            project_inputs=project_inputs,
         )
         self.mlp_norm = nn.LayerNorm(query_width)
         self.mlp = MLP(query_width, widening=widening, activation=activation, bias=bias)
 
     def keys_values(self, inputs: Tensor, rotation: Rotation | None = None) -> KeyValues:
         """Keys and values of inputs `[B, M, input_width]`; they do not depend on the queries."""
-        if inputs.requires_grad or not torch.is_grad_enabled():
+        if inputs.requires_grad or not torch.is_grad_enabled() or not self.attention.project_inputs:
             return self.attention.keys_values(self.input_norm(inputs), rotation)
         # Raw inputs want no gradient: with the norm's scale and shift folded into the projection, the backward pass is
-        # spared
-        # a product as large as the projection itself.
+        # spared a product as large as the projection itself.
         norm, projection = self.input_norm, self.attention.key_value
         normalized = F.layer_norm(inputs, norm.normalized_shape, eps=norm.eps)
         if projection.bias is None:
             bias = torch.mv(projection.weight, norm.bias)
         else:
             bias = torch.addmv(projection.bias, projection.weight, norm.bias)
-        return self.attention.split(F.linear(normalized, projection.weight * norm.weight, bias), rotation)
+        return self.attention.split(linear(normalized, projection.weight * norm.weight, bias), rotation)
 
     def forward(
         self,
@@ -287,8 +329,8 @@ class SelfAttention(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.qk_width, self.v_width = _widths(width, heads, qk_width, v_width)
         self.norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 2 * self.qk_width + self.v_width)
-        self.output = nn.Linear(self.v_width, width)
+        self.query_key_value = Linear(width, 2 * self.qk_width + self.v_width)
+        self.output = Linear(self.v_width, width)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = MLP(width, widening=widening, activation=activation)
 

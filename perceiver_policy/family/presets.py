@@ -232,7 +232,14 @@ def entity_encoder(
     it does not give the latents' width: 512 is the power of two that stays under the paper's count of 0.93 GFLOP.
     """
     inputs = SetTokens(features, width)
-    encoder = Encoder(width, latents=latents, latent_width=latent_width, self_attends=layers, activation=activation)
+    encoder = Encoder(
+        width,
+        latents=latents,
+        latent_width=latent_width,
+        self_attends=layers,
+        activation=activation,
+        project_inputs=False,
+    )
     decoder = Decoder(width, latent_width, qk_width=width, v_width=width, activation=activation)
     return initialize(PerceiverIO(encoder, Task(decoder, InputQueries(width)), inputs=inputs))
 
@@ -247,9 +254,9 @@ LANGUAGE: Options = {
     "self_qk_width": 256,
     "self_v_width": 1280,
 }
-IMAGENET: Options = {"latents": 512, "latent_width": 1024, "blocks": 8, "self_attends": 6}
-FLOW: Options = {"latents": 2048, "latent_width": 512, "self_attends": 24, "self_heads": 16}
-MULTIMODAL: Options = {"latents": 784, "latent_width": 512, "self_attends": 8}
+IMAGENET: Options = {"latents": 512, "latent_width": 1024, "blocks": 8, "self_attends": 6, "project_inputs": False}
+FLOW: Options = {"latents": 2048, "latent_width": 512, "self_attends": 24, "self_heads": 16, "project_inputs": False}
+MULTIMODAL: Options = {"latents": 784, "latent_width": 512, "self_attends": 8, "project_inputs": False}
 
 PUBLISHED_AR: dict[str, Options] = {
     "perceiver-ar-copy-32": {"length": 32, "latents": 16, "self_attends": 1, "position_rows": (33,)},
