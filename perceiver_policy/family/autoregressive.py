@@ -40,10 +40,12 @@ class PerceiverAR(Decoding):
     `position_rows` rows: one number an axis, for texts `(length,)`, for images several (their sum is added, and every
     call gives its `positions`). Positions count up from the number `count_from`, or, "end", down to the last token,
     which has 0. The original counts from the end, and from 1 where its data has the positions, as all its published
-    configurations do. Its other options: `latents_per_position` (their mean answers), and `input_dropout`, the
-    probability with which a training step hides an input from the cross-attend. `prefix_dropout` leaves out an exact
-    share of the positions before the latents instead: a shorter prefix is less work. Layers have squared ReLU and a
-    widening of 4, as published.
+    configurations do. Its other options: `latents_per_position` (their mean answers); `input_dropout`, the
+    probability with which a training step hides an input from the cross-attend; `latent_dropout`, that with which it
+    hides a latent from all others; and `queries`, what the latents start from: the "inputs" at their positions,
+    "learned" vectors, one for each of the last positions, or one that is "shared" by all. `prefix_dropout` leaves out
+    an exact share of the positions before the latents instead: a shorter prefix is less work. Layers have squared ReLU
+    and a widening of 4, as published.
     """
 
     position_tables: nn.ModuleList
@@ -67,6 +69,8 @@ class PerceiverAR(Decoding):
         latents_per_position: int = 1,
         prefix_dropout: float = 0.0,
         input_dropout: float = 0.0,
+        latent_dropout: float = 0.0,
+        queries: Literal["inputs", "learned", "shared"] = "inputs",
         dropout: float = 0.0,
         tie_embeddings: bool = False,
         checkpointing: bool = False,
@@ -82,7 +86,8 @@ class PerceiverAR(Decoding):
             raise ValueError(
                 f"rotated is {rotated}: expected a fraction of each head's channels, above 0 and at most 1"
             )
-        self.prefix_dropout, self.input_dropout, self.checkpointing = prefix_dropout, input_dropout, checkpointing
+        self.prefix_dropout, self.input_dropout, self.latent_dropout = prefix_dropout, input_dropout, latent_dropout
+        self.checkpointing = checkpointing
         self.kind_of_positions, self.count_from = positions, count_from
         self.max_wavelength = max_wavelength or length
         self.embedding = nn.Embedding(vocabulary, width)
@@ -92,7 +97,13 @@ class PerceiverAR(Decoding):
         deviation = 1.0 if positions == "sinusoidal" else 0.02
         for table in (self.embedding, *self._tables()):
             cut_normal_(table.weight, deviation)
-        self.query_projection = nn.Linear(width, width)
+        if queries not in ("inputs", "learned", "shared"):
+            raise ValueError(f"queries is {queries!r}: expected 'inputs', 'learned' or 'shared'")
+        if queries != "inputs" and latents_per_position > 1:
+            raise ValueError(f"queries={queries!r} are for one latent a position, got {latents_per_position}")
+        self.query_projection = nn.Linear(width, width) if queries == "inputs" else None
+        count = {"inputs": 0, "learned": latents, "shared": 1}[queries]
+        self.learned_queries = Latents(count, width) if count else None
         self.latents_per_position = latents_per_position
         self.place = Latents(latents_per_position, width) if latents_per_position > 1 else None
         cross_heads = cross_heads or heads
@@ -158,7 +169,7 @@ class PerceiverAR(Decoding):
         inputs = self._embed(kept_ids, kept_places)
         order = torch.arange(count, device=ids.device)
         latent = order.repeat_interleave(self.latents_per_position)  # the position of each
-        last, last_places = self.query_projection(inputs[:, -count:]), places[:, -count:][:, latent]
+        last, last_places = self._ask(inputs[:, -count:]), places[:, -count:][:, latent]
         if self.place is not None:
             last = last[:, latent] + self.place.value.repeat(count, 1)
         prefix = torch.ones(len(latent), kept_ids.shape[1] - count, dtype=torch.bool, device=ids.device)
@@ -169,6 +180,9 @@ class PerceiverAR(Decoding):
             own = own & valid[:, None, None, -count:][..., latent]
         if self.training and self.input_dropout:
             allowed = allowed & (torch.rand(kept_ids.shape, device=ids.device) >= self.input_dropout)[:, None, None]
+        if self.training and self.latent_dropout:
+            kept = torch.rand(len(ids), 1, 1, len(latent), device=ids.device) >= self.latent_dropout
+            own = own & (kept | torch.eye(len(latent), dtype=torch.bool, device=ids.device))
         cross = self.cross.keys_values(inputs, self._turn(kept_places, self.cross_rotated))
         x = self.cross(last, keys_values=cross, mask=allowed, rotation=self._turn(last_places, self.cross_rotated))
         turn = self._turn(last_places, self.self_rotated)
@@ -216,6 +230,13 @@ class PerceiverAR(Decoding):
             x = x + table(places if places.dim() == 2 else places[..., axis])
         return x
 
+    def _ask(self, inputs: Tensor) -> Tensor:
+        """What the latents of the last positions start from, given these inputs `[B, N, width]`."""
+        if self.query_projection is not None:
+            return cast(Tensor, self.query_projection(inputs))
+        learned = cast(Latents, self.learned_queries).value
+        return learned[-inputs.shape[1] :].expand_as(inputs)
+
     def _turn(self, places: Tensor, channels: int) -> Rotation | None:
         if self.kind_of_positions != "rotary":
             return None
@@ -232,6 +253,8 @@ class PerceiverAR(Decoding):
     def _check_cacheable(self) -> None:
         if self.place is not None or len(self.position_tables) > 1:
             raise ValueError("decoding step by step is for models with one latent a position and one axis of positions")
+        if self.learned_queries is not None and self.learned_queries.count > 1:
+            raise ValueError("queries that are learned for each position change with every token: build with 'shared'")
         if self.kind_of_positions != "rotary" and self.count_from == "end":
             raise ValueError("positions that count from the end change with every token: build with count_from=0")
 

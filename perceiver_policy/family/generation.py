@@ -85,7 +85,6 @@ class Decoding(nn.Module):
     cross: CrossAttention
     cross_rotated: int
     self_rotated: int
-    query_projection: nn.Module
 
     def generate(self, ids: Prompts, count: int, **options: object) -> Tensor:
         """Up to `count` tokens after each prompt: `[B, count]`, fewer if all texts have stopped; see `stream`."""
@@ -194,7 +193,7 @@ class Decoding(nn.Module):
             if anew:
                 return self._read(cache, max(self.latents // 2, 1)), cache
             valid = cache.valid[:, : cache.used] if cache.padded else None
-            x = self.cross(self.query_projection(x), keys_values=self._seen(cache), mask=valid, rotation=turn)
+            x = self.cross(self._ask(x), keys_values=self._seen(cache), mask=valid, rotation=turn)
             turn = self._turn(places, self.self_rotated)
             count = cache.latents = cache.latents + 1
             own = None if valid is None else valid[:, -count:]
@@ -214,7 +213,7 @@ class Decoding(nn.Module):
         allowed = torch.cat((prefix, own), -1)
         if cache.padded:
             allowed, own = allowed & valid[:, None, None], own & valid[:, None, None, -count:]
-        x = self.query_projection(self._embed(cache.ids[:, cache.used - count : cache.used], places))
+        x = self._ask(self._embed(cache.ids[:, cache.used - count : cache.used], places))
         turn = self._turn(places, self.cross_rotated)
         x = self.cross(x, keys_values=self._seen(cache), mask=allowed, rotation=turn)
         turn = self._turn(places, self.self_rotated)
@@ -303,6 +302,9 @@ class Decoding(nn.Module):
         raise NotImplementedError
 
     def _embed(self, ids: Tensor, places: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _ask(self, inputs: Tensor) -> Tensor:
         raise NotImplementedError
 
     def _turn(self, places: Tensor, channels: int) -> Rotation | None:

@@ -23,6 +23,7 @@ from perceiver_policy.core.attention import (
     CrossAttention,
     OutputLinear,
     SelfAttention,
+    attend,
     boolean,
     hide,
     squared_relu,
@@ -34,6 +35,28 @@ from perceiver_policy.family.initialization import scaled_normal_
 
 Regroup = Literal["neighbors", "spread"]
 """How groups are merged and split: with their neighbors, or each new group drawing on all of the old ones."""
+
+
+class StochasticDepth(SelfAttention):
+    """A latent layer whose two branches are each left out with the probability `drop_path` in training, for all
+    `groups` of an element of the batch at once (arXiv 1603.09382; what is kept is not scaled, as in the original
+    code)."""
+
+    def __init__(self, width: int, drop_path: float, groups: int, **options: Any) -> None:
+        super().__init__(width, **options)
+        self.drop_path, self.groups = drop_path, groups
+
+    def finish(self, x: Tensor, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See `SelfAttention`."""
+        attended = self.output(attend(queries, keys, values, mask, self.dropout if self.training else 0.0))
+        x = x + self._kept(x) * attended
+        return cast(Tensor, x + self._kept(x) * self.mlp(self.mlp_norm(x)))
+
+    def _kept(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x.new_ones(())
+        elements = torch.rand(x.shape[0] // self.groups, 1, 1, device=x.device) >= self.drop_path
+        return elements.repeat_interleave(self.groups, 0).to(x)
 
 
 class Block(nn.Module):
@@ -55,6 +78,7 @@ class Block(nn.Module):
         self_widening: int = 4,
         skip_width: int | None = None,
         dropout: float = 0.0,
+        drop_path: float = 0.0,
         activation: Activation = squared_relu,
     ) -> None:
         super().__init__()
@@ -62,8 +86,14 @@ class Block(nn.Module):
         self.latents = Latents(groups * latents, width)
         self.skip = nn.Linear(skip_width, width) if skip_width and skip_width != width else nn.Identity()
         self.cross = CrossAttention(width, input_width, activation=activation, dropout=dropout)
+        options: dict[str, Any] = {
+            "heads": self_heads,
+            "widening": self_widening,
+            "dropout": dropout,
+            "activation": activation,
+        }
         self.layers = nn.ModuleList(
-            SelfAttention(width, heads=self_heads, widening=self_widening, dropout=dropout, activation=activation)
+            StochasticDepth(width, drop_path, groups, **options) if drop_path else SelfAttention(width, **options)
             for _ in range(self_attends)
         )
 
@@ -89,7 +119,9 @@ class HierarchicalPerceiver(nn.Module):
     projected to `embedding_width`; its positions are a learned table of `position_width` channels (few: the
     low-dimensional embedding that masked autoencoding learns) projected to the same, each modality's by a map of its
     own. Groups that are not full are padded with zeros: with `mask_padding` nothing attends to them, without it they
-    are read like inputs, as the original code does. Raises ValueError where these do not fit together.
+    are read like inputs, as the original code does. Modalities named in `labels` (classes, say) pass by the groups: the
+    processor reads them beside what comes to it, and they are asked of the processor's latents (the original's
+    HiPClassBottleneck). `drop_path`: see `StochasticDepth`. Raises ValueError where these do not fit together.
     """
 
     def __init__(
@@ -106,20 +138,32 @@ class HierarchicalPerceiver(nn.Module):
         self_widening: int = 4,
         regroup: Regroup = "neighbors",
         mask_padding: bool = True,
+        labels: Sequence[str] = (),
         dropout: float = 0.0,
+        drop_path: float = 0.0,
         checkpointing: bool = False,
         activation: Activation = squared_relu,
     ) -> None:
         super().__init__()
         _check(groups, self_attends, latents, widths, self_heads)
-        self.lengths = {name: length for name, (length, _) in modalities.items()}
+        if unknown := [name for name in labels if name not in modalities]:
+            raise ValueError(f"labels name {unknown[0]!r}: expected some of the modalities {', '.join(modalities)}")
+        self.labels = {name: modalities[name][0] for name in labels}
+        self.lengths = {name: length for name, (length, _) in modalities.items() if name not in self.labels}
         self.layout = layout(self.lengths, groups[0])
         self.regroup, self.checkpointing, self.middle = regroup, checkpointing, len(groups) // 2
         self.mask_padding = mask_padding
-        self.embed = nn.ModuleDict({name: nn.Linear(c, embedding_width) for name, (_, c) in modalities.items()})
-        self.unembed = nn.ModuleDict({name: OutputLinear(embedding_width, c) for name, (_, c) in modalities.items()})
+        label_width = widths[self.middle - 1]  # of what they join
+        of = {name: label_width if name in self.labels else embedding_width for name in modalities}
+        self.embed = nn.ModuleDict({name: nn.Linear(c, of[name]) for name, (_, c) in modalities.items()})
+        self.unembed = nn.ModuleDict({name: OutputLinear(of[name], c) for name, (_, c) in modalities.items()})
         low = position_width or embedding_width
-        self.positions = nn.ModuleDict({name: LearnedPositions(n, low) for name, n in self.lengths.items()})
+        self.positions = nn.ModuleDict(
+            {
+                name: LearnedPositions(length, label_width if name in self.labels else low)
+                for name, (length, _) in modalities.items()
+            }
+        )
         self.position_projections = nn.ModuleDict(
             {name: nn.Linear(low, embedding_width, bias=False) for name in self.lengths if position_width}
         )
@@ -137,10 +181,14 @@ class HierarchicalPerceiver(nn.Module):
                     self_widening=self_widening,
                     skip_width=widths[len(sizes) - 1 - i] if i > self.middle else None,
                     dropout=dropout,
+                    drop_path=drop_path,
                     activation=activation,
                 )
             )
         self.reconstruct = CrossAttention(embedding_width, widths[-1], residual=False, activation=activation)
+        self.reconstruct_labels = (
+            CrossAttention(label_width, widths[self.middle], residual=False, activation=activation) if labels else None
+        )
 
     def draw_special(self) -> None:
         """Latents and positions by their number, unembedding zero; see `initialize`."""
@@ -155,42 +203,65 @@ class HierarchicalPerceiver(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Reconstructions by modality. `visible` by modality `[B, length]`: inputs at False are hidden, as if they were
         not there."""
-        z = self._run(inputs, visible, len(self.blocks))
+        done = self._run(inputs, visible, len(self.blocks))
+        z = done[-1]
         queries, _ = self._group({name: self._where(name) for name in self.lengths}, None)
         batch = z.shape[0]
         answers = self.reconstruct(queries.expand(batch, -1, -1, -1).flatten(0, 1), z.flatten(0, 1))
-        answers = answers.unflatten(0, (batch, -1))
-        return {name: self.unembed[name](part) for name, part in self._ungroup(answers).items()}
+        parts = self._ungroup(answers.unflatten(0, (batch, -1)))
+        if self.reconstruct_labels is not None:
+            for name in self.labels:
+                parts[name] = self.reconstruct_labels(self._where(name), done[self.middle][:, 0])
+        return {name: self.unembed[name](part) for name, part in parts.items()}
 
     def process(self, inputs: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None = None) -> Tensor:
         """The processor's latents, `[B, latents, width]`: what to classify from. The second half is not run."""
-        return self._run(inputs, visible, self.middle + 1)[:, 0]
+        return self._run(inputs, visible, self.middle + 1)[-1][:, 0]
 
-    def _run(self, inputs: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None, blocks: int) -> Tensor:
-        if set(inputs) != set(self.lengths):
-            raise ValueError(f"expected modalities {', '.join(self.lengths)}; got {', '.join(inputs)}")
-        for name, length in self.lengths.items():
+    def _run(self, inputs: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None, blocks: int) -> list[Tensor]:
+        """What each of the first `blocks` gives."""
+        lengths = {**self.lengths, **self.labels}
+        if set(inputs) != set(lengths):
+            raise ValueError(f"expected modalities {', '.join(lengths)}; got {', '.join(inputs)}")
+        for name, length in lengths.items():
             if inputs[name].dim() != 3 or inputs[name].shape[1] != length:
                 raise ValueError(f"{name}: expected [batch, {length}, channels], got {tuple(inputs[name].shape)}")
         visible = {name: boolean(seen) for name, seen in visible.items()} if visible else None
-        seen = {name: hide(inputs[name], (visible or {}).get(name)) for name in self.lengths}
-        tokens = {name: self.embed[name](seen[name]) + self._where(name) for name in self.lengths}
-        x, mask = self._group(tokens, visible)
+        seen = {name: hide(inputs[name], (visible or {}).get(name)) for name in lengths}
+        tokens = {name: self.embed[name](seen[name]) + self._where(name) for name in lengths}
+        x, mask = self._group({name: tokens[name] for name in self.lengths}, visible)
         done: list[Tensor] = []
         for i, block in enumerate(list(self.blocks)[:blocks]):
             if i:
                 x, mask = regroup(x, cast(Block, block).groups, self.regroup), None
+            if i == self.middle and self.labels:
+                x, mask = self._join(x, tokens, visible)
             skip = done[len(self.blocks) - 1 - i] if i > self.middle else None
             if self.checkpointing and self.training and torch.is_grad_enabled():
                 x = checkpoint(block, x, skip, mask, use_reentrant=False)
             else:
                 x = block(x, skip, mask)
             done.append(x)
-        return x
+        return done
+
+    def _join(
+        self, x: Tensor, tokens: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The processor's input `[B, 1, M, C]` with the labels behind it, and its mask (None if all valid)."""
+        joined = torch.cat((x, *(tokens[name][:, None] for name in self.labels)), 2)
+        if not any(name in self.labels for name in visible or {}):
+            return joined, None
+        mask = torch.ones(joined.shape[:3], dtype=torch.bool, device=x.device)
+        start = x.shape[2]
+        for name, length in self.labels.items():
+            if name in (visible or {}):
+                mask[:, 0, start : start + length] = cast(Mapping[str, Tensor], visible)[name]
+            start += length
+        return joined, mask
 
     def _where(self, name: str) -> Tensor:
         where = cast(Tensor, self.positions[name]())
-        return cast(Tensor, self.position_projections[name](where)) if self.position_projections else where
+        return cast(Tensor, self.position_projections[name](where)) if name in self.position_projections else where
 
     def _group(
         self, tokens: Mapping[str, Tensor], visible: Mapping[str, Tensor] | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,33 @@ class PerceiverPolicy(nn.Module):
             deviation=config.deviation,
             bounds=config.bounds,
         )
+
+    def reset_buffers(self) -> None:
+        """Computes what is neither learned nor saved (positions, scales, offsets) anew, where the parameters are.
+
+        Leaving the meta device and loading weights with `assign=True` do so by themselves.
+        """
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            fresh = PerceiverPolicy(self.observation_space, self.action_space, self.config)
+        device, saved = next(self.parameters()).device, set(self.state_dict())
+        for (name, module), other in zip(self.named_modules(), fresh.modules(), strict=True):
+            for key, value in other.named_buffers(recurse=False):
+                if f"{name}.{key}" not in saved:
+                    setattr(module, key, value.to(device, getattr(module, key).dtype))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        was_meta = next(self.parameters()).is_meta
+        super()._apply(fn, recurse)
+        if was_meta and not next(self.parameters()).is_meta:
+            self.reset_buffers()
+        return self
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """See `torch.nn.Module`."""
+        loaded = super().load_state_dict(state_dict, strict, assign)
+        if assign:
+            self.reset_buffers()
+        return loaded
 
     def initial_memory(self, batch: int) -> Tensor:
         """What an episode starts with."""

@@ -229,6 +229,8 @@ def _task(task: Task) -> Iterator[Entry]:
 
 
 def _hierarchical(model: HierarchicalPerceiver) -> Iterator[Entry]:
+    if model.labels:
+        raise ValueError("no parameters of a Hierarchical Perceiver with labels were published: build without labels=")
     embedder, encoder = "perceiver/embedder", "perceiver/position_encoder"
     for i, name in enumerate(model.lengths):
         yield from _linear(f"embed.{name}", model.embed[name], f"{embedder}/~embed/embed_{name}")
@@ -257,7 +259,10 @@ def _autoregressive(model: PerceiverAR) -> Iterator[Entry]:
     yield _plain("embedding.weight", model.embedding.weight, f"{top}/embed/embeddings")
     for axis, table in enumerate(model.position_tables):
         yield _plain(f"position_tables.{axis}.weight", cast(Tensor, table.weight), f"{top}/embed_{axis + 1}/embeddings")
-    yield from _linear("query_projection", model.query_projection, f"{top}/linear")
+    if model.query_projection is not None:
+        yield from _linear("query_projection", model.query_projection, f"{top}/linear")
+    if model.learned_queries is not None:
+        yield _plain("learned_queries.value", model.learned_queries.value, "perceiver_ar/q_embed_learned")
     if model.place is not None:
         yield _plain("place.value", model.place.value, f"{top}/z_pos_enc/pos_embs")
     yield from _cross("cross", model.cross, f"{top}/cross_attention", PERCEIVER_AR)

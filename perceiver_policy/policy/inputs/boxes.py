@@ -151,15 +151,15 @@ class BoxScale(nn.Module):
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
-        low, high = (torch.as_tensor(bound.astype(np.float64)) for bound in (space.low, space.high))
+        low, high = (bound.astype(np.float64) for bound in (space.low, space.high))
         # some environments bound a number by the largest float: that is no scale
         bounded = (low > -1e6) & (high < 1e6)
         self.learns = not bool(bounded.all())
-        one = torch.ones((), dtype=torch.float64)
-        self.register_buffer("bounded", bounded, persistent=False)
-        self.register_buffer("middle", torch.where(bounded, (low + high) / 2, 0 * one).float(), persistent=False)
-        half_range = torch.where(bounded, (high - low) / 2, one).clamp(min=1e-6)
-        self.register_buffer("half_range", half_range.float(), persistent=False)
+        low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+        self.register_buffer("bounded", torch.as_tensor(bounded), persistent=False)
+        self.register_buffer("middle", torch.as_tensor((low + high) / 2).float(), persistent=False)
+        half_range = np.maximum((high - low) / 2, 1e-6)
+        self.register_buffer("half_range", torch.as_tensor(half_range).float(), persistent=False)
         if self.learns:
             self.register_buffer("mean", torch.zeros(space.shape, dtype=torch.float64))
             self.register_buffer("second", torch.zeros(space.shape, dtype=torch.float64))
