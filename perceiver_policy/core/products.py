@@ -22,7 +22,8 @@ LEAST = 2**23
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`[..., in]`, `[out, in]`, `[out]` -> `[..., out]`, equal to `torch.nn.functional.linear` but for rounding."""
-    if x.numel() * weight.shape[0] < LEAST or not _pays(x, weight):
+    # Types first: sizes that are symbols, in compiling and exporting, may not be compared.
+    if type(x) is not Tensor or torch.compiler.is_compiling() or not _pays(x, weight):
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
         return cast(Tensor, _Linear.apply(x, weight, bias))
@@ -63,12 +64,11 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.dtype == weight.dtype == torch.float32
+        x.numel() * weight.shape[0] >= LEAST
+        and x.dtype == weight.dtype == torch.float32
         and x.device.type == weight.device.type == "cpu"
-        # Neither fake tensors, by which costs are counted and models exported, nor other subclasses.
-        and type(x) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
-        and not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
+        and not (torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
         and not torch._C._are_functorch_transforms_active()
         and bool(torch.backends.mkldnn.enabled)
         and fast_here()
@@ -85,8 +85,8 @@ def plain_pays(queries: Tensor, keys: Tensor) -> bool:
         queries.device.type == "cpu"
         and (queries.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"))
         and type(queries) is Tensor
-        and queries.numel() // queries.shape[-1] * keys.shape[-2] <= MOST_WEIGHTS
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and queries.numel() // queries.shape[-1] * keys.shape[-2] <= MOST_WEIGHTS
     )
 
 
