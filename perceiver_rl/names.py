@@ -38,6 +38,19 @@ def pin(spoiled: Container[str] = ()) -> None:
             spec.loader.exec_module(module)
 
 
+def taken() -> str:
+    """What to say where another package has been imported under a name of ours, after :func:`pin`; else nothing."""
+    for name in PACKAGES:
+        found = sys.modules.get(name)
+        if found is not None and str(ROOT / name) not in map(str, getattr(found, "__path__", ())):
+            where = getattr(found, "__file__", None) or "another place"
+            return (
+                f"{name!r} has been imported from {where} before, which is the name of {DISTRIBUTION}'s own package: "
+                "import perceiver_rl first, or rename the other one"
+            )
+    return ""
+
+
 def overwritten() -> dict[str, str]:
     """The files of ours that another distribution has put its own in place of, and that distribution's name.
 

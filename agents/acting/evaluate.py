@@ -156,6 +156,15 @@ class Evaluation:
         """Episodes won, drawn and lost."""
         return {name: self.played.outcomes.count(outcome) for name, outcome in OUTCOMES.items()}
 
+    def __str__(self) -> str:
+        """The table that :func:`table` makes."""
+        return table([self]).plain
+
+    @property
+    def mean(self) -> float:
+        """Of the returns."""
+        return float(np.mean(self.returns))
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON (what is not known is null)."""
         return {

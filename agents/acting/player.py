@@ -50,12 +50,24 @@ def load_player(
 ) -> PolicyPlayer:
     """The newest checkpoint of a run as a player of ``env``. Raises UserError as `checkpoint.latest` does, and where
     the checkpoint was made for other spaces than the environment's."""
+    policy, chosen = load_policy(run_dir, config, env, device=device)
+    return PolicyPlayer(policy, device=chosen, greedy=greedy, seed=seed)
+
+
+def load_policy(
+    run_dir: Path, config: Config, env: VectorEnv, *, device: str = "auto", path: Path | None = None
+) -> tuple[PerceiverPolicy, torch.device]:
+    """The policy of a run's newest checkpoint, or of the one at ``path``, on its device; raises as `load_player`."""
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy)
 
     def load(path: Path) -> None:
         checkpoint.check_spaces(path, describe_spaces(env))
         policy.load_state_dict(checkpoint.load_policy(path))
 
-    checkpoint.newest(run_dir, load)
+    if path is None:
+        checkpoint.newest(run_dir, load)
+    else:
+        checkpoint.check(path)
+        load(path)
     chosen = choose_device(device)
-    return PolicyPlayer(policy.to(chosen), device=chosen, greedy=greedy, seed=seed)
+    return policy.to(chosen), chosen

@@ -80,7 +80,7 @@ def record(argv: Sequence[str], prog: str) -> None:
     env = registry.make(env_id, games_for(asked.episodes, most), **chosen)
     try:
         player, name = make_player(asked, config, env_id, env)
-        card = {"environment": env_id, "env_options": _plain(chosen), "player": name, "seed": asked.seed}
+        card = {"environment": env_id, "env_options": plain_options(chosen), "player": name, "seed": asked.seed}
         columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=asked.episodes)
@@ -133,8 +133,8 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     run_dir = asked.run_dir or Path("runs") / f"{asked.demonstrations.resolve().name}-clone-seed{asked.seed}"
     if run_dir.exists() and any(run_dir.iterdir()):
         raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder")
-    _check_dagger(asked, data)
-    _clone(asked, data, config, run_dir)
+    check_dagger(data, asked.demonstrations, asked.imitation)
+    clone(data, asked.demonstrations, asked.imitation, config, run_dir)
     console = Console()
     if asked.evaluation_episodes:
         sampled = Evaluate(
@@ -144,11 +144,11 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     print(f"run folder   {run_dir}")
 
 
-def _check_dagger(asked: Imitate, data: Any) -> None:
+def check_dagger(data: Any, source: Path, imitation: ImitationConfig) -> None:
     """Raises UserError where the demonstrator cannot be asked again."""
-    if asked.imitation.dagger_rounds and _script(data) not in SCRIPTS:
+    if imitation.dagger_rounds and _script(data) not in SCRIPTS:
         raise UserError(
-            f"--dagger-rounds: {asked.demonstrations} was recorded of {data.card['player']}, who cannot be asked what "
+            f"--dagger-rounds: {source} was recorded of {data.card['player']}, who cannot be asked what "
             f"to do elsewhere; a script can ({' or '.join(SCRIPTS)})"
         )
 
@@ -158,7 +158,8 @@ def _script(data: Any) -> str:
     return str(data.card["player"]).partition(" ")[0]
 
 
-def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
+def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, run_dir: Path) -> None:
+    """Train a policy for ``config`` on demonstrations, ``data``, that come from ``source``; leave it in ``run_dir``."""
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -166,7 +167,7 @@ def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     from agents.acting.evaluate import ScriptedPlayer, games_for
     from agents.acting.player import PolicyPlayer
     from agents.device import choose_device
-    from agents.learning.imitation import imitate as clone
+    from agents.learning.imitation import imitate as learn
     from agents.learning.learner import Learner
     from agents.runs import checkpoint
     from envs.spaces import describe_spaces
@@ -177,7 +178,7 @@ def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     for name, played in data.card["spaces"].items():
         if spaces[name] != played:
             raise UserError(
-                f"{asked.demonstrations}: was recorded with the {name.replace('_', ' ')}\n  {played}\n"
+                f"{source}: was recorded with the {name.replace('_', ' ')}\n  {played}\n"
                 f"but {config.env} has\n  {spaces[name]}\nRecord through the same interface, or leave --config away."
             )
     torch.set_num_threads(config.threads or cores())
@@ -185,17 +186,17 @@ def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     device = choose_device(config.device)
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
     columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
-    for turn in range(asked.imitation.dagger_rounds + 1):
+    for turn in range(imitation.dagger_rounds + 1):
         if turn:
-            learner_player = PolicyPlayer(policy, device=device, greedy=False, seed=asked.seed + turn)
+            learner_player = PolicyPlayer(policy, device=device, greedy=False, seed=config.seed + turn)
             teacher = ScriptedPlayer(registry.scripted(config.env, _script(data), env))
-            seed, episodes = asked.seed + turn, asked.imitation.dagger_episodes
+            seed, episodes = config.seed + turn, imitation.dagger_episodes
             more = demonstrations.record(learner_player, env, episodes, seed, {}, demonstrator=teacher)
             print(f"round {turn}: the clone earns {more.card['mean_return']:.4g}; {len(more):,} steps more are shown")
             data = demonstrations.joined([more, data])
         with Progress(*columns, transient=True) as progress:
-            told = partial(progress.advance, progress.add_task(f"{len(data):,} steps", total=asked.imitation.epochs))
-            metrics = clone(policy, data, asked.imitation, seed=asked.seed, on_epoch=lambda *_, told=told: told())
+            told = partial(progress.advance, progress.add_task(f"{len(data):,} steps", total=imitation.epochs))
+            metrics = learn(policy, data, imitation, seed=config.seed, on_epoch=lambda *_, told=told: told())
     env.close()
     run_dir.mkdir(parents=True, exist_ok=True)
     experiment.write_config(config, run_dir / "config.yaml")
@@ -204,7 +205,7 @@ def _clone(asked: Imitate, data: Any, config: Config, run_dir: Path) -> None:
     print(", ".join(f"{name.removeprefix('imitation/')} {value:.3f}" for name, value in metrics.items()))
 
 
-def _plain(chosen: dict[str, Any]) -> dict[str, Any]:
+def plain_options(chosen: dict[str, Any]) -> dict[str, Any]:
     """The options that a file can hold, for who trains on the demonstrations."""
     plain: dict[str, Any] = {}
     for key, value in chosen.items():

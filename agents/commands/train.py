@@ -25,6 +25,7 @@ from agents.commands.play import Evaluate, cores, play_and_tell, what_draws
 from agents.config import Config
 from agents.errors import Stopped, UserError
 from agents.runs import experiment, folder
+from agents.runs.callbacks import Callback
 from envs import registry
 from envs.errors import EnvError, EnvFailure
 
@@ -69,11 +70,7 @@ def train(argv: Sequence[str], prog: str) -> None:
     elif config.run_dir:
         begin_run(config.run_dir, config)
     else:
-        try:
-            run_dir = folder.new(Path("runs"), run_name(argv, config))
-        except OSError as error:
-            raise UserError(f"runs: cannot be written ({error}); choose a folder with --run-dir") from error
-        begin_run(run_dir, config)
+        begin_run(new_folder(argv, config), config)
 
 
 def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
@@ -102,15 +99,20 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
     config = experiment.check(data, experiment.COMMAND_LINE)
     options.check_device(config.device)
     if chosen.resume:
-        refused = [key for key in experiment.changes(base, config) if key not in experiment.RESUMABLE]
-        if refused:
-            names = ", ".join(map(experiment.option, refused))
-            allowed = ", ".join(map(experiment.option, experiment.RESUMABLE))
-            raise UserError(
-                f"{names}: cannot change when a run goes on, only {allowed} can; start a new run with "
-                f"--config {chosen.resume / 'config.yaml'}"
-            )
+        refuse_changes(base, config, chosen.resume)
     return config, chosen.resume
+
+
+def refuse_changes(base: Config, config: Config, run_dir: Path) -> None:
+    """Raise UserError for what cannot change when the run in ``run_dir`` goes on."""
+    refused = [key for key in experiment.changes(base, config) if key not in experiment.RESUMABLE]
+    if refused:
+        names = ", ".join(map(experiment.option, refused))
+        allowed = ", ".join(map(experiment.option, experiment.RESUMABLE))
+        raise UserError(
+            f"{names}: cannot change when a run goes on, only {allowed} can; start a new run with "
+            f"--config {run_dir / 'config.yaml'}"
+        )
 
 
 def suited(env_id: str) -> dict[str, Any]:
@@ -138,8 +140,22 @@ def run_name(argv: Sequence[str], config: Config) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
 
 
-def begin_run(run_dir: Path, config: Config) -> None:
-    """Train in a folder that is new, empty, or holds what a run left that had saved nothing."""
+def new_folder(argv: Sequence[str], config: Config) -> Path:
+    """A new folder in runs/, called :func:`run_name`. Raises UserError where there can be none."""
+    try:
+        return folder.new(Path("runs"), run_name(argv, config))
+    except OSError as error:
+        raise UserError(f"runs: cannot be written ({error}); choose a folder with --run-dir") from error
+
+
+def begin_run(
+    run_dir: Path, config: Config, callbacks: Sequence[Callback] = (), console: Console | None = None
+) -> None:
+    """Train in a folder that is new, empty, or holds what a run left that had saved nothing.
+
+    Who calls this from Python gives the ``console`` that shows how it goes; without one somebody has typed it, and is
+    told what can be typed next.
+    """
     experiment.load_extensions(config)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -150,14 +166,16 @@ def begin_run(run_dir: Path, config: Config) -> None:
     with folder.occupied(run_dir):
         _write_down(config, run_dir, new=True)
         try:
-            _train(config, run_dir, resume=False)
+            _train(config, run_dir, callbacks, console, resume=False)
         except (UserError, EnvError, EnvFailure):
             _leave_no_husk(run_dir)
             raise
 
 
-def continue_run(run_dir: Path, config: Config) -> None:
-    """Go on where the newest checkpoint is, or begin anew where there is none yet."""
+def continue_run(
+    run_dir: Path, config: Config, callbacks: Sequence[Callback] = (), console: Console | None = None
+) -> None:
+    """Go on where the newest checkpoint is, or begin anew where there is none yet; the rest as :func:`begin_run`."""
     from agents.runs import checkpoint
 
     experiment.load_extensions(config)
@@ -172,7 +190,7 @@ def continue_run(run_dir: Path, config: Config) -> None:
         else:
             print(f"{run_dir} ended before its first checkpoint: it begins anew")
         _write_down(config, run_dir, new=not resume)
-        _train(config, run_dir, resume=resume)
+        _train(config, run_dir, callbacks, console, resume=resume)
 
 
 def _write_down(config: Config, run_dir: Path, *, new: bool) -> None:
@@ -192,10 +210,16 @@ def _leave_no_husk(run_dir: Path) -> None:
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
-def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
+def _train(
+    config: Config, run_dir: Path, callbacks: Sequence[Callback], console: Console | None, *, resume: bool
+) -> None:
     how = "failed"
     try:
-        _train_and_evaluate(config, run_dir, resume=resume)
+        _place(config, run_dir, callbacks, console or Console(), resume=resume)
+        if console is None:
+            _tell_what_next(config, run_dir)
+        if config.evaluation_episodes:
+            _evaluate(config, run_dir, console or Console())
         how = "finished"
     except Stopped as stop:
         how = f"stopped by {'Ctrl-C' if stop.by == signal.SIGINT else stop.by.name}"
@@ -214,8 +238,8 @@ def _train(config: Config, run_dir: Path, *, resume: bool) -> None:
             print(f"note: {run_dir / folder.STATE}: cannot be written ({error})")
 
 
-def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
-    console, run_dir = Console(), shown.absolute()
+def _place(config: Config, shown: Path, callbacks: Sequence[Callback], console: Console, *, resume: bool) -> None:
+    run_dir = shown.absolute()
     from agents.runs.report import Report, notes_to
 
     if config.workers:
@@ -229,7 +253,8 @@ def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
     else:
         from agents.placement.local import train as place_and_train
 
-    with contextlib.chdir("."), warnings.catch_warnings(), Report(run_dir, console, shown, config) as report:
+    report = Report(run_dir, console, shown, config, callbacks)
+    with contextlib.chdir("."), warnings.catch_warnings(), report:
         # An environment may leave the folder that paths start at.
         # Warnings: in one line, above the live display, without the place in the code.
         warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
@@ -237,29 +262,36 @@ def _train_and_evaluate(config: Config, shown: Path, *, resume: bool) -> None:
             place_and_train(config, run_dir, report, resume=resume)
     if report.stopped_by:
         what = "saved" if folder.checkpoints(run_dir) else "nothing was learned yet"
-        print(f"stopped, {what}; go on with: {command('train', '--resume', shown)}")
+        report.note(f"stopped, {what}; go on with: {command('train', '--resume', shown)}")
         raise Stopped(report.stopped_by)
+
+
+def _tell_what_next(config: Config, shown: Path) -> None:
     print(f"\nrun folder   {shown}")
     print(f"watch it     {_how_to_watch(config, shown)}")
     if (run_dir / folder.BEST).is_dir():
         print(f"the best     {shown / folder.BEST}, by the evaluations on the way; it is a run folder, too")
     print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(shown / 'tensorboard'))}")
     print(f"go on        {command('train', '--resume', shown, '--total-steps', 2 * config.total_steps)}\n")
-    if config.evaluation_episodes:
-        how = "actions drawn" if config.evaluation_sampled else "the likeliest actions"
-        print(
-            f"evaluating the policy as it is now, in fresh episodes, {how}; the return in training is the mean of the "
-            "latest 100 episodes, actions drawn, of a policy that was still learning"
-        )
-        asked = Evaluate(
-            run=shown,
-            episodes=config.evaluation_episodes,
-            sampled=config.evaluation_sampled,
-            max_steps=config.evaluation_max_steps,
-            device=config.device,
-            trust=True,  # it has just been trained here
-        )
-        play_and_tell(asked, console)
+
+
+def _evaluate(config: Config, run_dir: Path, console: Console) -> None:
+    how = "actions drawn" if config.evaluation_sampled else "the likeliest actions"
+    console.print(
+        f"evaluating the policy as it is now, in fresh episodes, {how}; the return in training is the mean of the "
+        "latest 100 episodes, actions drawn, of a policy that was still learning",
+        highlight=False,
+        soft_wrap=True,
+    )
+    asked = Evaluate(
+        run=run_dir,
+        episodes=config.evaluation_episodes,
+        sampled=config.evaluation_sampled,
+        max_steps=config.evaluation_max_steps,
+        device=config.device,
+        trust=True,  # it has just been trained here
+    )
+    play_and_tell(asked, console)
 
 
 def refuse_names_of_ours() -> None:

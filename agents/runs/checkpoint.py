@@ -151,6 +151,13 @@ def newest(run_dir: Path, read: Callable[[Path], T]) -> T:
     raise UserError(f"none of the {len(paths)} checkpoints in {run_dir / folder.CHECKPOINTS} is whole")
 
 
+def check(path: Path) -> None:
+    """Raises UserError where the checkpoint at ``path`` is not whole."""
+    fault = _fault(path)
+    if fault is not None:
+        raise UserError(f"checkpoint {path} is damaged: {fault}")
+
+
 def manifest(path: Path) -> dict[str, Any]:
     """A checkpoint's manifest. Raises ValueError where it is none."""
     found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
