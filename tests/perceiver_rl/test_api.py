@@ -144,10 +144,10 @@ def test_demonstrations_are_recorded_and_imitated(tmp_path):
     def lean(observation):  # push to where the pole falls
         return (observation[:, 2] > 0).astype(np.int64)
 
-    found = perceiver_rl.record(lean, "CartPole-v1", 3, tmp_path / "shown")
+    found = perceiver_rl.record(lean, "CartPole-v1", 12, tmp_path / "shown")
     assert (found.action == (found.observation[:, 2] > 0)).all()
     clone = perceiver_rl.imitate(
-        tmp_path / "shown", run_dir=tmp_path / "clone", imitation={"epochs": 20, "learning_rate": 3e-2}, **TINY
+        tmp_path / "shown", run_dir=tmp_path / "clone", imitation={"epochs": 60, "minibatch": 64}, **TINY
     )
     agent = perceiver_rl.load(clone)
     same = [agent.act(seen, sampled=False) == did for seen, did in zip(found.observation, found.action, strict=True)]
