@@ -269,7 +269,7 @@ def _place(config: Config, shown: Path, callbacks: Sequence[Callback], console: 
 def _tell_what_next(config: Config, shown: Path) -> None:
     print(f"\nrun folder   {shown}")
     print(f"watch it     {_how_to_watch(config, shown)}")
-    if (run_dir / folder.BEST).is_dir():
+    if (shown / folder.BEST).is_dir():
         print(f"the best     {shown / folder.BEST}, by the evaluations on the way; it is a run folder, too")
     print(f"its curves   {program('tensorboard')} --logdir {shlex.quote(str(shown / 'tensorboard'))}")
     print(f"go on        {command('train', '--resume', shown, '--total-steps', 2 * config.total_steps)}\n")
