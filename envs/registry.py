@@ -84,11 +84,15 @@ def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Non
     if env_id.startswith(SC2):
         from envs.starcraft import installation
         from envs.starcraft.maps import INTERFACE_OPTIONS, interface_of
+        from envs.starcraft.opponents import check_playable
         from envs.starcraft.pysc2 import find_map
 
         name = env_id.removeprefix(SC2)
         try:
-            find_map(name, installation.find(), options.get("opponent") is not None)
+            here = installation.find()
+            find_map(name, here, options.get("opponent") is not None)
+            if here.is_standin:
+                check_playable(options.get("opponent"))
             interface_of(name, options.get("interface"), {k: v for k, v in options.items() if k in INTERFACE_OPTIONS})
         except ValueError as error:
             raise EnvError(f"{env_id}: {error}") from error
@@ -99,9 +103,12 @@ def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Non
             near = did_you_mean(env_id, [SIM + name for name in known])
             raise EnvError(f"{env_id}: no such map in the stand-in game{near} There are: {', '.join(known)}")
         from envs.starcraft.maps import check_players
+        from envs.starcraft.opponents import check_playable
 
         try:
-            check_players(env_id.removeprefix(SIM), options.get("opponent") is not None)
+            versus = options.get("opponent") is not None or options.get("players") == 2
+            check_players(env_id.removeprefix(SIM), versus)
+            check_playable(options.get("opponent"))
         except ValueError as error:
             raise EnvError(f"{env_id}: {error}") from error
         return

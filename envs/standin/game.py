@@ -42,6 +42,7 @@ from envs.standin.rules.world import (
     next_order,
     present,
     spawn,
+    turn,
 )
 from envs.standin.scenarios import (
     collect_mineral_shards,
@@ -59,11 +60,26 @@ FOLLOW_GAP = 0.5
 
 
 @rule
+def clear_player(g: Any) -> None:
+    """What a player has before the first loop: nothing."""
+    g.score = 0.0
+    g.camera_x = (g.left + g.right) / 2
+    g.camera_y = (g.bottom + g.top_y) / 2 - BELOW_CENTER
+    g.cheats = 0
+    g.minerals = 0
+    g.vespene = 0
+    g.collected_minerals = 0
+    g.collected_vespene = 0
+    g.last_idle = 0
+
+
+@rule
 def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any, resources: Any) -> None:
     """Empty the map and let the scenario's script set it up. The game's seed and episode must be set."""
     for i in range(us.shape[0]):
         us[i].kind = 0
         us[i].selected = 0
+        us[i].other_selected = 0
     g.random = mix(g.seed, g.episode)
     g.scenario = scenario
     g.limit = limit
@@ -71,21 +87,18 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
     g.status = PLAYING
     g.top = 0
     g.next_tag = 0
-    g.score = 0.0
     g.left, g.bottom, g.right, g.top_y = places[0, 0], places[0, 1], places[0, 2], places[0, 3]
-    g.camera_x = (g.left + g.right) / 2
-    g.camera_y = (g.bottom + g.top_y) / 2 - BELOW_CENTER
     g.fog = scenario in (FIND_ZERGLINGS, MELEE)
     g.camera_free = g.fog
+    g.turned = 0
     g.enemies = 0
-    g.cheats = 0
+    g.fellows = 0
+    g.corner = 1
     g.dying = 0
     g.obstacles = 0
-    g.minerals = 0
-    g.vespene = 0
-    g.collected_minerals = 0
-    g.collected_vespene = 0
-    g.last_idle = 0
+    for _ in range(2):
+        clear_player(g)
+        turn(g, us)
     g.missiles = 0
     if scenario == MOVE_TO_BEACON:
         move_to_beacon.start(g, us, ts, places)
@@ -155,13 +168,22 @@ def one_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any, who: Any, at: Any
     if g.crowded:
         push_apart(g, us, ts, who, at)
     g.loop += 1
-    after_loop(g, us, ts, places, dead)
+    after_loop(g, us, ts, places, dead, who)
     if g.loop >= g.limit and g.status == PLAYING:
         g.status = TIME_UP
 
 
 @rule
-def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
+def run_loops(g: Any, us: Any, ts: Any, loops: int, places: Any, dead: Any, who: Any, at: Any) -> None:
+    """So many loops, or as many as are left of the game."""
+    for _ in range(loops):
+        if g.status != PLAYING:
+            break
+        one_loop(g, us, ts, places, dead, who, at)
+
+
+@rule
+def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any, who: Any) -> None:
     """The map's triggers."""
     scenario = g.scenario
     if scenario == MOVE_TO_BEACON:
@@ -175,7 +197,7 @@ def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
     elif scenario == COLLECT_MINERALS_AND_GAS:
         economies.score_collected(g)
     elif scenario == MELEE:
-        melee.after_loop(g, us, ts, places, dead)
+        melee.after_loop(g, us, ts, places, dead, who)
 
 
 @kernel
@@ -194,6 +216,7 @@ def step(
     first: int,
     last: int,
     loops: int,
+    players: int,
     actions: Any,
     tags: Any,
     slots: Any,
@@ -203,20 +226,29 @@ def step(
     rewards: Any,
     refused: Any,
 ) -> None:
-    """Carry out each game's action and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1."""
+    """Carry out each game's action and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1.
+
+    Of two ``players`` each has an action: the rows of game b are 2 b and 2 b + 1, and the first one's is carried out
+    first.
+    """
     chosen = np.zeros(units.shape[1], np.int64)
     dead = np.zeros(3, np.int64)
     at = np.zeros((2, units.shape[1]), np.float32)
     for b in range(first, last):
         g = games[b]
         us = units[b]
-        before = g.score
-        refused[b] = act(g, us, ts, actions[b], tags[b], slots[b], sizes, raw, chosen) != SUCCESS
-        for _ in range(loops):
-            if g.status != PLAYING:
-                break
-            one_loop(g, us, ts, places, dead, chosen, at)
-        rewards[b] = g.score - before
+        before, other_before = g.score, g.other_score
+        for row in range(players * b, players * (b + 1)):
+            second = row > players * b
+            if second:
+                turn(g, us)
+            refused[row] = act(g, us, ts, actions[row], tags[row], slots[row], sizes, raw, chosen) != SUCCESS
+            if second:
+                turn(g, us)
+        run_loops(g, us, ts, loops, places, dead, chosen, at)
+        rewards[players * b] = g.score - before
+        if players == 2:
+            rewards[2 * b + 1] = g.other_score - other_before
 
 
 @kernel
@@ -227,6 +259,7 @@ def step_orders(
     first: int,
     last: int,
     loops: int,
+    players: int,
     orders: Any,
     slots: Any,
     cells: Any,
@@ -241,13 +274,24 @@ def step_orders(
     for b in range(first, last):
         g = games[b]
         us = units[b]
-        before = g.score
-        refused[b] = give_orders(g, us, ts, orders[b], slots[b], cells, chosen) > 0
-        for _ in range(loops):
-            if g.status != PLAYING:
-                break
-            one_loop(g, us, ts, places, dead, chosen, at)
-        rewards[b] = g.score - before
+        before, other_before = g.score, g.other_score
+        for row in range(players * b, players * (b + 1)):
+            second = row > players * b
+            if second:
+                turn(g, us)
+            refused[row] = give_orders(g, us, ts, orders[row], slots[row], cells, chosen) > 0
+            if second:
+                turn(g, us)
+        run_loops(g, us, ts, loops, places, dead, chosen, at)
+        rewards[players * b] = g.score - before
+        if players == 2:
+            rewards[2 * b + 1] = g.other_score - other_before
+
+
+@kernel
+def turn_table(games: Any, units: Any) -> None:
+    """Let a batch of one be the other player's, or the first one's again; see :func:`envs.standin.rules.world.turn`."""
+    turn(games[0], units[0])
 
 
 @kernel
@@ -282,6 +326,7 @@ def observe(
     units: Any,
     ts: Any,
     which: Any,
+    players: int,
     raw: bool,
     explored: Any,
     kinds: Any,
@@ -300,12 +345,18 @@ def observe(
     own_mask: Any,
     target_mask: Any,
 ) -> None:
-    """Fill what the games ``which`` show. ``functions`` [n] holds each function's command; empty arrays are skipped."""
+    """Fill what the rows ``which`` show: of two ``players`` a game has two, see :func:`step`.
+
+    ``functions`` [n] holds each function's command; empty arrays are skipped.
+    """
     available = np.zeros(len(COMMANDS), np.int8)
     for k in range(which.shape[0]):
         b = which[k]
-        g = games[b]
-        us = units[b]
+        g = games[b // players]
+        us = units[b // players]
+        second = b % players == 1
+        if second:
+            turn(g, us)
         if explored.shape[1]:
             if g.loop == 0:
                 explored[b] = 0
@@ -326,3 +377,5 @@ def observe(
                 slot = slots[b, row]
                 own_mask[b, row] = slot >= 0 and us[slot].owner == OWN
                 target_mask[b, row] = slot >= 0
+        if second:
+            turn(g, us)

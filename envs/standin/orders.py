@@ -16,7 +16,7 @@ from envs.standin.rules.cards import COMMANDS, NO_OP, SUCCESS, built_by, can, fi
 from envs.standin.rules.catalog import BEACON, GEYSER, MINERAL_FIELD, REFINERY
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.orders import perform
-from envs.standin.rules.world import ENEMY, OWN
+from envs.standin.rules.world import ENEMY, OWN, turn
 from envs.starcraft.functions import ORDER_GRID, STRIDE
 from envs.starcraft.interface import MAP_SIZE
 
@@ -96,12 +96,27 @@ def give_orders(g: Any, us: Any, ts: Any, orders: Any, slots: Any, cells: Any, c
 
 @kernel
 def fill_order_masks(
-    games: Any, units: Any, ts: Any, first: int, last: int, slots: Any, commands: Any, functions: Any, targets: Any
+    games: Any,
+    units: Any,
+    ts: Any,
+    first: int,
+    last: int,
+    players: int,
+    slots: Any,
+    commands: Any,
+    functions: Any,
+    targets: Any,
 ) -> None:
-    """Which orders each unit may be given [B, U, F], and who may be aimed at [B, 4, U], in the order of TARGETS."""
+    """Which orders each unit may be given [B, U, F], and who may be aimed at [B, 4, U], in the order of TARGETS.
+
+    Filled are the rows from ``first`` to ``last`` - 1.
+    """
     available = np.zeros(len(COMMANDS), np.int8)
     for b in range(first, last):
-        g, us = games[b], units[b]
+        g, us = games[b // players], units[b // players]
+        second = b % players == 1
+        if second:
+            turn(g, us)
         find_available(g, us, ts, True, available)
         for row in range(slots.shape[1]):
             slot = slots[b, row]
@@ -119,3 +134,5 @@ def fill_order_masks(
             for f in range(commands.shape[0]):
                 what = commands[f]
                 functions[b, row, f] = what == NO_OP or (available[what] and can(g, u, what))
+        if second:
+            turn(g, us)

@@ -48,4 +48,5 @@ def frames(replay: Replay) -> Iterator[npt.NDArray[np.uint8]]:
         yield frame(match.games[0], match.units[0], match.types, f"{match.map.name}, replay")
         if not session.playing:
             return
-        session.run(LOOPS_A_FRAME)
+        with session.seated():
+            session.step(LOOPS_A_FRAME)

@@ -7,7 +7,6 @@ place among them, or the number of threads.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -26,10 +25,11 @@ from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
+from envs.standin.scenarios.pace import seat_computer
 from envs.starcraft import interface as sc
-from envs.starcraft.functions import STRIDE, Ground
+from envs.starcraft.functions import Ground
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
-from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent, parse_opponent
+from envs.starcraft.opponents import Opponent, check_playable, parse_opponent
 
 Observation = dict[str, Any]
 
@@ -58,6 +58,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         render_mode: Literal["rgb_array"] | None = None,
         render_games: int | None = None,
         opponent: str | None = None,
+        players: int | None = None,
     ) -> None:
         whole("num_envs", num_envs, 1, MOST_GAMES)
         whole("step_mul", step_mul, 1, LONGEST_STEP)
@@ -71,9 +72,11 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self.map = mini_game(scenario)
         if opponent is not None and not self.map.melee:
             raise ValueError(f"opponent: {scenario} has no computer player, only melee maps have: {', '.join(MELEE)}")
+        check_playable(opponent)
         self.opponent = parse_opponent(opponent) if opponent is not None else Opponent()
         self.scenario, self.interface = scenario, interface
         self.num_envs, self.step_mul, self.threads = num_envs, step_mul, min(threads, num_envs)
+        self.players = self._count_players(players, opponent)
         self.max_loops = max_loops or self.map.loops
         self.metadata = {
             "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -89,13 +92,28 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._allocate()
 
+    def _count_players(self, players: int | None, opponent: str | None) -> int:
+        """How many play in each game: one, or in a melee both."""
+        if players is None:
+            return 1
+        whole("players", players, 1, 2)
+        if players == 2:
+            if not self.map.melee:
+                raise ValueError(f"players: {self.map.name} is for one; melee maps are {', '.join(MELEE)}")
+            if opponent is not None:
+                raise ValueError("players: two play against each other; leave opponent out, or play alone against it")
+            if self.num_envs % 2:
+                raise ValueError(f"players: two of them need an even number of environments, got {self.num_envs}")
+        return players
+
     def _allocate(self) -> None:
         n, face = self.num_envs, self.interface
         self._types = type_table()
-        self.games = np.zeros(n, GAME)
-        self.games["difficulty"] = DIFFICULTIES[self.opponent.difficulty]
-        self.games["build"] = BUILDS[self.opponent.build]
-        self.units = np.zeros((n, self.map.capacity), UNIT)
+        count = n // self.players
+        self.games = np.zeros(count, GAME)
+        if self.map.melee and self.players == 1:
+            seat_computer(self.games, 2, self.opponent)
+        self.units = np.zeros((count, self.map.capacity), UNIT)
         self.slots = np.full((n, face.max_units), -1, np.int32)
         layout = self.map.layout()
         self._places = np.array(layout.places, np.float32)
@@ -178,19 +196,20 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
 
     def _observe(self, which: npt.NDArray[np.int64]) -> None:
         whole = self.interface.whole_map
+        state, players = (self.games, self.units, self._types), self.players
         self._split(
             game.observe,
-            lambda lo, hi: (self.games, self.units, self._types, which[lo:hi], whole, self.explored, *self._show),
-        )(len(which))
+            lambda lo, hi: (*state, which[players * lo : players * hi], players, whole, self.explored, *self._show),
+        )(len(which) // players)
         if self._ordering:
             masks = self._commands, self._order_masks, self._target_masks
             self._split(
                 fill_order_masks,
-                lambda lo, hi: (self.games, self.units, self._types, lo, hi, self.slots, *masks),
-            )(self.num_envs)
+                lambda lo, hi: (*state, players * lo, players * hi, players, self.slots, *masks),
+            )(len(self.games))
 
     def _split(self, kernel: Any, arguments: Any) -> Any:
-        """Call a kernel for all of n things at once, or for a share of them on each thread."""
+        """Call a kernel for all of n games at once, or for a share of them on each thread."""
 
         def call(n: int) -> None:
             if self._pool is None or n < self.threads:
@@ -207,28 +226,28 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start every game anew. Game i of seed s is game i of seed s in a batch of any size; a list seeds each game
-        by itself, wherever it stands. Without a seed the games go on to their next episode (and, the first time, to a
-        random one). ``options={"stagger": True}``: the time limit of this episode alone is spread evenly over the
-        games, the map's own being the last one's."""
+        by itself, wherever it stands (of two players the first one's counts). Without a seed the games go on to their
+        next episode (and, the first time, to a random one). ``options={"stagger": True}``: the time limit of this
+        episode alone is spread evenly over the games, the map's own being the last one's."""
         if seed is None:
             if not self.games["seed"].any():
-                self.games["seed"] = np.random.default_rng().integers(1, 2**63, self.num_envs)
+                self.games["seed"] = np.random.default_rng().integers(1, 2**63, len(self.games))
             else:
                 self.games["episode"] += 1
         elif isinstance(seed, (int, np.integer)):
-            self.games["seed"] = [game_seed(int(seed), i) for i in range(self.num_envs)]
+            self.games["seed"] = [game_seed(int(seed), i) for i in range(len(self.games))]
             self.games["episode"] = 0
         else:
             if len(seed) != self.num_envs:
                 raise ValueError(f"reset: {self.num_envs} games need as many seeds, got {len(seed)}")
-            for i, s in enumerate(seed):
+            for i, s in enumerate(seed[:: self.players]):
                 if s is None:
                     self.games["episode"][i] += 1
                 else:
                     self.games["seed"][i], self.games["episode"][i] = game_seed(int(s), 0), 0
-        self._start(self._all)
+        self._start(np.arange(len(self.games)))
         if (options or {}).get("stagger"):
-            self.games["limit"] = self.max_loops * (1 + self._all) // self.num_envs
+            self.games["limit"] = self.max_loops * (1 + np.arange(len(self.games))) // len(self.games)
         self._observe(self._all)
         return self._observation, {}
 
@@ -258,10 +277,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._split(
             game.step,
             lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, rows, tags, self.slots,
+                self.games, self.units, self._types, lo, hi, self.step_mul, self.players, rows, tags, self.slots,
                 self._sizes, raw, self._places, self._rewards, self._refused,
             ),
-        )(self.num_envs)  # fmt: skip
+        )(len(self.games))  # fmt: skip
         return self._after_step()
 
     def _give_orders(self, actions: dict[str, npt.NDArray[Any]]) -> None:
@@ -274,15 +293,15 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._split(
             game.step_orders,
             lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, orders, self.slots, self._cells,
-                self._places, self._rewards, self._refused,
+                self.games, self.units, self._types, lo, hi, self.step_mul, self.players, orders, self.slots,
+                self._cells, self._places, self._rewards, self._refused,
             ),
-        )(self.num_envs)  # fmt: skip
+        )(len(self.games))  # fmt: skip
 
     def _after_step(
         self,
     ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        status = self.games["status"]
+        status = np.repeat(self.games["status"], self.players)
         terminated = (status != PLAYING) & (status != TIME_UP)
         truncated = status == TIME_UP
         info: dict[str, Any] = {"refused": self._refused.copy()}
@@ -298,84 +317,48 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         final_obs = np.full(self.num_envs, None, object)
         for i in ended:
             final_obs[i] = _row(self._observation, i)
-        last = {name: np.where(over, self.games[field], 0) for name, field in (("score", "score"), ("loop", "loop"))}
+        both = [("score", "other_score"), ("loop", "loop")]
+        last = {
+            f[0]: np.where(over, np.column_stack([self.games[n] for n in f[: self.players]]).ravel(), 0) for f in both
+        }
         if self.map.melee:
-            won, lost = self.games["status"] == WON, self.games["status"] == LOST
-            last["outcome"] = np.where(over, won.astype(int) - lost, 0)
+            outcome = (self.games["status"] == WON).astype(int) - (self.games["status"] == LOST)
+            last["outcome"] = np.where(over, np.column_stack([outcome, -outcome][: self.players]).ravel(), 0)
         info["final_obs"], info["_final_obs"] = final_obs, over
         info["final_info"], info["_final_info"] = {**last, **{f"_{name}": over for name in last}}, over
-        self.games["episode"][ended] += 1
-        self._start(ended)
+        which = ended[:: self.players] // self.players
+        self.games["episode"][which] += 1
+        self._start(which)
         self._observe(ended)
 
     def render(self) -> tuple[npt.NDArray[np.uint8], ...]:
         """A frame [height, width, 3] of each game, or of the first ``render_games``."""
         from envs.standin.show.render import frame
 
-        return tuple(
-            frame(
-                self.games[i],
-                self.units[i],
-                self._types,
-                self.scenario,
-                self._clicks.get(i, ()),
-                self._told.get(i, []) if self._ordering else None,
-            )
-            for i in range(self.render_games)
-        )
+        drawn = []
+        for i in range(self.render_games):
+            told = self._told.get(i, []) if self._ordering else None
+            drawn.append(frame(*self._seen(i), self._types, self.scenario, self._clicks.get(i, ()), told))
+        return tuple(drawn)
+
+    def _seen(self, i: int) -> tuple[Any, npt.NDArray[Any]]:
+        """The game and the units of row i, from its player's place."""
+        k = i // self.players
+        games, units = self.games[k : k + 1], self.units[k : k + 1]
+        if i % self.players:
+            games, units = games.copy(), units.copy()
+            game.turn_table(games, units)
+        return games[0], units[0]
 
     def mark(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         """Let the frames until the next step show where these actions, one a game, point to."""
-        games = range(self.render_games)
+        from envs.standin.show.marks import orders_of, pointed_to
+
+        face, rows = self.interface, range(self.render_games)
         if self._ordering:
-            self._told = {i: self._orders_of(i, actions) for i in games}
+            self._told = {i: orders_of(face, self._seen(i)[1], self.slots[i], actions, i) for i in rows}
         else:
-            self._clicks = {i: self._pointed_to(i, actions) for i in games}
-
-    def _orders_of(self, i: int, actions: dict[str, npt.NDArray[Any]]) -> list[tuple[int, tuple[float, float]]]:
-        """Of each unit that is given an order: where it is kept, and the world coordinates that the order leads to."""
-        face, slots, units, found = self.interface, self.slots[i], self.units[i], []
-        for row in np.flatnonzero(actions["function"][i]):
-            slot, name = int(slots[row]), face.functions[int(actions["function"][i, row])]
-            if slot < 0:
-                continue
-            x, y = float(units[slot]["x"]), float(units[slot]["y"])
-            for argument in face.chosen_arguments(name):
-                value = int(actions[argument][i, row])
-                if argument == "place":
-                    line, column = divmod(value, face.minimap_size[0])
-                    x = (column + 0.5) * sc.MAP_SIZE / face.minimap_size[0]
-                    y = sc.MAP_SIZE - (line + 0.5) * sc.MAP_SIZE / face.minimap_size[1]
-                elif slots[value] >= 0:
-                    other = units[slots[value]]
-                    dx, dy = float(other["x"]) - x, float(other["y"]) - y
-                    if face.function_table[name].mode == "away":
-                        dx, dy = (-STRIDE * d / max(math.hypot(dx, dy), 1e-6) for d in (dx, dy))
-                    x, y = x + dx, y + dy
-            found.append((slot, (x, y)))
-        return found
-
-    def _pointed_to(self, i: int, actions: dict[str, npt.NDArray[Any]]) -> list[tuple[float, float]]:
-        """World coordinates of the places and of the unit that an action names."""
-        g, face = self.games[i], self.interface
-        name = face.functions[int(actions["function"][i])]
-        found = []
-        for argument in face.chosen_arguments(name):
-            if argument == "target_unit_tag":
-                slot = int(self.slots[i, int(actions[argument][i])])
-                if slot >= 0:
-                    found.append((float(self.units[i, slot]["x"]), float(self.units[i, slot]["y"])))
-            elif argument in ("screen", "screen2", "minimap", "world"):
-                on_screen = argument.startswith("screen")
-                width, height = face.screen_size if on_screen else face.minimap_size
-                row, column = divmod(int(actions[argument][i]), width)
-                x, y = (column + 0.5) / width, (row + 0.5) / height
-                if on_screen:
-                    left, top = g["camera_x"] - sc.CAMERA_WIDTH / 2, g["camera_y"] + sc.CAMERA_WIDTH / 2
-                    found.append((float(left + x * sc.CAMERA_WIDTH), float(top - y * sc.CAMERA_WIDTH)))
-                else:
-                    found.append((x * sc.MAP_SIZE, (1 - y) * sc.MAP_SIZE))
-        return found
+            self._clicks = {i: pointed_to(face, *self._seen(i), self.slots[i], actions, i) for i in rows}
 
     def save_state(self) -> dict[str, npt.NDArray[np.uint8]]:
         """Everything that the games' further course depends on, as plain bytes."""
@@ -428,13 +411,15 @@ def make(
     render_mode: Literal["rgb_array"] | None = None,
     render_games: int | None = None,
     opponent: str | None = None,
+    players: int | None = None,
     **options: Any,
 ) -> StandinVectorEnv:
     """``num_envs`` games of the map ``scenario``.
 
     ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
     the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``opponent``: on a
-    melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``interface``: what is seen
+    melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
+    of each game, whose rows are then 2 k and 2 k + 1. ``interface``: what is seen
     and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
@@ -443,5 +428,5 @@ def make(
     if interface is None:
         interface = interface_for(scenario, **options)
     return StandinVectorEnv(
-        scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games, opponent
+        scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games, opponent, players
     )

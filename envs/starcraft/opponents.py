@@ -72,3 +72,19 @@ def parse_opponent(text: str) -> Opponent:
     if len(parts) <= 3:
         return Opponent(*parts)
     raise ValueError(f"opponent: expected race:difficulty:build, such as zerg:hard:rush, got {text!r}")
+
+
+def check_playable(opponent: Opponent | str | None) -> None:
+    """Raise ValueError, in words, for a computer player that the stand-in game does not have."""
+    if isinstance(opponent, str):
+        opponent = parse_opponent(opponent)
+    if opponent is not None and opponent.race in ("zerg", "protoss"):
+        raise ValueError(
+            f"opponent: the stand-in game's computer plays Terran, not {opponent.race.capitalize()}; "
+            "say terran, or random, which comes to that"
+        )
+    if opponent is not None and opponent.build == "air":
+        raise ValueError(
+            "opponent: nothing flies in the stand-in game, so that its computer has no build 'air'; "
+            "there are random, rush, timing, power, macro"
+        )

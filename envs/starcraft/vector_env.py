@@ -28,7 +28,7 @@ from envs.starcraft.client import GameFailure, GameOptions
 from envs.starcraft.game import Game, Step, Supervision
 from envs.starcraft.interface import Interface
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MAPS, MELEE, interface_of
-from envs.starcraft.opponents import RACES, Opponent, parse_opponent
+from envs.starcraft.opponents import RACES, Opponent, check_playable, parse_opponent
 from envs.starcraft.process import Stagger
 from envs.starcraft.pysc2 import check_version, find_map
 from envs.starcraft.supervise import Watchdog
@@ -235,6 +235,8 @@ def make(
         raise ValueError(f"race: no race {race!r}{did_you_mean(race, RACES) or '.'} There are: {', '.join(RACES)}")
     if isinstance(opponent, str):
         opponent = parse_opponent(opponent)
+    if here.is_standin:
+        check_playable(opponent)
     game_map = find_map(map_name, here, opponent is not None)
     check_version(version, here)
     if save_replay_episodes and replay_dir is None:

@@ -35,23 +35,32 @@ def test_a_name_that_is_none_is_refused_with_the_nearest_one(env_id, answer, mon
 def test_whether_there_is_an_opponent_decides_which_maps_there_are(installation, monkeypatch):
     pytest.importorskip("pysc2_evolved")
     monkeypatch.setenv("SC2PATH", str(installation))
-    registry.check("sc2/Simple64", {"opponent": "zerg:easy"})
+    registry.check("sc2/Simple64", {"opponent": "terran:easy"})
     registry.check("sc2/MoveToBeacon")
     with pytest.raises(EnvError, match="sc2/Simple64: opponent: Simple64 is played against one; name"):
         registry.check("sc2/Simple64")
     with pytest.raises(EnvError, match="sc2/MoveToBeacon: opponent: MoveToBeacon is played alone"):
-        registry.check("sc2/MoveToBeacon", {"opponent": "zerg:easy"})
+        registry.check("sc2/MoveToBeacon", {"opponent": "terran:easy"})
+
+
+def test_what_the_stand_in_does_not_play_is_refused(installation, monkeypatch):
+    pytest.importorskip("pysc2_evolved")
+    monkeypatch.setenv("SC2PATH", str(installation))
+    for game in ("sim", "sc2"):
+        with pytest.raises(EnvError, match="plays Terran, not Zerg"):
+            registry.check(f"{game}/Simple64", {"opponent": "zerg:easy"})
+    registry.check("sim/Simple64", {"players": 2})
 
 
 def test_a_melee_needs_an_opponent_in_the_stand_in_too():
-    registry.check("sim/Simple64", {"opponent": "zerg:easy"})
+    registry.check("sim/Simple64", {"opponent": "terran:easy"})
     for refuse in (registry.check, lambda name: registry.make(name, 1)):
         with pytest.raises(
             EnvError, match="sim/Simple64: opponent: Simple64 is played against one; name the built-in AI"
         ):
             refuse("sim/Simple64")
     with pytest.raises(EnvError, match="sim/MoveToBeacon: opponent: MoveToBeacon is played alone"):
-        registry.check("sim/MoveToBeacon", {"opponent": "zerg:easy"})
+        registry.check("sim/MoveToBeacon", {"opponent": "terran:easy"})
 
 
 NUMBERS = ("step_mul", "max_loops", "threads", "render_games", "screen", "minimap", "max_units")

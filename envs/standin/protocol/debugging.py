@@ -15,10 +15,10 @@ from s2clientprotocol import debug_pb2
 from envs.standin import game
 from envs.standin.protocol.checks import Refused
 from envs.standin.protocol.match import Match
-from envs.standin.rules.world import ENEMY, FAST, FOOD, FREE, GOD, LOST, NEUTRAL, OWN, TECH, WON
+from envs.standin.rules.world import FAST, FOOD, FREE, GOD, LOST, NEUTRAL, TECH, WON
 
-OWNERS = {0: NEUTRAL, 1: OWN, 2: ENEMY, 16: NEUTRAL}
-"""Number of a player -> who that is here."""
+NOBODY = (0, 16)
+"""Numbers of players that are none."""
 
 GIFT = 5000
 """Minerals or vespene that a cheat gives."""
@@ -90,12 +90,13 @@ def create_units(match: Match, asked: debug_pb2.DebugCreateUnit) -> None:
     kinds = np.flatnonzero(match.types["api_id"] == asked.unit_type)
     if asked.unit_type == 0 or len(kinds) == 0:
         raise Refused(f"debug: create_unit: the stand-in game has no units of type {asked.unit_type}")
-    if asked.owner not in OWNERS:
+    if asked.owner not in (*NOBODY, 1, 2):
         raise Refused(f"debug: create_unit: there is no player {asked.owner}")
     left, bottom, right, top = match.playable
     x, y = min(max(asked.pos.x, left), right), min(max(asked.pos.y, bottom), top)
+    owner = NEUTRAL if asked.owner in NOBODY else match.owner(asked.owner)
     for _ in range(asked.quantity if asked.HasField("quantity") else 1):
-        slot = game.create(match.games, match.units, match.types, int(kinds[0]), OWNERS[asked.owner], x, y)
+        slot = game.create(match.games, match.units, match.types, int(kinds[0]), owner, x, y)
         if slot < 0:
             raise Refused(f"debug: create_unit: {match.map.name} has room for {match.units.shape[1]} units")
 

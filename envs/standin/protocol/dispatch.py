@@ -9,6 +9,7 @@ have an answer to each of them.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from envs.standin.protocol.checks import Refused, check, parse
 from envs.standin.protocol.requests import lifecycle, playing, replays
 from envs.standin.protocol.requests.data import data
 from envs.standin.protocol.requests.queries import query
-from envs.standin.protocol.session import ENDED, IN_GAME, IN_REPLAY, INIT, LAUNCHED, Session
+from envs.standin.protocol.session import ENDED, IN_GAME, IN_REPLAY, INIT, LAUNCHED, Guest, Session
 
 Handler = Callable[[Session, Any, Any], bytes | None]
 
@@ -38,8 +39,14 @@ def respond(session: Session, message: bytes) -> bytes:
         if name is not None:
             getattr(response, name).SetInParent()
         check(request)
+        if session.relay is not None and name not in _AT_HOME:
+            return session.relayed(message, request)
         session.catch_up()
-        more = _handle(session, name, request, response)
+        with session.seated():
+            more = _handle(session, name, request, response)
+        if session.guest is not None:
+            guest, session.guest = session.guest, None
+            threading.Thread(target=_serve, args=(guest,), daemon=True).start()
     except Refused as refused:
         response.error.append(str(refused))
     except DecodeError as error:
@@ -53,6 +60,20 @@ def respond(session: Session, message: bytes) -> bytes:
         response.id = request.id
     response.status = sc_pb.Status.ValueType(session.status)
     return response.SerializeToString() + (more or b"")
+
+
+def _serve(guest: Guest) -> None:
+    """Answer the second player, whose requests come from another process, until that is gone."""
+    try:
+        welcome = sc_pb.ResponseJoinGame(player_id=guest.session.player)
+        guest.link.send(sc_pb.Response(join_game=welcome, status=IN_GAME).SerializeToString())
+        while guest.session.table is not None:
+            guest.link.send(respond(guest.session, guest.link.receive()))
+    except OSError:
+        log.info("the second player's process is gone")
+    finally:
+        guest.session.leave()
+        guest.link.close()
 
 
 def _handle(session: Session, name: str | None, request: sc_pb.Request, response: sc_pb.Response) -> bytes | None:
@@ -91,12 +112,14 @@ HANDLERS: dict[str, Handler] = {
     "replay_info": replays.replay_info,
     "start_replay": replays.start_replay,
 }
+_AT_HOME = ("ping", "available_maps", "save_map", "create_game", "start_replay", "replay_info", "leave_game", "quit")
+"""What a process answers by itself when another one plays its client's game."""
 _SEEN = (IN_GAME, IN_REPLAY, ENDED)
 ALLOWED: dict[str, tuple[int, ...]] = {
     "save_map": (LAUNCHED, INIT),
     "create_game": (LAUNCHED, INIT, *_SEEN),
     "start_replay": (LAUNCHED, INIT, *_SEEN),
-    "join_game": (INIT,),
+    "join_game": (LAUNCHED, INIT),
     "restart_game": (IN_GAME, ENDED),
     "leave_game": _SEEN,
     "game_info": _SEEN,

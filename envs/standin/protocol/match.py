@@ -5,7 +5,9 @@ A match of seed ``s`` is game 0 of ``StandinVectorEnv.reset(seed=s)``, and its n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,16 @@ import numpy.typing as npt
 
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
+from envs.standin.protocol.observation.score import Ledger
 from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import ENEMY, GAME, OWN, PLAYING, UNIT
+from envs.standin.scenarios.pace import seat_computer
 from envs.standin.vector_env import game_seed
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MiniGame
-from envs.starcraft.opponents import BUILDS, DIFFICULTIES, Opponent
+from envs.starcraft.opponents import Opponent
 
 LONGEST = 2**19
 """Game loops that a melee may take: the engine's own limit. Who wants it shorter stops it (PySC2 after 28800)."""
@@ -42,8 +46,11 @@ def shown_tag(tag: Any) -> int:
 class Match:
     """A game of one map, from its first loop to its end.
 
-    ``sizes``: cells that the screen and the minimap are wide and high; clicks are counted in them. ``opponent``: who
-    plays against the player where the map is a melee.
+    ``sizes``, ``other_sizes``: cells that the screen and the minimap are wide and high; a player's clicks are counted
+    in them.
+    ``computers``: who plays the first and the second player where nobody else does.
+
+    All that is asked and done is from the place of one player, the first if not in :meth:`seen_by` another.
     """
 
     def __init__(
@@ -52,18 +59,21 @@ class Match:
         seed: int,
         sizes: Sizes,
         fog: bool = True,
-        opponent: Opponent | None = None,
+        computers: tuple[Opponent | None, Opponent | None] = (None, None),
+        other_sizes: Sizes | None = None,
     ) -> None:
-        self.map, self.seed, self.sizes, self.fog = map, seed, sizes, fog
-        self._sizes = np.array(sizes)
+        self.map, self.seed, self.fog = map, seed, fog
+        self._sizes = (sizes, other_sizes or sizes)
         layout = map.layout()
         self.types = type_table()
         self.games = np.zeros(1, GAME)
         self.units = np.zeros((1, map.capacity), UNIT)
         self.games["seed"] = game_seed(seed, 0)
-        opponent = opponent or Opponent()
-        self.games["difficulty"] = DIFFICULTIES[opponent.difficulty]
-        self.games["build"] = BUILDS[opponent.build]
+        for number, computer in enumerate(computers, 1):
+            if computer is not None:
+                seat_computer(self.games, number, computer)
+        self.ledger = Ledger(self.types) if map.melee else None
+        """What the players have made and lost; of a mini-game its own score is kept."""
         self._which = np.arange(1)
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
@@ -74,14 +84,48 @@ class Match:
         self._rewards, self._refused = np.zeros(1, np.float32), np.zeros(1, np.int8)
         self.start()
 
+    @property
+    def player(self) -> int:
+        """The player from whose place everything is seen and done now, 1 or 2."""
+        return 1 + int(self.games["turned"][0])
+
+    @property
+    def sizes(self) -> Sizes:
+        """That player's cells."""
+        return self._sizes[self.player - 1]
+
+    @contextmanager
+    def seen_by(self, player: int) -> Iterator[None]:
+        """See and do everything from that player's place meanwhile."""
+        before = self.player
+        self.turn_to(player)
+        try:
+            yield
+        finally:
+            self.turn_to(before)
+
+    def turn_to(self, player: int) -> None:
+        """See and do everything from that player's place from now on."""
+        if self.player != player:
+            game.turn_table(self.games, self.units)
+
+    def owner(self, player: int) -> int:
+        """Whose units are that player's, seen from the place of the one who looks."""
+        return OWN if player == self.player else ENEMY
+
     def start(self) -> None:
         """Begin the episode that ``games["episode"]`` counts."""
+        player = self.player
         number = SCENARIOS.index("Melee" if self.map.melee else self.map.name)
         limit = LONGEST if self.map.melee else self.map.loops
         game.reset(self.games, self.units, self.types, self._which, number, limit, self._places, self._resources)
         self.fogged = self.fog and bool(self.games["fog"][0])
         """Is there fog, unless a debug request lifts it?"""
         self.games["fog"] = self.fogged
+        if self.ledger is not None:
+            self.ledger.begin()
+            self.ledger.look(self.units[0])
+        self.turn_to(player)
 
     def restart(self) -> None:
         """Begin the next episode."""
@@ -92,13 +136,17 @@ class Match:
         self.games["episode"] = number
         self.start()
 
-    def save(self) -> tuple[Any, Any]:
+    def save(self) -> tuple[Any, Any, Ledger | None]:
         """Everything that the further course depends on."""
-        return self.games.copy(), self.units.copy()
+        with self.seen_by(1):
+            return self.games.copy(), self.units.copy(), copy.deepcopy(self.ledger)
 
-    def load(self, state: tuple[Any, Any]) -> None:
+    def load(self, state: tuple[Any, Any, Ledger | None]) -> None:
         """Put back what :meth:`save` gave."""
-        self.games[:], self.units[:] = state
+        player = self.player
+        self.games[:], self.units[:] = state[:2]
+        self.ledger = copy.deepcopy(state[2])
+        self.turn_to(player)
 
     @property
     def playable(self) -> tuple[int, int, int, int]:
@@ -108,10 +156,10 @@ class Match:
 
     @property
     def enemy_starts(self) -> list[tuple[float, float]]:
-        """Where the computer player has begun, if there is one."""
+        """Where the other player has begun, if there is one."""
         if not self.map.melee:
             return []
-        x, y = self._places[3 - int(self.games["base"][0]), :2].tolist()
+        x, y = self._places[3 - int(self.games["corner"][0]), :2].tolist()
         return [(x, y)]
 
     @property
@@ -132,7 +180,8 @@ class Match:
             self._choice[0, COLUMNS[name]] = value
         return int(
             game.choose(
-                self.games, self.units, self.types, self._choice[0], self._nobody[0], self._slots[0], self._sizes
+                self.games, self.units, self.types, self._choice[0], self._nobody[0], self._slots[0],
+                np.array(self.sizes),
             )
         )  # fmt: skip
 
@@ -184,7 +233,10 @@ class Match:
 
     def advance(self, loops: int) -> None:
         """Run so many game loops, or to the end of the game."""
-        game.step(
-            self.games, self.units, self.types, 0, 1, loops, self._nothing, self._nobody, self._slots,
-            self._sizes, False, self._places, self._rewards, self._refused,
-        )  # fmt: skip
+        with self.seen_by(1):
+            game.step(
+                self.games, self.units, self.types, 0, 1, loops, 1, self._nothing, self._nobody, self._slots,
+                np.array(self.sizes), False, self._places, self._rewards, self._refused,
+            )  # fmt: skip
+            if self.ledger is not None:
+                self.ledger.look(self.units[0])

@@ -44,6 +44,8 @@ class Replay:
     episode: int
     sizes: tuple[int, int, int, int]
     """The cells that its clicks were counted in."""
+    other: tuple[int, tuple[int, int, int, int]] | None = None
+    """The second player's race and cells, if there is one who is no computer."""
     events: list[tuple[int, str, bytes]] = field(default_factory=list)
     """(game loop, kind of request, the message's bytes): what was done, in order."""
     loops: int = 0
@@ -77,6 +79,7 @@ class Replay:
             "seed": self.seed,
             "episode": self.episode,
             "sizes": self.sizes,
+            "other": self.other,
             "events": [(loop, kind, _text(message)) for loop, kind, message in self.events],
             "loops": self.loops,
             "results": self.results,
@@ -109,21 +112,21 @@ def _inflate(data: bytes) -> bytes:
 def _read(told: Any) -> Replay:
     """The replay that JSON tells of. Raises all that :meth:`Replay.decode` takes for damage."""
     setup = _message(sc_pb.RequestCreateGame, told["setup"])
-    width, height, map_width, map_height = (_number(side, 1, 512) for side in told["sizes"])
     loops = _number(told["loops"], 0, 2**31)
     events, before = [], 0
     for loop, kind, message in told["events"]:
         before = _number(loop, before, 2**31)
         read = _message(KINDS[kind], message)
-        if kind == "debug" and read.HasField("test_process"):
+        if kind.startswith("debug") and read.HasField("test_process"):
             raise ValueError("it would stop this process")
         events.append((before, kind, read.SerializeToString()))
     return Replay(
         setup=setup,
-        race=_number(told["race"], 0, max(common_pb2.Race.values())),
+        race=_race(told["race"]),
         seed=_number(told["seed"], 0, 2**32),
         episode=_number(told["episode"], 0, 2**31),
-        sizes=(width, height, map_width, map_height),
+        sizes=_sizes(told["sizes"]),
+        other=(_race(other[0]), _sizes(other[1])) if (other := told.get("other")) is not None else None,
         events=events,
         loops=loops,
         results=[
@@ -133,8 +136,12 @@ def _read(told: Any) -> Replay:
     )
 
 
-KINDS: dict[str, type[Message]] = {"action": sc_pb.Action, "debug": debug_pb2.DebugCommand}
-"""What an event can be."""
+KINDS: dict[str, type[Message]] = {
+    f"{kind}{player}": message
+    for kind, message in (("action", sc_pb.Action), ("debug", debug_pb2.DebugCommand))
+    for player in ("", "2")
+}
+"""What an event can be: the first player's, or the second's."""
 
 
 def _message(kind: type[Message], text: str) -> Any:
@@ -147,6 +154,15 @@ def _number(value: Any, least: int, most: int) -> int:
     if not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"{value!r} where a number from {least} to {most} was expected")
     return value
+
+
+def _race(value: Any) -> int:
+    return _number(value, 0, max(common_pb2.Race.values()))
+
+
+def _sizes(told: Any) -> tuple[int, int, int, int]:
+    width, height, map_width, map_height = (_number(side, 1, 512) for side in told)
+    return width, height, map_width, map_height
 
 
 def _room(message: bytes) -> int:
@@ -180,6 +196,13 @@ def rescaled(action: sc_pb.Action, old: tuple[int, ...], new: tuple[int, ...]) -
             _move(box.p0, *screen)
             _move(box.p1, *screen)
     return shown
+
+
+def as_layers(action: sc_pb.Action, old: tuple[int, ...], new: tuple[int, ...]) -> sc_pb.Action:
+    """A click on a rendered image as one on feature layers, which have cells of their own."""
+    shown = sc_pb.Action()
+    shown.action_feature_layer.CopyFrom(action.action_render)
+    return rescaled(shown, old, new)
 
 
 def _move(point: Any, old: tuple[int, ...], new: tuple[int, ...]) -> None:

@@ -29,6 +29,8 @@ HANDSHAKE_SECONDS = 5.0
 """How long a handshake may take."""
 PATIENCE_SECONDS = 2.0
 """How long who comes waits for the client to go: one that comes back may be sooner than its last goodbye."""
+AWAY_SECONDS = 10.0
+"""How long a player of two may be away: one whose client has gone for longer has left the game."""
 MOST_GUESTS = 64
 """Connections that are being met; the oldest has to go if there are more."""
 
@@ -122,6 +124,7 @@ def serve(host: str, port: int, faults: Faults | None = None, announce: bool = F
     load_kernels()  # before anybody connects: clients set deadlines for their requests
     gc.freeze()  # what has been loaded stays: no use in looking through it again and again
     session = Session()
+    session.host = host if is_loopback(host) else "127.0.0.1"  # the second player's process is on this machine
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
         port = listener.getsockname()[1]
@@ -136,12 +139,20 @@ def serve(host: str, port: int, faults: Faults | None = None, announce: bool = F
         if announce:
             shown = f"[{host}]" if ":" in host else host or "0.0.0.0"
             print(f"the stand-in game serves the StarCraft II API at ws://{shown}:{port}{PATH}", flush=True)
+        away: threading.Timer | None = None
         for client in Door(listener, host).clients():
             for message in client.messages():
+                if away is not None:
+                    away.cancel()
+                    away = None
                 faults.before(message)
                 client.send(faults.after(respond(session, message)))
                 if session.status == QUIT:
                     return
+            if session.played_by_two:
+                away = threading.Timer(AWAY_SECONDS, session.leave)
+                away.daemon = True
+                away.start()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -29,6 +29,8 @@ from envs.standin.rules.world import (
     OWN,
     PRODUCTION,
     TECH,
+    cheats_of,
+    earn,
     next_order,
     present,
     remove,
@@ -48,12 +50,12 @@ CANCEL_REFUND = 0.75
 
 
 @rule
-def supply_used(g: Any, us: Any, ts: Any) -> int:
-    """Halves of supply that the player's units take, those in production among them."""
+def supply_used(g: Any, us: Any, ts: Any, owner: int) -> int:
+    """Halves of supply that a player's units take, those in production among them."""
     used = 0
     for i in range(g.top):
         u = us[i]
-        if u.kind != 0 and u.owner == OWN:
+        if u.kind != 0 and u.owner == owner:
             used += ts[u.kind].supply
             if u.producing > 0 and u.product_left >= 0.0:
                 used += ts[u.product[0]].supply
@@ -61,12 +63,12 @@ def supply_used(g: Any, us: Any, ts: Any) -> int:
 
 
 @rule
-def supply_cap(g: Any, us: Any, ts: Any) -> int:
-    """Halves of supply that the player's finished buildings provide."""
-    cap = SUPPLY_LIMIT if g.cheats & FOOD else 0
+def supply_cap(g: Any, us: Any, ts: Any, owner: int) -> int:
+    """Halves of supply that a player's finished buildings provide."""
+    cap = SUPPLY_LIMIT if cheats_of(g, owner) & FOOD else 0
     for i in range(g.top):
         u = us[i]
-        if u.kind != 0 and u.owner == OWN and u.build_left <= 0.0:
+        if u.kind != 0 and u.owner == owner and u.build_left <= 0.0:
             cap += ts[u.kind].provides
     return min(cap, SUPPLY_LIMIT)
 
@@ -81,18 +83,18 @@ def has(g: Any, us: Any, kind: int) -> bool:
 
 
 @rule
-def affordable(g: Any, ts: Any, kind: int) -> bool:
-    """Are there minerals and vespene for one?"""
-    return g.cheats & FREE != 0 or (g.minerals >= ts[kind].minerals and g.vespene >= ts[kind].vespene)
+def affordable(g: Any, ts: Any, owner: int, kind: int) -> bool:
+    """Has a player minerals and vespene for one?"""
+    minerals = g.minerals if owner == OWN else g.other_minerals
+    vespene = g.vespene if owner == OWN else g.other_vespene
+    return cheats_of(g, owner) & FREE != 0 or (minerals >= ts[kind].minerals and vespene >= ts[kind].vespene)
 
 
 @rule
-def pay(g: Any, ts: Any, kind: int, part: float) -> None:
-    """Take the cost of one; with a negative ``part``, give that part of it back."""
-    if g.cheats & FREE:
-        return
-    g.minerals -= int(part * ts[kind].minerals)
-    g.vespene -= int(part * ts[kind].vespene)
+def pay(g: Any, ts: Any, owner: int, kind: int, part: float) -> None:
+    """Take the cost of one from a player; with a negative ``part``, give that part of it back."""
+    if cheats_of(g, owner) & FREE == 0:
+        earn(g, owner, -int(part * ts[kind].minerals), -int(part * ts[kind].vespene))
 
 
 @rule
@@ -172,7 +174,7 @@ def begin_building(g: Any, us: Any, ts: Any, me: int, kind: int) -> None:
     """The worker has arrived: if the place is still free and there is money, the building appears."""
     u = us[me]
     x, y = u.order_x, u.order_y
-    if not fits(g, us, ts, kind, x, y) or not affordable(g, ts, kind):
+    if not fits(g, us, ts, kind, x, y) or not affordable(g, ts, u.owner, kind):
         next_order(u)
         return
     contents = 0.0
@@ -180,16 +182,16 @@ def begin_building(g: Any, us: Any, ts: Any, me: int, kind: int) -> None:
         geyser = geyser_at(g, us, x, y)
         contents = us[geyser].contents
         remove(g, us, geyser)
-    slot = spawn(g, us, ts, kind, OWN, x, y)
+    slot = spawn(g, us, ts, kind, u.owner, x, y)
     if slot < 0:
         next_order(u)
         return
-    pay(g, ts, kind, 1.0)
+    pay(g, ts, u.owner, kind, 1.0)
     b = us[slot]
     b.contents = contents
     b.hp = START_HEALTH * ts[kind].hp
     b.build_left = ts[kind].build_loops
-    if g.cheats & FAST:
+    if cheats_of(g, u.owner) & FAST:
         b.hp = ts[kind].hp
         b.build_left = 1.0
     b.worker = me
@@ -239,9 +241,9 @@ def trains(what: int) -> int:
 @rule
 def enqueue(g: Any, us: Any, ts: Any, b: Any, what: int) -> bool:
     """Pay for a unit and put it into a building's queue."""
-    if b.producing >= PRODUCTION or not affordable(g, ts, what):
+    if b.producing >= PRODUCTION or not affordable(g, ts, b.owner, what):
         return False
-    pay(g, ts, what, 1.0)
+    pay(g, ts, b.owner, what, 1.0)
     b.product[b.producing] = what
     if b.producing == 0:
         b.product_left = -1.0
@@ -254,7 +256,7 @@ def cancel_item(g: Any, ts: Any, b: Any, index: int) -> bool:
     """Take a unit out of a building's queue and give its cost back."""
     if index < 0 or index >= b.producing:
         return False
-    pay(g, ts, b.product[index], -1.0)
+    pay(g, ts, b.owner, b.product[index], -1.0)
     for i in range(index, b.producing - 1):
         b.product[i] = b.product[i + 1]
     b.producing -= 1
@@ -266,7 +268,7 @@ def cancel_item(g: Any, ts: Any, b: Any, index: int) -> bool:
 @rule
 def cancel_building(g: Any, us: Any, ts: Any, slot: int) -> None:
     """Give up a building under construction for part of its cost."""
-    pay(g, ts, us[slot].kind, -CANCEL_REFUND)
+    pay(g, ts, us[slot].owner, us[slot].kind, -CANCEL_REFUND)
     take_down(g, us, ts, slot)
 
 
@@ -288,9 +290,9 @@ def produce(g: Any, us: Any, ts: Any, slot: int) -> int:
     b = us[slot]
     what = b.product[0]
     if b.product_left < 0.0:
-        if supply_used(g, us, ts) + ts[what].supply > supply_cap(g, us, ts):
+        if supply_used(g, us, ts, b.owner) + ts[what].supply > supply_cap(g, us, ts, b.owner):
             return 0
-        b.product_left = 1.0 if g.cheats & FAST else ts[what].build_loops
+        b.product_left = 1.0 if cheats_of(g, b.owner) & FAST else ts[what].build_loops
     b.product_left = max(b.product_left - 1.0, 0.0)
     if b.product_left > 0.0 or not release(g, us, ts, slot, what):
         return 0

@@ -147,7 +147,7 @@ def means(g: Any, us: Any, ts: Any, what: int) -> int:
         return lacking(g, ts, building)
     unit = trained_by(what)
     if unit:
-        if supply_used(g, us, ts) + ts[unit].supply > supply_cap(g, us, ts):
+        if supply_used(g, us, ts, OWN) + ts[unit].supply > supply_cap(g, us, ts, OWN):
             return NO_FOOD
         return lacking(g, ts, unit)
     return SUCCESS

@@ -23,8 +23,8 @@ from envs.standin.rules.world import (
     IDLE,
     MISSILES,
     NEUTRAL,
-    OWN,
     PATROL,
+    cheats_of,
     distance,
     is_structure,
     next_order,
@@ -184,7 +184,7 @@ def fly_missiles(g: Any, us: Any, ts: Any) -> None:
 def hurt(g: Any, us: Any, ts: Any, slot: int, damage: float, attacker: int, attacker_tag: int) -> None:
     """Take hit points off a unit; if it lives it defends itself, and calls for help."""
     v = us[slot]
-    if v.owner == OWN and g.cheats & GOD:
+    if cheats_of(g, v.owner) & GOD:
         return
     v.hp -= max(LEAST_DAMAGE, damage - ts[v.kind].armor)
     if v.hp <= 0.0:

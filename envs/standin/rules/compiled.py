@@ -23,6 +23,7 @@ def _digest() -> str:
     constants = {
         standin / "rules/catalog.py",
         standin / "rules/scenario_ids.py",
+        standin / "scenarios/plans.py",
         standin.parent / "starcraft/interface.py",
     }
     for path in sorted({*standin.rglob("*.py"), *constants}):

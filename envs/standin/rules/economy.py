@@ -23,6 +23,7 @@ from envs.standin.rules.world import (
     RETURN,
     VESPENE,
     distance,
+    earn,
     next_order,
     present,
     remove,
@@ -41,12 +42,12 @@ REACH = 0.1
 
 
 @rule
-def is_source(us: Any, slot: int, tag: int) -> bool:
-    """Is there something to harvest?"""
+def is_source(us: Any, slot: int, tag: int, owner: int) -> bool:
+    """Is there something for a player to harvest?"""
     if not present(us, slot, tag):
         return False
     o = us[slot]
-    return o.kind == MINERAL_FIELD or (o.kind == REFINERY and o.owner == OWN and o.build_left <= 0.0)
+    return o.kind == MINERAL_FIELD or (o.kind == REFINERY and o.owner == owner and o.build_left <= 0.0)
 
 
 @rule
@@ -128,7 +129,7 @@ def gather(g: Any, us: Any, ts: Any, me: int) -> None:
         if u.timer <= 0.0:
             u.phase = GOING
         return
-    if not is_source(us, u.order_slot, u.order_tag):
+    if not is_source(us, u.order_slot, u.order_tag, u.owner):
         other = nearest_source(g, us, u.order_x, u.order_y, False)
         if other < 0:
             next_order(u)
@@ -160,7 +161,7 @@ def gather(g: Any, us: Any, ts: Any, me: int) -> None:
 @rule
 def finish_trip(g: Any, us: Any, u: Any, me: int) -> None:
     """The load is taken: out of the resource, onto the worker, and back."""
-    if is_source(us, u.source, u.source_tag):
+    if is_source(us, u.source, u.source_tag, u.owner):
         o = us[u.source]
         wanted = MINERALS_A_TRIP if o.kind == MINERAL_FIELD else VESPENE_A_TRIP
         taken = min(wanted, int(o.contents))
@@ -176,7 +177,7 @@ def finish_trip(g: Any, us: Any, u: Any, me: int) -> None:
     u.speed = 0.0
     if u.cargo != NO_CARGO:
         u.order = RETURN
-    elif not is_source(us, u.source, u.source_tag) or us[u.source].contents <= 0.0:
+    elif not is_source(us, u.source, u.source_tag, u.owner) or us[u.source].contents <= 0.0:
         next_order(u)
 
 
@@ -197,13 +198,15 @@ def bring_back(g: Any, us: Any, ts: Any, me: int) -> None:
     if distance(u.x, u.y, o.x, o.y) - ts[o.kind].radius - ts[u.kind].radius > REACH:
         go(g, us, ts, u, o.x, o.y)
         return
-    if u.owner == OWN:  # a computer player's stock is not kept
-        if u.cargo == MINERALS:
-            g.minerals += u.cargo_amount
-            g.collected_minerals += u.cargo_amount
-        else:
-            g.vespene += u.cargo_amount
-            g.collected_vespene += u.cargo_amount
+    minerals = u.cargo_amount if u.cargo == MINERALS else 0
+    vespene = u.cargo_amount - minerals
+    earn(g, u.owner, minerals, vespene)
+    if u.owner == OWN:
+        g.collected_minerals += minerals
+        g.collected_vespene += vespene
+    else:
+        g.other_collected_minerals += minerals
+        g.other_collected_vespene += vespene
     u.cargo = NO_CARGO
     u.cargo_amount = 0
     u.speed = 0.0

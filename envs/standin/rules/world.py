@@ -71,6 +71,8 @@ UNIT = np.dtype(
         ("face_y", "f4"),
         ("selected", "i4"),
         ("groups", "i4"),  # bit i: in control group i
+        ("other_selected", "i4"),  # the same of the other player, who may have selected it, too
+        ("other_groups", "i4"),
         # where the order that is being carried out leads
         ("order_x", "f4"),
         ("order_y", "f4"),
@@ -117,6 +119,32 @@ UNIT = np.dtype(
     align=True,
 )
 
+PACE = 10
+"""Numbers that say how well a computer player plays."""
+
+_PLAYER: list[tuple[Any, ...]] = [
+    ("score", "f4"),
+    ("camera_x", "f4"),
+    ("camera_y", "f4"),
+    ("cheats", "i4"),
+    ("minerals", "i4"),
+    ("vespene", "i4"),
+    ("collected_minerals", "i4"),
+    ("collected_vespene", "i4"),
+    ("last_idle", "i4"),  # the tag of the worker that select_idle_worker chose last
+    # a computer player's, 0 for others: Difficulty and AIBuild of the API, kept from game to game
+    ("difficulty", "i4"),
+    ("build", "i4"),
+    ("pace", "f4", (PACE,)),  # how well it plays: ``scenarios/pace.py``
+    ("plan", "i4"),  # the build that it plays in this game
+    ("wave", "i4"),  # marines that its next attack waits for
+    ("attacking", "i4"),
+    ("busy", "i4"),  # game loop until which it gives no further order to build or train
+    ("target_x", "f4"),  # where it has last seen a building of the other's; -1: nowhere
+    ("target_y", "f4"),
+]
+"""What a player has."""
+
 GAME = np.dtype(
     [
         ("seed", "u8"),
@@ -128,31 +156,21 @@ GAME = np.dtype(
         ("status", "i4"),
         ("top", "i4"),
         ("next_tag", "i4"),
-        ("score", "f4"),
-        ("camera_x", "f4"),
-        ("camera_y", "f4"),
         ("left", "f4"),  # the playable rectangle
         ("bottom", "f4"),
         ("right", "f4"),
         ("top_y", "f4"),
         ("fog", "i4"),
         ("camera_free", "i4"),
-        ("enemies", "i4"),  # how many there are
-        # a melee's computer player: Difficulty and AIBuild of the API, kept from game to game
-        ("difficulty", "i4"),
-        ("build", "i4"),
-        ("plan", "i4"),  # the build that it plays in this game
-        ("wave", "i4"),  # marines that its next attack waits for
-        ("base", "i4"),  # the row of ``places`` where the player began; the computer has the other of 1 and 2
         ("dying", "i4"),  # some unit's hit points have run out
         ("crowded", "i4"),  # some unit moved or was pushed
-        ("cheats", "i4"),
         ("obstacles", "i4"),  # version of the obstacles' layout; 0: there are none
-        ("minerals", "i4"),
-        ("vespene", "i4"),
-        ("collected_minerals", "i4"),
-        ("collected_vespene", "i4"),
-        ("last_idle", "i4"),  # the tag of the worker that select_idle_worker chose last
+        ("turned", "i4"),  # 1: the second player's units are OWN for now, see :func:`turn`
+        ("enemies", "i4"),  # units of ENEMY's
+        ("fellows", "i4"),  # units of OWN's
+        ("corner", "i4"),  # the row of ``places`` where OWN began; ENEMY has the other of 1 and 2
+        *_PLAYER,  # OWN's
+        *((f"other_{field[0]}", *field[1:]) for field in _PLAYER),  # ENEMY's
         ("missiles", "i4"),
         ("missile_left", "f4", (MISSILES,)),
         ("missile_damage", "f4", (MISSILES,)),
@@ -214,6 +232,8 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.tag = g.next_tag
     u.selected = 0
     u.groups = 0
+    u.other_selected = 0
+    u.other_groups = 0
     u.x = x
     u.y = y
     u.face_x = -math.sqrt(0.5)
@@ -244,8 +264,8 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.producing = 0
     u.product_left = -1.0
     u.rally = 0
-    if owner == ENEMY:
-        g.enemies += 1
+    g.enemies += owner == ENEMY
+    g.fellows += owner == OWN
     g.crowded = 1
     g.top = max(g.top, slot + 1)
     return slot
@@ -254,10 +274,11 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
 @rule
 def remove(g: Any, us: Any, slot: int) -> None:
     """Free a slot."""
-    if us[slot].owner == ENEMY:
-        g.enemies -= 1
+    g.enemies -= us[slot].owner == ENEMY
+    g.fellows -= us[slot].owner == OWN
     us[slot].kind = 0
     us[slot].selected = 0
+    us[slot].other_selected = 0
     while g.top > 0 and us[g.top - 1].kind == 0:
         g.top -= 1
 
@@ -328,3 +349,67 @@ def next_order(u: Any) -> None:
         u.queue_y[i] = u.queue_y[i + 1]
         u.queue_slot[i] = u.queue_slot[i + 1]
         u.queue_tag[i] = u.queue_tag[i + 1]
+
+
+@rule
+def cheats_of(g: Any, owner: int) -> int:
+    """The cheats that are on for a player."""
+    return g.cheats if owner == OWN else g.other_cheats
+
+
+@rule
+def earn(g: Any, owner: int, minerals: int, vespene: int) -> None:
+    """Add to a player's stocks; what is negative is spent."""
+    if owner == OWN:
+        g.minerals += minerals
+        g.vespene += vespene
+    else:
+        g.other_minerals += minerals
+        g.other_vespene += vespene
+
+
+@rule
+def player_number(g: Any, owner: int) -> int:
+    """The API's number of a player, whoever looks: 1 or 2, and 16 for nobody."""
+    if owner == NEUTRAL:
+        return 16
+    return OWN + ENEMY - owner if g.turned else owner
+
+
+@rule
+def turn(g: Any, us: Any) -> None:
+    """Turn the table round: the other player's units are OWN now, and all that a player has is theirs.
+
+    What a player sees, chooses and commands is written from OWN's place alone; for the second player the table is
+    turned before and after. Time does not pass meanwhile.
+    """
+    g.turned = 1 - g.turned
+    g.enemies, g.fellows = g.fellows, g.enemies
+    g.corner = 3 - g.corner
+    if g.status in (LOST, WON):
+        g.status = LOST + WON - g.status
+    g.score, g.other_score = g.other_score, g.score
+    g.camera_x, g.other_camera_x = g.other_camera_x, g.camera_x
+    g.camera_y, g.other_camera_y = g.other_camera_y, g.camera_y
+    g.cheats, g.other_cheats = g.other_cheats, g.cheats
+    g.minerals, g.other_minerals = g.other_minerals, g.minerals
+    g.vespene, g.other_vespene = g.other_vespene, g.vespene
+    g.collected_minerals, g.other_collected_minerals = g.other_collected_minerals, g.collected_minerals
+    g.collected_vespene, g.other_collected_vespene = g.other_collected_vespene, g.collected_vespene
+    g.last_idle, g.other_last_idle = g.other_last_idle, g.last_idle
+    g.difficulty, g.other_difficulty = g.other_difficulty, g.difficulty
+    g.build, g.other_build = g.other_build, g.build
+    g.plan, g.other_plan = g.other_plan, g.plan
+    g.wave, g.other_wave = g.other_wave, g.wave
+    g.attacking, g.other_attacking = g.other_attacking, g.attacking
+    g.busy, g.other_busy = g.other_busy, g.busy
+    g.target_x, g.other_target_x = g.other_target_x, g.target_x
+    g.target_y, g.other_target_y = g.other_target_y, g.target_y
+    for k in range(PACE):
+        g.pace[k], g.other_pace[k] = g.other_pace[k], g.pace[k]
+    for i in range(g.top):
+        u = us[i]
+        if u.owner != NEUTRAL:
+            u.owner = OWN + ENEMY - u.owner
+        u.selected, u.other_selected = u.other_selected, u.selected
+        u.groups, u.other_groups = u.other_groups, u.groups

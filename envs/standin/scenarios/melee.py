@@ -1,4 +1,4 @@
-"""A plain melee: two bases in opposite corners of flat ground, a computer player in one of them.
+"""A plain melee: two bases in opposite corners of flat ground, a player or a computer in each of them.
 
 The stand-in's own map. Each side begins, as in the game, with a command center and twelve workers that harvest, and 50
 minerals. Who has lost all buildings has lost the game: a point for the winner, the loss of one for the loser.
@@ -11,7 +11,7 @@ from typing import Any
 from envs.standin.rules.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.economy import set_source
-from envs.standin.rules.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn
+from envs.standin.rules.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn, turn
 from envs.standin.scenarios import bots
 from envs.standin.scenarios.economies import START_MINERALS
 
@@ -20,18 +20,22 @@ WORKERS = 12
 
 @rule
 def start(g: Any, us: Any, ts: Any, places: Any, resources: Any) -> None:
-    """The player's base in one of the two corners, the computer's in the other."""
+    """The first player's base in one of the two corners, the second's in the other."""
     g.minerals = START_MINERALS
+    g.other_minerals = START_MINERALS
     g.obstacles = 1
-    g.base = 1 if random(g) < 0.5 else 2
-    place_base(g, us, ts, OWN, places[g.base, 0], places[g.base, 1])
-    place_base(g, us, ts, ENEMY, places[3 - g.base, 0], places[3 - g.base, 1])
+    g.corner = 1 if random(g) < 0.5 else 2
+    place_base(g, us, ts, OWN, places[g.corner, 0], places[g.corner, 1])
+    place_base(g, us, ts, ENEMY, places[3 - g.corner, 0], places[3 - g.corner, 1])
     for i in range(resources.shape[0]):
         kind = GEYSER if resources[i, 0] > 0 else MINERAL_FIELD
         spawn(g, us, ts, kind, NEUTRAL, resources[i, 1], resources[i, 2])
     send_workers(g, us)
-    g.camera_x, g.camera_y = places[g.base, 0], places[g.base, 1]
-    bots.start(g)
+    for _ in range(2):
+        g.camera_x, g.camera_y = places[g.corner, 0], places[g.corner, 1]
+        if g.difficulty > 0:
+            bots.start(g)
+        turn(g, us)
 
 
 @rule
@@ -65,21 +69,21 @@ def send_workers(g: Any, us: Any) -> None:
 
 
 @rule
-def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any) -> None:
-    """The computer's turn; the end, when one side has no building left."""
-    turn = g.loop % bots.TURN == 0
-    if turn:
-        bots.play(g, us, ts, places)
-    if not turn and dead[OWN] == 0 and dead[ENEMY] == 0:
+def after_loop(g: Any, us: Any, ts: Any, places: Any, dead: Any, chosen: Any) -> None:
+    """The computers' turn; the end, when one side has no building left."""
+    due = g.loop % bots.TURN == 0
+    for _ in range(2 if due else 0):
+        if g.difficulty > 0:
+            bots.play(g, us, ts, places, chosen)
+        turn(g, us)
+    if not due and dead[OWN] == 0 and dead[ENEMY] == 0:
         return
     own, others = 0, 0
     for i in range(g.top):
         if us[i].kind != 0 and is_structure(ts, us[i].kind):
             own += us[i].owner == OWN
             others += us[i].owner == ENEMY
-    if own == 0:
-        g.status = LOST
-        g.score = -1.0
-    elif others == 0:
-        g.status = WON
-        g.score = 1.0
+    if own == 0 or others == 0:
+        g.status = LOST if own == 0 else WON
+        g.score = -1.0 if own == 0 else 1.0
+        g.other_score = -g.score

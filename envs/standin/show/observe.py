@@ -31,6 +31,7 @@ from envs.standin.rules.world import (
     distance,
     is_army,
     is_visible,
+    player_number,
 )
 from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, MINIMAP_PLANES, NUMBERS, ORDERS, SCREEN_PLANES
 from envs.starcraft.interface import UNIT_FEATURES as COLUMNS
@@ -209,12 +210,12 @@ def fill_units(
 
 
 @rule
-def unit_plane(u: Any, ts: Any, plane: int) -> int:
+def unit_plane(g: Any, u: Any, ts: Any, plane: int) -> int:
     """What a unit shows in a plane of the screen; -1 if that plane does not show units."""
     if plane == S_RELATIVE:
         return alliance(u.owner)
     if plane == S_PLAYER_ID:
-        return 16 if u.owner == NEUTRAL else u.owner
+        return player_number(g, u.owner)
     if plane == S_TYPE:
         return u.kind
     if plane == S_SELECTED:
@@ -355,7 +356,7 @@ def fill_screen(g: Any, us: Any, ts: Any, explored: Any, planes: Any, screen: An
                 elif plane == S_DENSITY_AA:
                     draw(screen[:, :, p], x, y, radius, stretch, 1, 2)
                 else:
-                    value = unit_plane(u, ts, plane)
+                    value = unit_plane(g, u, ts, plane)
                     if value >= 0:
                         draw(screen[:, :, p], x, y, radius, stretch, value, 0)
 
@@ -394,7 +395,7 @@ def fill_minimap(g: Any, us: Any, ts: Any, explored: Any, planes: Any, minimap: 
                 if plane == M_RELATIVE:
                     value = alliance(owner)
                 elif plane == M_PLAYER_ID:
-                    value = 16 if owner == NEUTRAL else owner
+                    value = player_number(g, owner)
                 elif plane == M_SELECTED:
                     value = u.selected
                 elif plane == M_TYPE:
@@ -428,9 +429,9 @@ def fill_numbers(g: Any, us: Any, ts: Any, names: Any, numbers: Any) -> None:
         elif n == N_FOOD_ARMY:
             value = army_supply / 2
         elif n == N_FOOD_USED:
-            value = supply_used(g, us, ts) / 2
+            value = supply_used(g, us, ts, OWN) / 2
         elif n == N_FOOD_CAP:
-            value = supply_cap(g, us, ts) / 2
+            value = supply_cap(g, us, ts, OWN) / 2
         elif n == N_FOOD_WORKERS:
             value = workers
         elif n == N_IDLE_WORKERS:

@@ -190,8 +190,8 @@ def test_a_melee_is_watched(tmp_path, monkeypatch, capsys):
 
 
 def test_training_against_an_opponent_keeps_who_it_is():
-    config, _ = parse_train(["--env", "sim/Simple64", "--opponent", "zerg:hard:rush"], "train")
-    assert config.env_options == {"opponent": "zerg:hard:rush"}
+    config, _ = parse_train(["--env", "sim/Simple64", "--opponent", "terran:hard:rush"], "train")
+    assert config.env_options == {"opponent": "terran:hard:rush"}
 
 
 class Drawn:

@@ -170,7 +170,7 @@ def test_random_seed_holds_for_every_reset(make):
 
 
 def test_an_opponent_and_the_outcome(make):
-    env = make("Simple64", 1, opponent="zerg:elite:rush", step_mul=256, **SMALL)
+    env = make("Simple64", 1, opponent="terran:elite:rush", step_mul=256, **SMALL)
     env.reset(seed=0)
     idle = {name: np.zeros_like(values) for name, values in actions(env, 0, 1)[0].items()}
     for _ in range(113):  # the limit is 28,800 loops

@@ -12,7 +12,7 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin import game
 from envs.standin.protocol.match import Match, Sizes, shown_tag
-from envs.standin.protocol.observation import alerts, panels
+from envs.standin.protocol.observation import alerts, panels, pictures
 from envs.standin.protocol.observation.abilities import BY_COMMAND
 from envs.standin.protocol.observation.layers import MINIMAP, SCREEN, Layers
 from envs.standin.protocol.observation.units import Units, records
@@ -20,18 +20,13 @@ from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.world import LOST, TIME_UP, WON
 from envs.starcraft import interface as sc
 
-PLAYER = 1
-"""The player's number."""
-COMPUTER = 2
-"""The number of the computer player."""
-
 _VICTORY, _DEFEAT = (sc_pb.Victory, sc_pb.Defeat), (sc_pb.Defeat, sc_pb.Victory)
 RESULTS = (
     # The mini-games' scripts tell no winner: who is alive when the time is up has won.
     {TIME_UP: _VICTORY, LOST: _DEFEAT, WON: _VICTORY},
     {TIME_UP: (sc_pb.Tie, sc_pb.Tie), LOST: _DEFEAT, WON: _VICTORY},
 )
-"""By whether the map is a melee, and by how the game ended: the player's result and the computer's."""
+"""By whether the map is a melee, and by how the game ended for the first player: its result and the second's."""
 _FUNCTIONS = np.arange(len(COMMANDS))
 _NAMES = list(sc.NUMBERS)
 _NUMBERS = np.arange(len(_NAMES))
@@ -39,6 +34,16 @@ _COLUMNS = ("build_progress", "assigned_harvesters", "ideal_harvesters")
 _COMMON = (
     "minerals", "vespene", "food_cap", "food_used", "food_army", "food_workers", "idle_worker_count", "army_count",
 )  # fmt: skip
+
+
+def picture_sizes(options: sc_pb.InterfaceOptions) -> Sizes:
+    """Pixels that the rendered screen and minimap are wide and high."""
+    sides = [
+        int(side) or 64
+        for size in (options.render.resolution, options.render.minimap_resolution)
+        for side in (size.x, size.y)
+    ]
+    return sides[0], sides[1], sides[2], sides[3]
 
 
 class Observer:
@@ -74,16 +79,21 @@ class Observer:
             self._blank = self._screen.blank + self._minimap.blank
 
     def _run(
-        self, raw: bool, columns: tuple[str, ...], screen: list[str], minimap: list[str]
+        self,
+        raw: bool,
+        columns: tuple[str, ...],
+        screen: list[str],
+        minimap: list[str],
+        sizes: Sizes | None = None,
     ) -> list[npt.NDArray[Any]]:
-        """Run the kernel for the named columns and planes."""
-        match = self.match
+        """Run the kernel for the named columns and planes, of other sizes than the layers' if there are any."""
+        match, sizes = self.match, sizes or self.sizes
         planes = [
             np.zeros((1, height, width, len(names)), np.int16)
-            for width, height, names in ((*self.sizes[:2], screen), (*self.sizes[2:], minimap))
+            for width, height, names in ((*sizes[:2], screen), (*sizes[2:], minimap))
         ]
         game.observe(
-            match.games, match.units, match.types, np.arange(1), raw, self._explored,
+            match.games, match.units, match.types, np.arange(1), 1, raw, self._explored,
             (np.arange(len(match.types)) > 0).astype(np.int8),
             _places(tuple(sc.UNIT_FEATURES), columns),
             self._features, self._mask, self._slots,
@@ -118,11 +128,19 @@ class Observer:
         self._player(seen)
         seen.alerts.extend(self.alerts.since_last_time())
         if self.options.score:
-            seen.score.score_type = score_pb2.Score.Melee if match.map.melee else score_pb2.Score.Curriculum
-            seen.score.score = int(match.games["score"][0])
-            details = seen.score.score_details
-            details.collected_minerals = match.games["collected_minerals"][0]
-            details.collected_vespene = match.games["collected_vespene"][0]
+            if match.ledger is not None:
+                seen.score.score_type = score_pb2.Score.Melee
+                match.ledger.fill(seen.score, match.player, match.games[0])
+            else:
+                seen.score.score_type = score_pb2.Score.Curriculum
+                seen.score.score = int(match.games["score"][0])
+                seen.score.score_details.collected_minerals = match.games["collected_minerals"][0]
+                seen.score.score_details.collected_vespene = match.games["collected_vespene"][0]
+        if self.options.HasField("render"):
+            names = list(pictures.PLANES)
+            screen, minimap = self._run(False, (), names, names, picture_sizes(self.options))
+            pictures.fill(seen.render_data.map, screen)
+            pictures.fill(seen.render_data.minimap, minimap)
         panels.fill(match, seen.ui_data)
         if self.options.raw:
             self._raw(seen.raw_data)
@@ -146,8 +164,8 @@ class Observer:
         return b"".join(pieces)
 
     def _player(self, seen: sc_pb.Observation) -> None:
-        common = seen.player_common
-        common.player_id = PLAYER
+        common, match = seen.player_common, self.match
+        common.player_id = match.player
         numbers = dict(zip(_NAMES, self._numbers[0].tolist(), strict=True))
         for name in _COMMON:
             setattr(common, name, int(numbers[name]))
@@ -189,8 +207,9 @@ def results(match: Match) -> list[tuple[int, int]]:
     """(player, result) for each player of a game that has ended."""
     if match.playing:
         return []
-    own, theirs = RESULTS[match.map.melee][int(match.games["status"][0])]
-    return [(PLAYER, int(own)), (COMPUTER, int(theirs))][: 2 if match.map.melee else 1]
+    with match.seen_by(1):
+        own, theirs = RESULTS[match.map.melee][int(match.games["status"][0])]
+    return [(1, int(own)), (2, int(theirs))][: 2 if match.map.melee else 1]
 
 
 def playable(match: Match, value: int) -> npt.NDArray[np.uint8]:

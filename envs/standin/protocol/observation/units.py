@@ -53,7 +53,7 @@ class Units:
         shown.alliance = ALLIANCE[u.owner]
         shown.tag = shown_tag(u.tag)
         shown.unit_type = t["api_id"]
-        shown.owner = u.owner or NEUTRAL_OWNER
+        shown.owner = self._numbers()[u.owner]
         shown.pos.x, shown.pos.y, shown.pos.z = u.x, u.y, HEIGHT
         shown.facing = math.atan2(u.face_y, u.face_x) % math.tau
         shown.radius = t["radius"]
@@ -73,6 +73,11 @@ class Units:
             shown.buff_ids.append(BUFFS[u.cargo])
         if u.owner == OWN:
             self._fill_own(shown, u, t, int(assigned), int(ideal))
+
+    def _numbers(self) -> tuple[int, int, int]:
+        """The players' numbers, by NEUTRAL, OWN and ENEMY."""
+        player = self.match.player
+        return NEUTRAL_OWNER, player, 3 - player
 
     def _fill_own(self, shown: raw_pb2.Unit, u: Any, t: dict[str, Any], assigned: int, ideal: int) -> None:
         shown.is_active = u.order != IDLE or u.producing > 0

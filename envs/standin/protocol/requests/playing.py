@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from s2clientprotocol import error_pb2
@@ -10,7 +9,8 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin.protocol import debugging
 from envs.standin.protocol.checks import Refused, at_most
-from envs.standin.protocol.session import MOST_LOOPS, Session
+from envs.standin.protocol.session import Session
+from envs.standin.protocol.shared.table import MOST_LOOPS, Table
 from envs.standin.protocol.version import LOOPS_A_SECOND
 
 LONGEST_WAIT = 60
@@ -19,12 +19,13 @@ LONGEST_WAIT = 60
 
 def observation(session: Session, asked: sc_pb.RequestObservation, told: sc_pb.ResponseObservation) -> bytes:
     """What the player sees now; in real time: once the game has come to the loop that is asked for."""
-    if session.clock and asked.game_loop > session.match.loop + LONGEST_WAIT * LOOPS_A_SECOND:
+    if session.realtime and asked.game_loop > session.match.loop + LONGEST_WAIT * LOOPS_A_SECOND:
         raise Refused(
             f"observation: game_loop {asked.game_loop} is not due for {LONGEST_WAIT} s, it is {session.match.loop} now"
         )
-    while session.clock and session.playing and session.match.loop < asked.game_loop:
-        time.sleep(0.5 / LOOPS_A_SECOND)
+    while session.realtime and session.playing and session.match.loop < asked.game_loop:
+        assert session.table is not None
+        session.table.wait(0.5 / LOOPS_A_SECOND)
         session.catch_up()
     told.actions.extend(session.executed)
     told.action_errors.extend(session.action_errors)
@@ -39,23 +40,27 @@ def observation(session: Session, asked: sc_pb.RequestObservation, told: sc_pb.R
 
 def action(session: Session, asked: sc_pb.RequestAction, told: sc_pb.ResponseAction) -> None:
     """Give orders."""
+    if session.observing:
+        raise Refused("action: an observer gives no orders")
     at_most("actions", len(asked.actions))
     for one in asked.actions:
         if not one.ListFields():  # PySC2 sends an empty one for "no operation"
             told.result.append(error_pb2.Success)
             continue
-        session.record("action", one)
-        told.result.append(error_pb2.ActionResult.ValueType(session.act(one)))
+        plain = session.plain(one)
+        session.record("action", plain)
+        shown = one if plain is not one else None
+        told.result.append(error_pb2.ActionResult.ValueType(session.act(plain, shown)))
 
 
 def step(session: Session, asked: sc_pb.RequestStep, told: sc_pb.ResponseStep) -> None:
     """Let time pass."""
-    if session.clock:
+    if session.realtime:
         raise Refused("step: the game runs in real time by itself")
     count = asked.count if asked.HasField("count") else 1
     if count > MOST_LOOPS:
         raise Refused(f"step: count is {count}, at most {MOST_LOOPS} game loops in one request")
-    session.run(count)
+    session.step(count)
     told.simulation_loop = session.match.loop
 
 
@@ -66,19 +71,28 @@ def obs_action(session: Session, asked: Any, told: Any) -> None:
 
 def quick_save(session: Session, asked: Any, told: Any) -> None:
     """Remember the game as it is."""
-    session.saved = session.match.save(), len(session.recording.events)
+    table = _alone(session, "quick_save")
+    table.saved = table.match.save(), len(table.recording.events)
 
 
 def quick_load(session: Session, asked: Any, told: Any) -> None:
     """Go back to where the game was remembered."""
-    if session.saved is None:
+    table = _alone(session, "quick_load")
+    if table.saved is None:
         raise Refused("quick_load: nothing has been saved in this game")
-    state, events = session.saved
-    session.match.load(state)
-    session.recording.cut(events)
+    state, events = table.saved
+    table.match.load(state)
+    table.recording.cut(events)
     session.executed.clear()
     session.action_errors.clear()
     session.status = sc_pb.in_game
+
+
+def _alone(session: Session, what: str) -> Table:
+    assert session.table is not None
+    if session.recording.other is not None:
+        raise Refused(f"{what}: two play this game, and neither can take it back")
+    return session.table
 
 
 def debug(session: Session, asked: Any, told: Any) -> None:

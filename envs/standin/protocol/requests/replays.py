@@ -12,9 +12,9 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin.protocol.checks import Refused
 from envs.standin.protocol.match import Match
-from envs.standin.protocol.observation.observation import PLAYER, results
+from envs.standin.protocol.observation.observation import results
 from envs.standin.protocol.replay import LARGEST_PACKED, MOST_EVENTS, NotAReplay, Replay
-from envs.standin.protocol.requests.lifecycle import find_map, opponent, resolutions
+from envs.standin.protocol.requests.lifecycle import computers, find_map, resolutions
 from envs.standin.protocol.session import Session
 from envs.standin.protocol.version import BUILD, DATA_VERSION, GAME_VERSION, LOOPS_A_SECOND
 
@@ -77,16 +77,18 @@ def replay_info(session: Session, asked: sc_pb.RequestReplayInfo, told: sc_pb.Re
     told.game_version, told.data_version = GAME_VERSION, DATA_VERSION
     told.data_build = told.base_build = BUILD
     outcomes = dict(replay.results)
-    player = told.player_info.add()
-    player.player_info.player_id, player.player_info.type = PLAYER, sc_pb.Participant
-    player.player_info.race_requested = sc_common.Race.ValueType(replay.race or sc_common.Terran)
-    player.player_info.race_actual = sc_common.Terran
-    player.player_result.player_id = PLAYER
-    player.player_result.result = sc_pb.Result.ValueType(outcomes.get(PLAYER, sc_pb.Undecided))
+    races = [replay.race, *(replay.other[:1] if replay.other is not None else ())]
+    for number, race in enumerate(races, 1):
+        player = told.player_info.add()
+        player.player_info.player_id, player.player_info.type = number, sc_pb.Participant
+        player.player_info.race_requested = sc_common.Race.ValueType(race or sc_common.Terran)
+        player.player_info.race_actual = sc_common.Terran
+        player.player_result.player_id = number
+        player.player_result.result = sc_pb.Result.ValueType(outcomes.get(number, sc_pb.Undecided))
 
 
 def start_replay(session: Session, asked: sc_pb.RequestStartReplay, told: sc_pb.ResponseStartReplay) -> None:
-    """Play a recorded game again, through the eyes of its player."""
+    """Play a recorded game again, through the eyes of one of its players."""
     errors = sc_pb.ResponseStartReplay
     try:
         data = read(asked)
@@ -107,13 +109,17 @@ def start_replay(session: Session, asked: sc_pb.RequestStartReplay, told: sc_pb.
     if map is None:
         told.error, told.error_details = errors.InvalidMapData, f"no map {replay.setup.local_map.map_path!r}"
         return
-    if asked.HasField("observed_player_id") and asked.observed_player_id not in (0, PLAYER):
+    most = 1 if replay.other is None else 2
+    if asked.observed_player_id > most:
         told.error = errors.InvalidObservedPlayerId
-        told.error_details = f"the stand-in's replays are of player {PLAYER}, not {asked.observed_player_id}"
+        told.error_details = f"the replay is of {most} player(s), there is no player {asked.observed_player_id}"
         return
     sizes = resolutions(asked.options)
-    match = Match(map, replay.seed, replay.sizes, not replay.setup.disable_fog, opponent(replay.setup))
+    other = None if replay.other is None else replay.other[1]
+    match = Match(map, replay.seed, replay.sizes, not replay.setup.disable_fog, computers(replay.setup), other)
     match.begin_episode(replay.episode)
+    session.leave()
+    session.player = max(asked.observed_player_id, 1)
     session.map = map
     session.setup.CopyFrom(replay.setup)
     session.setup.realtime = asked.realtime

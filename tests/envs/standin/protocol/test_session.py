@@ -87,16 +87,45 @@ def test_games_that_cannot_be_created(asked: sc_pb.RequestCreateGame, error: str
 def test_options_that_cannot_be_served() -> None:
     session = Session()
     tell(session, create_game=game())
-    rendered = sc_pb.InterfaceOptions()
-    rendered.render.width = 24
+    huge = sc_pb.InterfaceOptions()
+    huge.render.resolution.x = 2000
     wide = sc_pb.InterfaceOptions()
     wide.feature_layer.width = 30
-    for options, word in ((rendered, "rgb"), (wide, "24")):
+    cropped = sc_pb.InterfaceOptions(raw_crop_to_playable_area=True)
+    for options, word in ((huge, "from 1 to 512"), (wide, "24"), (cropped, "crop")):
         told = tell(session, join_game=sc_pb.RequestJoinGame(race=1, options=options))
         assert word in told.error[0]
         assert told.status == sc_pb.init_game
     told = tell(session, join_game=sc_pb.RequestJoinGame(race=1))
     assert told.join_game.error == sc_pb.ResponseJoinGame.MissingOptions
+
+
+def test_rendered_images_show_what_the_layers_do_and_can_be_clicked() -> None:
+    session = Session()
+    tell(session, create_game=game(ROACHES, random_seed=5))
+    options = sc_pb.InterfaceOptions(raw=True)
+    options.render.width = 24
+    options.render.resolution.x, options.render.resolution.y = 96, 48
+    options.render.minimap_resolution.x, options.render.minimap_resolution.y = 64, 64
+    tell(session, join_game=sc_pb.RequestJoinGame(race=1, options=options))
+    assert tell(session, game_info=sc_pb.RequestGameInfo()).game_info.options == options
+    seen = tell(session, observation=sc_pb.RequestObservation()).observation.observation
+    image, small = seen.render_data.map, seen.render_data.minimap
+    assert (image.bits_per_pixel, image.size.x, image.size.y, small.size.x) == (24, 96, 48, 64)
+    picture = np.frombuffer(image.data, np.uint8).reshape(48, 96, 3).astype(int)
+    for u in seen.raw_data.units:
+        # The camera sees 24 x 24 world units around (33, 25).
+        red, green, _ = picture[int((37 - u.pos.y) * 2), int((u.pos.x - 21) * 4)]
+        assert (red > green) == (u.alliance == 4), u
+    roach = next(u for u in seen.raw_data.units if u.unit_type == 110)
+    action = sc_pb.Action()
+    click = action.action_render.unit_command
+    click.ability_id = 3674
+    click.target_screen_coord.x, click.target_screen_coord.y = int((roach.pos.x - 21) * 4), int((37 - roach.pos.y) * 2)
+    assert tell(session, action=sc_pb.RequestAction(actions=[action])).action.result == [error_pb2.Success]
+    told = tell(session, observation=sc_pb.RequestObservation()).observation
+    assert told.actions[0].action_render == action.action_render
+    assert any(u.orders and u.orders[0].target_unit_tag == roach.tag for u in told.observation.raw_data.units)
 
 
 def test_what_is_not_a_request_is_answered() -> None:

@@ -273,8 +273,9 @@ def test_loops_that_real_time_will_not_bring_soon() -> None:
 def test_a_game_in_real_time_that_was_left_alone_is_caught_up_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("envs.standin.protocol.session.MOST_LOOPS", 100)
     player = Player(BEACON, realtime=True)
-    start, loop = player.session.clock or (0.0, 0)
-    player.session.clock = start - 10**6, loop
+    assert player.session.table is not None
+    start, loop = player.session.table.clock or (0.0, 0)
+    player.session.table.clock = start - 10**6, loop
     player.tell(ping=sc_pb.RequestPing())
     assert player.session.match.loop == 100
 
