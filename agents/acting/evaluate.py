@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -182,6 +184,20 @@ class Evaluation:
             **self._versus(),
         }
 
+    @staticmethod
+    def from_dict(told: Mapping[str, Any]) -> Evaluation:
+        """What :meth:`as_dict` has told of; outcomes come back in another order."""
+        outcomes = [value for name, value in OUTCOMES.items() for _ in range(int(told.get(name, 0)))]
+        played = Played(
+            list(told["returns"]), list(told["lengths"]), outcomes, int(told["aborted"]), int(told.get("cut", 0))
+        )
+        return Evaluation(told["environment"], told["player"], told["seed"], played, told.get("opponent", ""))
+
+    def is_like(self, other: Evaluation) -> bool:
+        """Is it of the same player, games and number of episodes?"""
+        mine, theirs = ((one.label, one.player, one.seed, one.opponent, len(one.returns)) for one in (self, other))
+        return mine == theirs
+
     def _versus(self) -> dict[str, Any]:
         if not self.played.outcomes:
             return {}
@@ -299,6 +315,8 @@ def table(evaluations: list[Evaluation]) -> Text:
     )
     for one, line in zip(evaluations, lines, strict=True):
         text.append(one.label + (f" against {one.opponent}" if one.opponent else "") + f"\n{line}\n")
+    if versus and len(evaluations) > 1:
+        text.append(_overall(evaluations) + "\n")
     caption = (
         f"win rate: with its {CONFIDENCE:.0%} confidence interval, by Wilson; aborted games are in no other column"
         if versus
@@ -307,6 +325,17 @@ def table(evaluations: list[Evaluation]) -> Text:
     if cut:
         caption += "\ncut: episodes that had not ended after the steps allowed; each counts with its return until there"
     return text.append(caption, "dim italic")
+
+
+def _overall(evaluations: list[Evaluation]) -> str:
+    """All games against opponents in one line; a draw is half a win."""
+    outcomes = [outcome for one in evaluations for outcome in one.played.outcomes]
+    won = Share.of(outcomes.count(1), len(outcomes))
+    points = (outcomes.count(1) + outcomes.count(0) / 2) / len(outcomes)
+    return (
+        f"all {len(outcomes)} games: {won.rate:.0%} won ({won.low:.0%} to {won.high:.0%}), "
+        f"{points:.0%} of the points, a draw being half a point"
+    )
 
 
 def _outcome_columns(one: Evaluation, aborted: list[str]) -> list[str]:
@@ -331,6 +360,39 @@ def _short(value: float) -> str:
 def as_json(evaluations: list[Evaluation]) -> str:
     """The evaluations as one JSON list."""
     return json.dumps([one.as_dict() for one in evaluations], indent=1) + "\n"
+
+
+def read_json(path: Path) -> list[Evaluation]:
+    """The evaluations that :func:`write_json` has written; none if there is no file. Raises ValueError for another."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    try:
+        return [Evaluation.from_dict(told) for told in json.loads(text)]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} holds no evaluations ({error})") from error
+
+
+COLUMNS = (
+    "environment", "opponent", "player", "seed", "episodes", "win", "draw", "loss", "aborted", "cut", "win_rate",
+    "win_rate_low", "win_rate_high", "return_mean", "return_low", "return_high", "length_mean",
+)  # fmt: skip
+
+
+def as_csv(evaluations: list[Evaluation]) -> str:
+    """The evaluations as a table, a line each; what is not known is empty."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for one in evaluations:
+        told = one.as_dict()
+        rate, returns = told.get("win_rate", {}), told["return"]
+        row = {**told, "length_mean": told["length"]["mean"], "win_rate": rate.get("rate")}
+        row |= {f"win_rate_{name}": rate.get(name) for name in ("low", "high")}
+        row |= {f"return_{name}": returns[name] for name in ("mean", "low", "high")}
+        writer.writerow(row)
+    return file.getvalue()
 
 
 def write_json(evaluations: list[Evaluation], path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,7 @@ from agents.commands.output import to_standard_output
 from agents.config import LARGEST_SEED, MOST_ENVS, Config
 from agents.errors import UserError
 from agents.runs import experiment
+from agents.runs.folder import write_whole
 from envs import registry
 from envs.errors import EnvError
 from envs.spelling import did_you_mean
@@ -65,6 +66,10 @@ class Evaluate:
     json: Path | None = None
     """Where the results go as JSON, - for standard output; without it evaluation.json in the run folder, if there is
     one, or evaluation-NAME.json there if what is played is not the run's own."""
+    csv: Path | None = None
+    """Where the results go as a table, a line for each environment and opponent."""
+    resume: Annotated[bool, FlagCreatePairsOff] = False
+    """Go on with an evaluation that was interrupted: what the JSON file holds already is not played again."""
     trust: Annotated[bool, FlagCreatePairsOff] = False
     """Run the code that the run's config.yaml names, where its environment is module:Class."""
 
@@ -111,13 +116,22 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
         options.check_opponent(opponent)
     to_stdout = to_standard_output(asked.json)
     if asked.json and not to_stdout:
-        if not asked.json.parent.is_dir():
-            raise UserError(f"--json {asked.json}: there is no folder {asked.json.parent}")
-        if asked.json.is_dir():
-            raise UserError(f"--json {asked.json}: is a folder; name a file in it, or - for standard output")
-        if not os.access(asked.json if asked.json.exists() else asked.json.parent, os.W_OK):
-            raise UserError(f"--json {asked.json}: cannot be written")
+        _check_file("--json", asked.json, "; name a file in it, or - for standard output")
+    if asked.csv:
+        _check_file("--csv", asked.csv, "; name a file in it")
+    if asked.resume and (to_stdout or not (asked.json or asked.run)):
+        raise UserError("--resume: say with --json which file holds what has been played already")
     play_and_tell(asked, Console(stderr=to_stdout))
+
+
+def _check_file(option: str, path: Path, instead: str) -> None:
+    """Refuse a file that cannot be written, before anything is played."""
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UserError(f"{option} {path}: is a folder{instead}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{option} {path}: cannot be written")
 
 
 def check_player(asked: Evaluate | Watch) -> None:
@@ -162,19 +176,33 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
     ]
     for env_id, env_options in games:
         registry.check(env_id, env_options)
-    results = []
+    before: list[Evaluation] = []
+    if asked.resume and path:
+        try:
+            before = evaluation.read_json(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--resume: {error}") from error
+    table = asked.csv and asked.csv.absolute()
+    results: list[Evaluation] = []
     for env_id, env_options in games:
         with contextlib.chdir("."):  # nor must it take the others along
-            results.append(_evaluate_one(asked, config, env_id, env_options, console))
+            results.append(_evaluate_one(asked, config, env_id, env_options, console, before))
+        if path and not to_standard_output(target):
+            _write_down(lambda file: evaluation.write_json(results, file), path, target)
     console.print(evaluation.table(results))
     if to_standard_output(target):
         sys.stdout.write(evaluation.as_json(results))
     elif path:
-        try:
-            evaluation.write_json(results, path)
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written ({error})") from error
         console.print(f"results in {target}", highlight=False, soft_wrap=True)
+    if table:
+        _write_down(lambda file: write_whole(file, evaluation.as_csv(results)), table, asked.csv)
+
+
+def _write_down(write: Callable[[Path], None], path: Path, shown: Path | None) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise UserError(f"{shown}: cannot be written ({error})") from error
 
 
 def results_of(asked: Evaluate, config: Config | None) -> Path | None:
@@ -187,9 +215,15 @@ def results_of(asked: Evaluate, config: Config | None) -> Path | None:
 
 
 def _evaluate_one(
-    asked: Evaluate, config: Config | None, env_id: str, env_options: dict[str, Any], console: Console
+    asked: Evaluate,
+    config: Config | None,
+    env_id: str,
+    env_options: dict[str, Any],
+    console: Console,
+    before: Sequence[Evaluation],
 ) -> Evaluation:
-    from agents.acting.evaluate import FRESH_SEED, LARGEST_VECTOR, Evaluation, games_for, play
+    """Play in one environment; what ``before`` holds of just that is not played again."""
+    from agents.acting.evaluate import FRESH_SEED, LARGEST_VECTOR, Evaluation, Played, games_for, play
     from agents.acting.seeding import seed_all
     from agents.runs.report import notes_to
 
@@ -202,6 +236,12 @@ def _evaluate_one(
     env = registry.make(env_id, games_for(asked.episodes, most), **env_options)
     try:
         player, name = make_player(asked, config, env_id, env)
+        against = env_options.get("opponent")
+        versus = str(parse_opponent(against)) if against else ""
+        wanted = Evaluation(registry.label(env_id), name, asked.seed, Played([0.0] * asked.episodes), versus)
+        for one in before:
+            if one.is_like(wanted):
+                return one
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (
@@ -217,8 +257,7 @@ def _evaluate_one(
     finally:
         with notes_to(note):
             env.close()
-    against = env_options.get("opponent")
-    return Evaluation(registry.label(env_id), name, asked.seed, played, str(parse_opponent(against)) if against else "")
+    return replace(wanted, played=played)
 
 
 def env_options_of(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:

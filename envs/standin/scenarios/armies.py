@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from envs.standin.rules.catalog import MARINE, MINERAL_FIELD, SCV
+from envs.standin.rules.combat import gap
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.orders import give
 from envs.standin.rules.world import (
+    ATTACK,
     ATTACK_MOVE,
     BUILD,
     ENEMY,
@@ -22,6 +24,7 @@ from envs.standin.rules.world import (
     distance,
     is_structure,
     is_visible,
+    present,
     uniform,
 )
 from envs.standin.scenarios.plans import ARMY, CHEAT_VISION, DEFENDERS, PATIENCE, PEACE, PLANS
@@ -37,8 +40,8 @@ _WORKER = 0.35
 _GROWTH = 1.25
 """By how much a wave is larger than the one before that failed."""
 _AT_HOME, _ATTACKING, _SEARCHING = range(3)
-_HURT = 14.0
-"""Hit points below which a worker fights no more."""
+_REACH, _AROUND, _WEAK = 0.5, 7.0, 20.0
+"""How near an enemy is in a worker's reach, how far it looks for one, and hit points that count as a unit of way."""
 
 
 @rule
@@ -105,7 +108,7 @@ def defend(
             give(us, u, i, 0, ATTACK_MOVE, x, y, -1, 0)
     workers = 0
     for i in range(g.top):
-        workers += us[i].kind == SCV and us[i].owner == OWN and us[i].hp >= _HURT
+        workers += us[i].kind == SCV and us[i].owner == OWN
     called = (1.3 * foes - at_home) / _WORKER
     # Those that are still on their way are met at the minerals, by all at once.
     ready = distance(x, y, home_x, home_y) < _YARD
@@ -116,16 +119,35 @@ def defend(
         u = us[i]
         if u.kind != SCV or u.owner != OWN or u.order >= BUILD:
             continue
-        fights = u.order == ATTACK_MOVE
-        if left > 0 and u.hp >= _HURT:
+        fights = u.order in (ATTACK, ATTACK_MOVE)
+        if left > 0:
             left -= 1
-            if not fights or (u.target < 0 and distance(u.order_x, u.order_y, x, y) > 2.0):
-                give(us, u, i, 0, ATTACK_MOVE, x, y, -1, 0)
+            strike(g, us, ts, i, x, y)
         elif fights:
             send_to_work(g, us, i)
         elif hopeless and u.order == GATHER and distance(u.x, u.y, x, y) < 5.0:
             dx, dy = u.x - x, u.y - y
             give(us, u, i, 0, MOVE, u.x + 2.0 * dx, u.y + 2.0 * dy, -1, 0)
+
+
+@rule
+def strike(g: Any, us: Any, ts: Any, me: int, x: float, y: float) -> None:
+    """A worker goes on with whom it has in reach, or turns to who is near and weak, or goes to where they are."""
+    u = us[me]
+    if u.order == ATTACK and present(us, u.order_slot, u.order_tag) and gap(ts, u, us[u.order_slot]) < _REACH:
+        return
+    best, least = -1, _AROUND
+    for i in range(g.top):
+        v = us[i]
+        if v.kind == 0 or v.owner != ENEMY or is_structure(ts, v.kind) or v.hp <= 0.0:
+            continue
+        worth = distance(u.x, u.y, v.x, v.y) + v.hp / _WEAK
+        if worth < least and is_visible(g, us, ts, i):
+            best, least = i, worth
+    if best >= 0:
+        give(us, u, me, 0, ATTACK, us[best].x, us[best].y, best, us[best].tag)
+    elif u.order != ATTACK_MOVE or (u.target < 0 and distance(u.order_x, u.order_y, x, y) > 2.0):
+        give(us, u, me, 0, ATTACK_MOVE, x, y, -1, 0)
 
 
 @rule
@@ -146,7 +168,7 @@ def back_to_work(g: Any, us: Any) -> None:
     """Workers that have been called to defend harvest again."""
     for i in range(g.top):
         u = us[i]
-        if u.kind == SCV and u.owner == OWN and u.order == ATTACK_MOVE and u.target < 0:
+        if u.kind == SCV and u.owner == OWN and u.order in (ATTACK, ATTACK_MOVE):
             send_to_work(g, us, i)
 
 
