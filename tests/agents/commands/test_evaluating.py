@@ -45,4 +45,4 @@ def test_an_evaluation_that_was_interrupted_goes_on(tmp_path, monkeypatch, capsy
     assert "terran:easy:random,random,0,2,0,2,0,0,0" in lines[1]
     assert "say with --json" in refused(capsys, *asked, "--resume")
     parts.write_text("[1]")
-    assert "holds no evaluations" in refused(capsys, *asked, "--resume", "--json", str(parts))
+    assert "holds no evaluations" in refused(capsys, *asked, *opponents, "--resume", "--json", str(parts))
