@@ -306,9 +306,13 @@ def describe(space: spaces.Space[Any]) -> str:
         return "{" + ", ".join(f"{key}: {describe(part)}" for key, part in space.items()) + "}"
     if isinstance(space, spaces.Tuple):
         return "(" + ", ".join(map(describe, space)) + ")"
-    if isinstance(space, spaces.Box) and np.size(space.low) > 16 and not (np.ptp(space.low) == np.ptp(space.high) == 0):
+    if isinstance(space, spaces.Box) and np.size(space.low) > 16 and not _alike(space.low, space.high):
         return f"Box[{' x '.join(map(str, space.shape))} of {space.dtype}]"
     return " ".join(str(space).split())
+
+
+def _alike(*bounds: np.ndarray) -> bool:
+    return all(bool((bound == bound.flat[0]).all()) for bound in bounds)
 
 
 def describe_spaces(env: VectorEnv[Any, Any, Any]) -> dict[str, str]:

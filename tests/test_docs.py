@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from agents.acting import demonstrations
-from agents.commands import play, serve, train
+from agents.commands import export, play, serve, train
 from agents.commands.cli import run
+from agents.runs import curves, hub
 from envs import registry
 from tests.prose import LONGEST, prose
 
@@ -153,7 +154,7 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-QUICK = r"status|doctor|--help|evaluate runs/NAME( --episodes| --sampled|$)|watch runs/NAME --video episode.mp4$"
+QUICK = r"status|runs|doctor|--help|evaluate runs/NAME( --episodes| --sampled|$)|watch runs/NAME --video episode.mp4$"
 
 
 @pytest.mark.parametrize(("page", "line"), [*commands(), *printed()])
@@ -176,6 +177,10 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
             (play, "watch_replay"),
             (demonstrations, "load"),
             (serve, "_need_starcraft"),
+            (export, "load"),
+            (hub, "push"),
+            (hub, "pull"),
+            (curves, "curves"),
         ):
             monkeypatch.setattr(module, name, reached)
         monkeypatch.setattr(registry, "check", lambda *args: None)

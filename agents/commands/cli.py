@@ -1,4 +1,4 @@
-"""The command line: ``perceiver-rl train | status | info | evaluate | watch | doctor | serve | standin-install``.
+"""The command line: ``perceiver-rl train | status | info | evaluate | watch | export | compare | ...``.
 
 The console script enters in :mod:`perceiver_rl`, whose name is nobody else's.
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from agents.commands import demonstrate, options, status
+from agents.commands import demonstrate, experiments, export, options, status
 from agents.commands import info as informing
 from agents.commands import play as playing
 from agents.commands import serve as serving
@@ -47,11 +47,16 @@ def _run(argv: Sequence[str], prog: str | None) -> int:
     commands: dict[str, Callable[[Sequence[str], str], None]] = {
         "train": training.train,
         "status": status.status,
+        "runs": status.runs,
+        "compare": experiments.compare,
         "record": demonstrate.record,
         "imitate": demonstrate.imitate,
         "info": informing.info,
         "evaluate": playing.evaluate,
         "watch": playing.watch,
+        "export": export.export,
+        "push": export.push,
+        "pull": export.pull,
         "doctor": doctor,
         "serve": serving.serve,
         "standin-install": serving.standin_install,

@@ -201,7 +201,8 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     run_dir.mkdir(parents=True, exist_ok=True)
     experiment.write_config(config, run_dir / "config.yaml")
     learner = Learner(policy, config, device=device)
-    checkpoint.save(run_dir, 0, {"learner": learner.state_dict()}, spaces=spaces, keep=1)
+    data_of = checkpoint.data_of(policy.observation_space, policy.action_space)
+    checkpoint.save(run_dir, 0, {"learner": learner.state_dict()}, spaces=spaces, space_data=data_of, keep=1)
     print(", ".join(f"{name.removeprefix('imitation/')} {value:.3f}" for name, value in metrics.items()))
 
 

@@ -1,16 +1,17 @@
-"""``perceiver-rl status``: how a run stands, living or ended, from what is in its folder."""
+"""``perceiver-rl status`` and ``runs``: how runs stand, living or ended, from what is in their folders."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 from rich.console import Console
+from rich.table import Table
 from tyro.conf import Positional
 
 from agents.config import Config
@@ -111,3 +112,81 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{max(0.0, seconds):.0f} s ago"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List the runs in a folder, the latest first."""
+
+    folder: Positional[Path] = Path("runs")
+    """Where to look; folders in it are looked into, too."""
+
+
+def runs(argv: Sequence[str], prog: str) -> None:
+    """List the runs in a folder."""
+    asked = tyro.cli(Runs, args=argv, prog=prog, description=Runs.__doc__)
+    if not asked.folder.is_dir():
+        raise UserError(f"{asked.folder}: is no folder")
+    found = sorted(run_folders(asked.folder), key=last_change, reverse=True)
+    if not found:
+        raise UserError(f"{asked.folder}: holds no runs")
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("run", "environment", "by", "seed", "steps", "return", "evaluated", "state"):
+        grid.add_column(heading, overflow="fold", justify="right" if heading in ("seed", "steps", "return") else "left")
+    for run_dir in found:
+        grid.add_row(*line(run_dir, asked.folder, time.time()))
+    Console().print(grid)
+
+
+def run_folders(path: Path) -> Iterator[Path]:
+    """The run folders at or below ``path``; what is in a run's folder is none of its own."""
+    if (path / "config.yaml").is_file():
+        yield path
+        return
+    for inner in sorted(path.iterdir()):
+        if inner.is_dir() and not inner.is_symlink():
+            yield from run_folders(inner)
+
+
+def line(run_dir: Path, parent: Path, now: float) -> list[str]:
+    """A run in a row of the list: what cannot be read of it is said."""
+    name = str(run_dir.relative_to(parent)) if run_dir != parent else str(run_dir)
+    try:
+        config = experiment.read_run_config(run_dir)
+        from agents.runs.report import METRICS, summary
+
+        records = latest_records(run_dir / METRICS)
+    except UserError as error:
+        return [name, "-", "-", "-", "-", "-", "-", str(error).splitlines()[0]]
+    checkpoints = folder.checkpoints(run_dir)
+    step = records[-1]["step"] if records else folder.step_of(checkpoints[0]) if checkpoints else 0
+    known = summary(records)
+    score, played = known.get("episode/return"), evaluated(run_dir)
+    state = ended(run_dir, step, config.total_steps, now) or state_of(
+        step, config.total_steps, now - last_change(run_dir), known
+    )
+    return [
+        name,
+        config.env,
+        config.algorithm,
+        str(config.seed),
+        f"{step:,}",
+        "-" if score is None else f"{score:.4g}",
+        "-" if played is None else f"{played:.4g}",
+        state,
+    ]
+
+
+def evaluated(run_dir: Path) -> float | None:
+    """The mean return of a run's last evaluation in its own environment."""
+    try:
+        found = json.loads((run_dir / "evaluation.json").read_text(encoding="utf-8"))
+        return float(found[0]["return"]["mean"])
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def last_change(run_dir: Path) -> float:
+    """When a run last recorded something, in seconds since the epoch."""
+    path = run_dir / "metrics.jsonl"
+    return (path if path.exists() else run_dir / "config.yaml").stat().st_mtime

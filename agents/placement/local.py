@@ -134,6 +134,7 @@ class Training:
             self.learner.steps,
             self.state_dict(),
             spaces=self.spaces,
+            space_data=checkpoint.data_of(self.policy.observation_space, self.policy.action_space),
             keep=self.config.keep_checkpoints,
             options=experiment.plain(self.config),
         )

@@ -45,13 +45,15 @@ def save(
     state: dict[str, Any],
     *,
     spaces: dict[str, str],
+    space_data: Mapping[str, Any] | None = None,
     keep: int,
     options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the state (nest of tensors, arrays and plain values; ``state["learner"]["policy"]`` apart) at a step.
 
-    ``spaces`` describes what the policy was built for, ``options`` the run (plain values); the newest ``keep`` whole
-    checkpoints stay. Raises UserError where it cannot be written; those before are then as they were.
+    ``spaces`` describes what the policy was built for, ``space_data`` says all of it (see :func:`data_of`), ``options``
+    are the run's (plain values); the newest ``keep`` whole checkpoints stay. Raises UserError where it cannot be
+    written; those before are then as they were.
     """
     learner = dict(state["learner"])
     policy = {name: tensor.contiguous() for name, tensor in learner.pop("policy").items()}
@@ -64,6 +66,7 @@ def save(
         "versions": {name: _version(name) for name in ("perceiver-rl", "torch", "numpy", "gymnasium")}
         | {"python": platform.python_version()},
         "spaces": spaces,
+        "space_data": space_data,
         "options": options,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -177,11 +180,34 @@ def load_policy(path: Path) -> dict[str, Tensor]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What :func:`save` was given."""
+    """What :func:`save` was given. Raises UserError for a checkpoint that holds a policy alone."""
+    if not (path / "state.pt").exists():
+        raise UserError(
+            f"{path}: holds a policy without the state of its training, as what is pulled from a hub does; a new run "
+            "starts from it with --init and the run's folder"
+        )
     state = _unpack(torch.load(path / "state.pt", weights_only=True))
     state["learner"]["policy"] = load_policy(path)
     found: dict[str, Any] = state
     return found
+
+
+def data_of(observation_space: Any, action_space: Any) -> dict[str, Any] | None:
+    """Spaces as plain values, for :func:`save`; None where one of them is of a kind that cannot be written down."""
+    from agents.runs.space_data import to_data
+
+    try:
+        return {"observation_space": to_data(observation_space), "action_space": to_data(action_space)}
+    except ValueError:
+        return None
+
+
+def spaces_of(path: Path) -> tuple[Any, Any] | None:
+    """The observation and the action space that a checkpoint holds as data; None where it holds none."""
+    from agents.runs.space_data import from_data
+
+    data = manifest(path).get("space_data")
+    return None if data is None else (from_data(data["observation_space"]), from_data(data["action_space"]))
 
 
 def check_spaces(path: Path, spaces: dict[str, str]) -> None:
@@ -200,7 +226,7 @@ def _fault(path: Path) -> str | None:
         found = manifest(path)
     except (OSError, ValueError) as error:
         return f"manifest.json: {error}"
-    for name in {"policy.safetensors", "state.pt"} | found["sha256"].keys():
+    for name in {"policy.safetensors"} | found["sha256"].keys():
         try:
             if _sha256(path / name) != found["sha256"].get(name):
                 return f"{name} is not what was written"

@@ -153,6 +153,7 @@ class ClusterTraining:
         learners.described = self.inferences.described = ray.put(found)
         self.found = found
         self.spaces = {"observation_space": describe(found[0]), "action_space": describe(found[1])}
+        self.space_data = checkpoint.data_of(*found)
         if resume:
             checkpoint.check_spaces(checkpoint.latest(self.run_dir), self.spaces)
         while learners.counters is None:
@@ -315,6 +316,7 @@ class ClusterTraining:
                 learner["steps"],
                 self._state(learner),
                 spaces=self.spaces,
+                space_data=self.space_data,
                 keep=self.config.keep_checkpoints,
                 options=experiment.plain(self.config),
             )
