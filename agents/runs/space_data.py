@@ -56,8 +56,7 @@ def _fields(space: Any) -> dict[str, Any]:
     if isinstance(space, spaces.MultiDiscrete):
         return {"nvec": space.nvec.tolist(), "start": space.start.tolist(), "dtype": str(space.dtype)}
     if isinstance(space, spaces.MultiBinary):
-        count: Any = space.n
-        return {"n": list(count) if isinstance(count, tuple) else int(count)}
+        return {"n": list(space.shape) if isinstance(space.n, tuple) else space.shape[0]}
     low, high = _array(space.low), _array(space.high)
     return {"shape": list(space.shape), "dtype": str(space.dtype), "low": low, "high": high}
 
