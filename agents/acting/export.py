@@ -136,6 +136,8 @@ def _parts(space: spaces.Space[Any], keys: Keys = ()) -> Iterator[tuple[Keys, sp
         inner = space.spaces.items()
     elif isinstance(space, spaces.Tuple):
         inner = enumerate(space.spaces)
+    elif space.dtype is None or space.shape is None:
+        raise UserError(f"a part of the policy's spaces, {space}, cannot be exported yet")
     else:
         yield keys, space
     for key, part in inner:
