@@ -36,8 +36,10 @@ def _fields(space: Any) -> dict[str, Any]:
         return {"height": space.height, "width": space.width, "planes": planes, "dtype": str(space.dtype)}
     if isinstance(space, Numbers):
         return {"features": _features(space.columns)}
-    if isinstance(space, Pointer | Pointers):
+    if isinstance(space, Pointer):
         return {"of": space.of, "capacity": int(space.n)}
+    if isinstance(space, Pointers):
+        return {"of": space.of, "capacity": space.shape[0]}
     if isinstance(space, Place):
         return {"of": space.of, "height": space.height, "width": space.width}
     if isinstance(space, Choice):
