@@ -154,7 +154,7 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-QUICK = r"status|runs|doctor|--help|evaluate runs/NAME( --episodes| --sampled|$)|watch runs/NAME --video episode.mp4$"
+QUICK = r"status|perceiver-rl runs$|doctor|--help|evaluate runs/NAME( --episodes| --sampled|$)|watch runs/NAME --video episode.mp4$"
 
 
 @pytest.mark.parametrize(("page", "line"), [*commands(), *printed()])
