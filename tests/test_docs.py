@@ -154,7 +154,10 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-QUICK = r"status|perceiver-rl runs$|doctor|--help|evaluate runs/NAME( --episodes| --sampled|$)|watch runs/NAME --video episode.mp4$"
+QUICK = (
+    r"status|perceiver-rl runs$|doctor|--help"
+    r"|evaluate runs/NAME( --episodes| --sampled|$)|watch runs/NAME --video episode.mp4$"
+)
 
 
 @pytest.mark.parametrize(("page", "line"), [*commands(), *printed()])
