@@ -34,7 +34,7 @@ def card(run_dir: Path, name: str) -> str:
         f"```\nperceiver-rl pull {name} {name.rpartition('/')[2]}\n"
         f"perceiver-rl evaluate {name.rpartition('/')[2]}\n"
         f"perceiver-rl export {name.rpartition('/')[2]} policy.onnx\n```",
-        "`config.yaml` holds every option: `perceiver-rl train --config config.yaml` trains it again. The weights are "
+        "`config.yaml` holds every option: with `--config config.yaml` it is trained again. The weights are "
         "safetensors, the spaces plain data in `manifest.json`; no file here holds code.",
         "## Spaces",
         "\n".join(f"- {what.replace('_', ' ')}: `{space}`" for what, space in manifest["spaces"].items()),
