@@ -1,6 +1,6 @@
 """Dense prediction: optical flow between two frames, for which the truth is known because the motion is made up.
 
-    python -m examples.perceiver.flow [--steps 1500]
+    python -m examples.perceiver.flow [--steps 1500] [--picture flow.png]
 
 A smooth random texture moves by up to two pixels, each half of the frame in a direction of its own. Every pixel of both
 frames is an input, with its 3x3 neighborhood, and every pixel is a query. The figure is the mean distance between the
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from examples.perceiver.pictures import heatmaps, traced
 from examples.perceiver.training import train
 from perceiver_policy.family.presets import optical_flow
 
@@ -44,7 +45,7 @@ def sample(texture: Tensor, places: Tensor) -> Tensor:
     return F.grid_sample(texture, places * scale - 1, align_corners=True)
 
 
-def main(steps: int = 1500, seed: int = 0) -> dict[str, float]:
+def main(steps: int = 1500, seed: int = 0, picture: str | None = None) -> dict[str, float]:
     """Trains and returns the end-point error, and that of predicting no motion."""
     torch.manual_seed(seed)
     encoder = {"latents": 64, "latent_width": 96, "self_attends": 3, "self_heads": 4}
@@ -60,7 +61,20 @@ def main(steps: int = 1500, seed: int = 0) -> dict[str, float]:
         found = error(100 * model(pair), flow).item()
     still = flow.norm(dim=-1).mean().item()
     print(f"end-point error: {found:.3f} pixels; of predicting no motion: {still:.3f}")
+    if picture:
+        draw(model, picture)
     return {"error": found, "still": still, "seconds": seconds}
+
+
+def draw(model: torch.nn.Module, path: str) -> None:
+    """Two frames, the true and the found motion along the columns, and what the answers of three pixels rest on."""
+    pair, flow = frames(1)
+    with torch.no_grad():
+        found = 100 * model(pair)[0]
+    weights = traced(model, pair)[0].unflatten(1, (SIZE, SIZE)).unflatten(0, (SIZE, SIZE))
+    panels = {"=first": pair[0, 0, 4], "=second": pair[0, 1, 4], "true": flow[0, ..., 0], "found": found[..., 0]}
+    panels |= {f"pixel {y}, {x}": weights[y, x] for y, x in ((4, 3), (8, 8), (12, 12))}
+    heatmaps(path, panels, columns=7)
 
 
 def error(found: Tensor, flow: Tensor) -> Tensor:
@@ -71,4 +85,5 @@ def error(found: Tensor, flow: Tensor) -> Tensor:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--picture")
     main(**vars(parser.parse_args()))

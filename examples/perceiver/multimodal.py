@@ -1,7 +1,7 @@
 """Multimodal autoencoding: video, its sound and a label through one small set of latents and back; the label is never
 shown.
 
-    python -m examples.perceiver.multimodal [--steps 2400]
+    python -m examples.perceiver.multimodal [--steps 2400] [--picture multimodal.png]
 
 A bright square moves in one of four directions while a tone sounds whose pitch depends on the direction. The model gets
 the video and the sound, has a mask token in the label's place, and gives back all three. Figures on fresh clips: peak
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from examples.perceiver.pictures import heatmaps, traced
 from examples.perceiver.training import train
 from perceiver_policy.family.presets import multimodal_autoencoder
 
@@ -42,7 +43,7 @@ def clips(batch: int) -> tuple[dict[str, Tensor], Tensor]:
     return {"image": video, "audio": sound[..., None], "label": torch.zeros(batch, 4)}, labels
 
 
-def main(steps: int = 2400, seed: int = 0) -> dict[str, float]:
+def main(steps: int = 2400, seed: int = 0, picture: str | None = None) -> dict[str, float]:
     """Trains and returns both signal-to-noise ratios and the accuracy of the label."""
     torch.manual_seed(seed)
     encoder = {"latents": 32, "latent_width": 96, "self_attends": 3, "self_heads": 4}
@@ -83,10 +84,32 @@ def main(steps: int = 2400, seed: int = 0) -> dict[str, float]:
         found = errors(*clips(64), None)
     video, sound = -10 * math.log10(found["image"].item()), -10 * math.log10(found["audio"].item() / 4)
     print(f"video {video:.1f} dB, sound {sound:.1f} dB, label right {found['right']:.3f}")
+    if picture:
+        draw(model, picture)
     return {"video": video, "sound": sound, "accuracy": found["right"].item(), "seconds": seconds}
+
+
+def draw(model: torch.nn.Module, path: str) -> None:
+    """The frames of a clip and its sound, and how much the answers for the label, for a pixel and for the end of the
+    sound rest on the patches of both."""
+    torch.manual_seed(1)
+    inputs, _ = clips(1)
+    center = (FRAMES // 2 * SIZE + SIZE // 2) * SIZE + SIZE // 2
+    points = {"image": torch.tensor([center]), "audio": torch.tensor([FRAMES * SAMPLES // 8 - 1])}
+    weights = traced(model, inputs, subsampled_output_points=points)[0]
+    panels = {f"=frame {i}": inputs["image"][0, i].mean(0) for i in range(FRAMES)}
+    panels["=sound"] = inputs["audio"][0, :, 0].unflatten(0, (-1, SAMPLES // 8))
+    sounds, side = FRAMES * SAMPLES // 8, SIZE // 4
+    # Queries and inputs are in the order of the modalities' names.
+    for name, row in zip(("sound", "pixel", "label"), weights, strict=True):
+        seen = row[sounds : sounds + FRAMES * side**2].unflatten(0, (FRAMES, side, side))
+        panels |= {f"{name}: frame {i}": seen[i] for i in range(FRAMES)}
+        panels[f"{name}: sound"] = row[:sounds].unflatten(0, (-1, 8))
+    heatmaps(path, panels, columns=FRAMES + 1)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--picture")
     main(**vars(parser.parse_args()))
