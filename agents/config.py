@@ -136,6 +136,16 @@ class Config(BaseModel):
     Several mini-games for one policy, with weights: sim/MoveToBeacon*2 + sim/DefeatRoaches."""
     env_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment."""
+    env_wrappers: list[str | dict[str, Any]] = Field(default_factory=list)
+    """Wrappers of a Gymnasium environment, the last one outermost: names of gymnasium.wrappers or module:Class, with
+    arguments {name: {argument: value}}."""
+    env_time_limit: int | None = Field(None, ge=1)
+    """Steps after which an episode of a Gymnasium environment is truncated; none: its own limit."""
+    env_metrics: list[str] = Field(default_factory=list)
+    """Numbers that a Gymnasium environment tells in info where an episode ends, such as is_success: they are in the
+    curves and in the evaluation."""
+    env_processes: int = Field(0, ge=0, le=1024)
+    """Processes that step the games of a Gymnasium environment, for slow ones; 0: they are stepped in this one."""
     num_envs: int = Field(64, ge=1, le=MOST_ENVS)
     """Environments stepped side by side, those of all workers together."""
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
@@ -209,6 +219,12 @@ class Config(BaseModel):
         for registry, names in ((LOGGERS, self.track), (CALLBACKS, self.callbacks)):
             for name in names:
                 registry.check(name)
+
+    @property
+    def env_arguments(self) -> dict[str, Any]:
+        """What `envs.registry.make` is told of the environment, but for its name and number."""
+        ours = ("env_wrappers", "env_time_limit", "env_metrics", "env_processes")
+        return {**self.env_options, **{name: value for name in ours if (value := getattr(self, name))}}
 
     @property
     def learning(self) -> PPOConfig | APPOConfig | ImpalaConfig:

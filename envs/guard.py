@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.errors import EnvFailure
+from envs.spaces import ACTION_MASK
 
 LONGEST_MESSAGE = 2000  # characters of what an environment raised
 _HERE, _GYMNASIUM = Path(__file__).parent, Path(gymnasium.__file__).parent
@@ -32,6 +33,7 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self.name, self.number, self.of = name, number, of
         self.episode = self.steps = 0
+        self.asks = callable(getattr(env.unwrapped, "action_masks", None))
         for space in ("action_space", "observation_space"):
             if space not in vars(env.unwrapped) and isinstance(vars(type(env.unwrapped)).get(space), spaces.Space):
                 setattr(env.unwrapped, space, deepcopy(getattr(env.unwrapped, space)))
@@ -48,7 +50,7 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise self.failure(said(error), own_trace(error)) from None
         if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], Mapping):
             raise self.failure(f"reset() returned {_kind(answer)}; expected an observation and a dict")
-        return answer
+        return answer[0], self._with_mask(answer[1])
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step."""
@@ -63,13 +65,9 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
             )
         observation, reward, terminated, truncated, info = answer
         reward = self._number("reward", reward, float)
-        return (
-            observation,
-            reward,
-            self._number("terminated", terminated, bool),
-            self._number("truncated", truncated, bool),
-            info,
-        )
+        terminated = self._number("terminated", terminated, bool)
+        truncated = self._number("truncated", truncated, bool)
+        return observation, reward, terminated, truncated, info if terminated or truncated else self._with_mask(info)
 
     def close(self) -> None:
         """Close the environment; what it raises then is logged: nothing is lost by it."""
@@ -83,6 +81,20 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
         at = f"step {self.steps}" if self.steps else "at its reset"
         where = f"game {self.number + 1} of {self.of}, episode {self.episode}, {at}"
         return EnvFailure(f"{self.name}, {where}: {what}" + (f"\n{trace}" if trace else ""))
+
+    def _with_mask(self, info: Mapping[str, Any]) -> Any:
+        """``info`` with what ``action_masks()`` says, as sb3-contrib's environments tell their masks."""
+        if not self.asks or ACTION_MASK in info:
+            return info
+        try:
+            mask = np.asarray(self.env.get_wrapper_attr("action_masks")())
+        except (Exception, SystemExit) as error:
+            raise self.failure(f"action_masks(): {said(error)}", own_trace(error)) from None
+        space = self.env.action_space
+        if isinstance(space, spaces.MultiBinary) and mask.size == 2 * int(np.prod(space.shape)):
+            may_be_0, may_be_1 = mask.reshape(*space.shape, 2).astype(bool).transpose(-1, *range(len(space.shape)))
+            mask = np.where(may_be_0 & may_be_1, 2, may_be_1).astype(np.int8)
+        return {**info, ACTION_MASK: mask}
 
     def _number(self, name: str, value: Any, kind: type) -> Any:
         if isinstance(value, float | int | np.number | np.bool_):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -64,7 +64,7 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
 
     Observations are nests of arrays with games first, overwritten by the next step: copy what you keep. An episode that
     ends is reset in the same step; its last observation is in ``info["final_obs"]``, an object array, where
-    ``info["_final_obs"]`` is true. ``info`` holds nothing else.
+    ``info["_final_obs"]`` is true; ``info["final_info"]`` has the metrics [B] that were asked for. That is all.
 
     Whatever the environments return is read through their spaces (`envs.observations`). A mask that they give in
     ``info["action_mask"]`` becomes a part of the observation: in a Dict under that key, else the observation becomes
@@ -75,21 +75,34 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
     space, a mask that cannot be obeyed, and an observation or reward that is not finite.
     """
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], num_envs: int, name: str = "") -> None:
-        """``make`` returns a new environment, which messages call ``name``.
+    resets_single_games = True
+
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env[Any, Any]],
+        num_envs: int,
+        name: str = "",
+        metrics: Sequence[str] = (),
+        *,
+        first: int = 0,
+        of: int | None = None,
+    ) -> None:
+        """``make`` returns a new environment, which messages call ``name``; these are games ``first`` and on ``of`` so
+        many. ``metrics`` are paths to numbers in ``info`` where an episode ends.
 
         Raises ValueError for spaces that are not supported. From here on whatever the environment does wrong is an
         EnvFailure.
         """
         bare = make()
         self.name = name or type(bare.unwrapped).__name__
-        first = arrays(Guarded(bare, self.name, 0, num_envs))
-        check_space(first.observation_space, "the observation space")
-        check_space(first.action_space, "the action space")
-        _, info = first.reset(seed=0)
+        self.first, self.of, self.metrics = first, of or num_envs, tuple(metrics)
+        one = arrays(Guarded(bare, self.name, first, self.of))
+        check_space(one.observation_space, "the observation space")
+        check_space(one.action_space, "the action space")
+        _, info = one.reset(seed=0)
 
         def maker(number: int) -> Callable[[], gymnasium.Env[Any, Any]]:
-            return lambda: arrays(Guarded(make(), self.name, number, num_envs)) if number else first
+            return lambda: arrays(Guarded(make(), self.name, first + number, self.of)) if number else one
 
         try:
             super().__init__([maker(i) for i in range(num_envs)], copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -98,14 +111,14 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         # whoever samples from it must not draw what the first environment would
         self.single_action_space = deepcopy(self.single_action_space)
         self._episodes, self._steps = [0] * num_envs, [0] * num_envs
-        space = first.observation_space
+        space = one.observation_space
         self._nested = not isinstance(space, spaces.Dict) or isinstance(space, Whole)
         self._shows_mask = not self._nested and ACTION_MASK in space.spaces  # type: ignore[attr-defined]
         self._mask_space: spaces.Space[Any] | None = None
         if self._shows_mask:
-            masks.check_space(first.action_space, space[ACTION_MASK])  # type: ignore[index]
-        elif (mask := masks.compact(first.action_space, info.get(ACTION_MASK))) is not None:
-            self._mask_space = masks.space_of(first.action_space, mask)
+            masks.check_space(one.action_space, space[ACTION_MASK])  # type: ignore[index]
+        elif (mask := masks.compact(one.action_space, info.get(ACTION_MASK))) is not None:
+            self._mask_space = masks.space_of(one.action_space, mask)
             shown = {"observation": space} if self._nested else space.spaces  # type: ignore[attr-defined]
             self.single_observation_space = spaces.Dict({**shown, ACTION_MASK: self._mask_space})
             self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -144,6 +157,8 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
                 final = infos.setdefault("final_obs", np.full(self.num_envs, None, object))
                 final[i] = self._final(i, observation, info, finite=not terminated)
                 infos.setdefault("_final_obs", np.zeros(self.num_envs, bool))[i] = True
+                if self.metrics:
+                    self._measure(i, info, infos)
             else:
                 self._env_obs[i] = self._with_mask(i, observation, info)
         if not (np.abs(self._rewards) <= LARGEST).all():  # NaN is not
@@ -155,6 +170,16 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
             observation, info = self.envs[i].reset()
             self._begin(i, observation, info)
         return self._read(), self._rewards.copy(), self._terminations.copy(), self._truncations.copy(), infos
+
+    def _measure(self, i: int, info: Mapping[str, Any], infos: dict[str, Any]) -> None:
+        """Put what ``info`` says of an episode that has ended into ``infos["final_info"]``, NaN where nothing."""
+        found = numbers(info)
+        if self._episodes[i] == 1 and not any(name in found for name in self.metrics):
+            had = f"it has {', '.join(found) or 'none'}"
+            raise self._error(Fault(f"info has no number {self.metrics[0]!r} where the episode ends; {had}"), i)
+        final = infos.setdefault("final_info", {n: np.full(self.num_envs, np.nan) for n in self.metrics})
+        for name in self.metrics:
+            final[name][i] = found.get(name, np.nan)
 
     def _begin(self, i: int, observation: Any, info: Mapping[str, Any]) -> None:
         self._episodes[i] += 1
@@ -212,7 +237,7 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
 
     def _error(self, fault: Fault, game: int) -> EnvFailure:
         step = f"step {self._steps[game]}" if self._steps[game] else "at its reset"
-        where = f"game {game + 1} of {self.num_envs}, episode {self._episodes[game]}, {step}"
+        where = f"game {self.first + game + 1} of {self.of}, episode {self._episodes[game]}, {step}"
         return EnvFailure(f"{self.name}, {where}: {fault}")
 
     def save_state(self) -> dict[str, np.ndarray]:
@@ -242,3 +267,17 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         self.envs, self._env_obs, self._autoreset_envs = envs, observations, ended
         self._episodes, self._steps = episodes, steps
         return self._read()
+
+
+def numbers(info: Mapping[str, Any], path: str = "") -> dict[str, float]:
+    """The numbers that an ``info`` holds, by their paths."""
+    found: dict[str, float] = {}
+    for key, value in info.items():
+        here = f"{path}/{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            found |= numbers(value, here)
+        elif isinstance(value, bool | int | float | np.bool_ | np.number) or (
+            isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "biuf"
+        ):
+            found[here] = float(value)
+    return found

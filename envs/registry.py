@@ -14,30 +14,32 @@ see that phase alone. The stand-in game does so; others ignore it.
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import EnvError, EnvFailure
+from envs.entry import SC2, SIM, entry_of
+from envs.errors import EnvError
 from envs.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    import gymnasium
     from gymnasium.vector import VectorEnv
 
-SIM, SC2 = "sim/", "sc2/"
-HANDED_OVER = "python/"
-GIVEN: dict[str, Callable[..., gymnasium.Env[Any, Any]]] = {}
-"""What makes the environments that Python code has handed over (see `perceiver_rl.train`), in this process."""
 
-
-def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
+def make(
+    env_id: str,
+    num_envs: int,
+    *,
+    env_wrappers: Sequence[Any] = (),
+    env_time_limit: int | None = None,
+    env_metrics: Sequence[str] = (),
+    env_processes: int = 0,
+    **options: Any,
+) -> VectorEnv[Any, Any, Any]:
     """Make ``num_envs`` games side by side; ``options`` are the environment's own.
+
+    Of Gymnasium's environments alone: ``env_wrappers`` by name (`envs.entry`), a ``env_time_limit`` in steps,
+    ``env_metrics``, the numbers of ``info`` that are told of every episode's end, and ``env_processes`` to step them.
 
     Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do, and EnvFailure
     where the environment's own code fails.
@@ -50,6 +52,9 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
 
             given = part_options(env_id, options)
             return MixedVectorEnv({name: make(name, n, **given) for name, n in share(num_envs, weights).items()})
+        if env_id.startswith((SIM, SC2)):
+            _refuse_ours(env_wrappers=env_wrappers, env_time_limit=env_time_limit, env_metrics=env_metrics,
+                         env_processes=env_processes)  # fmt: skip
         if env_id.startswith(SIM):
             from envs.standin import vector_env
 
@@ -58,14 +63,29 @@ def make(env_id: str, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]
             from envs.starcraft import vector_env as starcraft
 
             return starcraft.make(env_id.removeprefix(SC2), num_envs, **options)
+        from envs.entry import native, single
         from envs.gym import GymVectorEnv
 
-        return GymVectorEnv(_gym_maker(env_id, options), num_envs, env_id)
+        whole = native(env_id, num_envs, options, env_wrappers, env_time_limit)
+        if whole is not None:
+            return whole
+        maker = single(env_id, options, env_wrappers, env_time_limit)
+        if env_processes:
+            from envs.vector.processes import ProcessVectorEnv
+
+            return ProcessVectorEnv(maker, num_envs, env_processes, env_id, tuple(env_metrics))
+        return GymVectorEnv(maker, num_envs, env_id, tuple(env_metrics))
     except (ValueError, TypeError) as error:
         if isinstance(error, EnvError):
             raise
         typed = {key: value for key, value in options.items() if isinstance(value, str | float | int)}
         raise EnvError(f"{env_id}: {error}" + (f" (options: {typed})" if typed else "")) from error
+
+
+def _refuse_ours(**given: Any) -> None:
+    for name, value in given.items():
+        if value:
+            raise ValueError(f"{name} is for Gymnasium's environments; a mini-game has its own, see docs/usage.md")
 
 
 def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -112,7 +132,7 @@ def check(env_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Non
         except ValueError as error:
             raise EnvError(f"{env_id}: {error}") from error
         return
-    _entry(env_id)
+    entry_of(env_id)
 
 
 def parts(env_id: str) -> dict[str, float]:
@@ -254,106 +274,3 @@ def _mini_game(env_id: str) -> str | None:
     """The mini-game's name: the same players play it in the stand-in and through PySC2."""
     kind, slash, name = env_id.partition("/")
     return name if f"{kind}{slash}" in (SIM, SC2) and name in standin_maps() else None
-
-
-def _entry(env_id: str) -> str | Callable[..., gymnasium.Env[Any, Any]]:
-    """The registered Gymnasium id, or the class or function that ``module:name`` names."""
-    import gymnasium
-    from gymnasium import error as gym_error
-
-    if env_id in GIVEN:
-        return GIVEN[env_id]
-    if env_id.startswith(HANDED_OVER):
-        raise EnvError(
-            f"{env_id}: Python code handed over this environment, and is not running here: name another one "
-            "(package.module:Class), or call it from there"
-        )
-    module, colon, name = env_id.partition(":")
-    if colon:
-        imported = _import(env_id, module, name)
-        entry = getattr(imported, name, None) if name.isidentifier() else None
-        if isinstance(entry, type) and not issubclass(entry, gymnasium.Env):
-            raise EnvError(f"{env_id}: {name} is a class, but not one of gymnasium.Env's; it was not called")
-        if entry is not None:
-            if not callable(entry):
-                raise EnvError(f"{env_id}: {name} is a {type(entry).__name__}; expected a class or a function")
-            made: Callable[..., gymnasium.Env[Any, Any]] = entry
-            return made
-        if name not in gymnasium.registry:
-            near = did_you_mean(name, [n for n in dir(imported) if not n.startswith("_")])
-            raise EnvError(f"{env_id}: module {module!r} has no {name!r}{near}")
-        env_id = name
-    try:
-        gymnasium.spec(env_id)
-    except gym_error.Error as error:
-        known = [*gymnasium.registry, *(SIM + name for name in standin_maps())]
-        near = did_you_mean(env_id, known) or f" ({error})"
-        raise EnvError(
-            f"{env_id}: no such environment{near} An environment is {SIM}<map>, {SC2}<map>, "
-            "the id of a registered Gymnasium environment, or package.module:Class"
-        ) from error
-    return env_id
-
-
-def _import(env_id: str, module: str, name: str) -> ModuleType:
-    """The module that ``env_id`` names, from the path of imports or from the folder that this was called in."""
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise EnvError(f"{env_id}: {module!r} is no module's name; expected package.module:Class")
-    here = os.getcwd()
-    if here not in sys.path:  # a console script does not see the folder it is called in
-        sys.path.append(here)
-    try:
-        imported = importlib.import_module(module)
-        why, found = "", getattr(imported, "__file__", None)
-    except ModuleNotFoundError as error:
-        hint = f"; did you mean {env_id.replace('.py:', ':')!r}?" if module.endswith(".py") else ""
-        why, found = f"cannot import {module!r} from {here} ({error}){hint}", None
-    except (Exception, SystemExit) as error:
-        limit = 0 if isinstance(error, SyntaxError) else -1  # that one says itself where it is
-        lines = traceback.format_exception(error, limit=limit)
-        raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
-    if why or not hasattr(imported, name):
-        _refuse_shadowed(env_id, module, found)
-    if why:
-        raise EnvError(f"{env_id}: {why}")
-    return imported
-
-
-def _refuse_shadowed(env_id: str, module: str, found: str | None) -> None:
-    """Raise EnvError where a file of the user's own is called ``module``, but another package has its first name."""
-    path = Path.cwd().joinpath(*module.split("."))
-    top = module.partition(".")[0]
-    for own in (path.with_suffix(".py"), path / "__init__.py"):
-        if own.is_file() and top in sys.modules and not (found and own.samefile(found)):
-            first = getattr(sys.modules[top], "__path__", None) or [getattr(sys.modules[top], "__file__", None)]
-            if Path.cwd() / top in map(Path, filter(None, first)):
-                return  # it is the user's own, and fails for another reason
-            raise EnvError(
-                f"{env_id}: {own} cannot be imported as {module!r}: {top!r} is here the name of {next(iter(first))}; "
-                f"rename your {top!r}, to 'my_{top}' for example"
-            )
-
-
-def _gym_maker(env_id: str, options: dict[str, Any]) -> Callable[[], gymnasium.Env[Any, Any]]:
-    import gymnasium
-
-    from envs.guard import own_frames, own_trace, said
-
-    entry = _entry(env_id)
-
-    def make_one() -> gymnasium.Env[Any, Any]:
-        try:
-            env = gymnasium.make(entry, **options) if isinstance(entry, str) else entry(**options)
-        except gymnasium.error.Error as error:
-            raise EnvError(f"{env_id}: {error}") from error
-        except (Exception, SystemExit) as error:
-            refused = isinstance(error, ValueError) or (isinstance(error, TypeError) and not own_frames(error))
-            if refused:  # it does not take an option, or its value: see make
-                raise
-            words = f"{env_id}: the environment cannot be made: {said(error)}\n{own_trace(error)}"
-            raise EnvFailure(words) from None
-        if not isinstance(env, gymnasium.Env):
-            raise EnvError(f"{env_id} made a {type(env).__name__}; expected a gymnasium.Env")
-        return env
-
-    return make_one

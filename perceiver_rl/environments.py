@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import gymnasium
 
 from agents.errors import UserError
-from envs import registry
+from envs import entry
 
 Given: TypeAlias = str | Callable[..., gymnasium.Env[Any, Any]] | gymnasium.Env[Any, Any]
 
@@ -44,15 +44,15 @@ def is_one(given: Given | None) -> bool:
 
 
 def _keep(name: str, make: Callable[..., gymnasium.Env[Any, Any]]) -> str:
-    for known, made in registry.GIVEN.items():
+    for known, made in entry.GIVEN.items():
         if make is made or (isinstance(make, _Lender) and isinstance(made, _Lender) and make.env is made.env):
             return known
-    name = registry.HANDED_OVER + re.sub(r"[^\w.-]+", "-", name.rpartition(".")[2])
+    name = entry.HANDED_OVER + re.sub(r"[^\w.-]+", "-", name.rpartition(".")[2])
     number, free = 1, name
-    while free in registry.GIVEN:
+    while free in entry.GIVEN:
         number += 1
         free = f"{name}-{number}"
-    registry.GIVEN[free] = make
+    entry.GIVEN[free] = make
     return free
 
 

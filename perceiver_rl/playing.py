@@ -100,7 +100,7 @@ class Agent:
     def _environment(self, env: environments.Given | None) -> tuple[str, dict[str, Any]]:
         config = self.config
         env_id = config.env if env is None else environments.name_of(env)
-        return env_id, registry.options_for(env_id, config.env, config.env_options)
+        return env_id, registry.options_for(env_id, config.env, config.env_arguments)
 
     def _is_single(self, observation: Any) -> bool:
         try:
@@ -162,12 +162,12 @@ def load(
     checkpoint = path if folder.STEP.fullmatch(path.name) else None
     run_dir = path.parent.parent if checkpoint else path
     config = experiment.read_run_config(run_dir)
-    code = registry.code_named(config.env, config.env_options) or next(iter(config.extensions), None)
+    code = registry.code_named(config.env, config.env_arguments) or next(iter(config.extensions), None)
     if code and not (trust or isinstance(run, Run)) and (env is None or config.extensions):
         raise UserError(f"{run_dir}/config.yaml names code to run, {code}: if you trust it, say so with trust=True")
     experiment.load_extensions(config)
     env_id = config.env if env is None else environments.name_of(env)
-    with closing(_make(env_id, registry.options_for(env_id, config.env, config.env_options), 1)) as games:
+    with closing(_make(env_id, registry.options_for(env_id, config.env, config.env_arguments), 1)) as games:
         policy, where = load_policy(run_dir, config, games, device=device, path=checkpoint)
     return Agent(policy, config, name=run_dir.name, device=where, seed=seed)
 

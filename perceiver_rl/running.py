@@ -18,7 +18,7 @@ from agents.errors import UserError
 from agents.learning.imitation_config import ImitationConfig
 from agents.runs import experiment, folder
 from agents.runs.callbacks import Callback, RunState
-from envs import registry
+from envs import entry, registry
 from perceiver_rl import environments
 
 Hook = Callback | Callable[[RunState, Mapping[str, float]], Any]
@@ -106,11 +106,11 @@ def train(
         data["num_envs"], data[base.algorithm]["unroll"] = 1, unroll
     data["evaluation_episodes"] = 0
     chosen = experiment.check(_merged(data, options), HERE)
-    if chosen.workers and chosen.env in registry.GIVEN:
+    if chosen.workers and chosen.env in entry.GIVEN:
         raise UserError(
             f"workers: {chosen.env} is known to this process alone; put the function that makes it into a module"
         )
-    registry.check(chosen.env, chosen.env_options)
+    registry.check(chosen.env, chosen.env_arguments)
     if run_dir is None:
         words = ["--config", config] if isinstance(config, str) else ["--env", chosen.env]
         path = command.new_folder(words, chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +26,7 @@ class EpisodeLog:
             self.count += 1
 
     def metrics(self) -> dict[str, float]:
-        """Count, and mean return and length of the latest episodes; with several environments, each one's."""
+        """Count, and means of the latest episodes' returns, lengths, metrics; of several environments, each one's."""
         metrics = {"episode/count": float(self.count)}
         if self.aborted:
             metrics["episode/aborted"] = float(self.aborted)
@@ -33,13 +34,17 @@ class EpisodeLog:
         if latest:
             metrics["episode/return"] = sum(e.total for e in latest) / len(latest)
             metrics["episode/length"] = sum(e.length for e in latest) / len(latest)
+        for name in dict.fromkeys(name for episode in latest for name in episode.metrics):
+            known = [e.metrics[name] for e in latest if math.isfinite(e.metrics.get(name, math.nan))]
+            if known:
+                metrics[f"episode/{name}"] = sum(known) / len(known)
         for scenario, episodes in sorted(self.recent.items()):
             if scenario:
                 metrics[f"episode/return/{scenario}"] = sum(e.total for e in episodes) / len(episodes)
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        recent = [(e.total, e.length, e.scenario) for episodes in self.recent.values() for e in episodes]
+        recent = [(e.total, e.length, e.scenario, e.metrics) for episodes in self.recent.values() for e in episodes]
         return {"recent": recent, "count": self.count, "aborted": self.aborted}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

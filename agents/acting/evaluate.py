@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,6 +129,8 @@ class Played:
     aborted: int = 0
     cut: int = 0
     """Those of ``returns`` and ``lengths`` whose episode had not ended after so many steps as were allowed."""
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    """What the environment was asked to tell of each episode that ended (`env_metrics`), where it told it."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ class Evaluation:
             "lengths": self.lengths,
             "aborted": self.played.aborted,
             "cut": self.played.cut,
+            **({"metrics": self._metrics()} if self.played.metrics else {}),
             **self._versus(),
         }
 
@@ -197,6 +200,9 @@ class Evaluation:
         """Is it of the same player, games and number of episodes?"""
         mine, theirs = ((one.label, one.player, one.seed, one.opponent, len(one.returns)) for one in (self, other))
         return mine == theirs
+
+    def _metrics(self) -> dict[str, Any]:
+        return {name: _known(asdict(Spread.of(told))) for name, told in self.played.metrics.items() if told}
 
     def _versus(self) -> dict[str, Any]:
         if not self.played.outcomes:
@@ -240,6 +246,7 @@ def play(
     score, steps = np.zeros(games), np.zeros(games, int)
     first = np.ones(games, bool)
     told = False
+    metrics: Sequence[str] = getattr(env, "metrics", ())
     observation, _ = env.reset(seed=seed)
     while any(len(one.returns) < wanted for one, wanted in zip(played, quota, strict=True)):
         observation, reward, terminated, truncated, info = env.step(player.act(observation, first))
@@ -258,6 +265,9 @@ def play(
             played[game].lengths.append(int(steps[game]))
             if outcome is not None:
                 played[game].outcomes.append(int(outcome[game]))
+            for name in metrics:
+                if math.isfinite(value := float(info["final_info"][name][game])):
+                    played[game].metrics.setdefault(name, []).append(value)
             on_episode()
         score[first], steps[first] = 0.0, 0
         missing = np.array([len(one.returns) for one in played]) < quota
@@ -273,7 +283,7 @@ def play(
                 on_episode()
             score[cut], steps[cut] = 0.0, 0
             first = first | cut
-            if isinstance(env, SyncVectorEnv):
+            if isinstance(env, SyncVectorEnv) or getattr(env, "resets_single_games", False):
                 observation, _ = env.reset(options={"reset_mask": cut})
             else:
                 quota[cut] = [len(played[game].returns) for game in np.flatnonzero(cut)]
@@ -283,6 +293,7 @@ def play(
         [value for one in played for value in one.outcomes],
         sum(one.aborted for one in played),
         sum(one.cut for one in played),
+        {name: [value for one in played for value in one.metrics.get(name, ())] for name in metrics},
     )
 
 
@@ -315,6 +326,10 @@ def table(evaluations: list[Evaluation]) -> Text:
     )
     for one, line in zip(evaluations, lines, strict=True):
         text.append(one.label + (f" against {one.opponent}" if one.opponent else "") + f"\n{line}\n")
+        for name, told in one.played.metrics.items():
+            if told:
+                s = Spread.of(told)
+                text.append(f"{name}: {_short(s.mean)} ({_short(s.low)} to {_short(s.high)})\n")
     if versus and len(evaluations) > 1:
         text.append(_overall(evaluations) + "\n")
     caption = (

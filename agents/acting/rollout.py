@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -88,11 +88,13 @@ def _map(change: Callable[..., Tensor], *trajectories: Trajectory) -> Trajectory
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: undiscounted return, number of steps, and its environment where there are several."""
+    """A finished episode: undiscounted return, number of steps, its environment where there are several, and what that
+    was asked to tell of it (`env_metrics`)."""
 
     total: float
     length: int
     scenario: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class Rollout:
@@ -124,6 +126,7 @@ class Rollout:
         self.aborted = 0
         self.broken = False
         self.scenarios: Sequence[str] = getattr(env, "scenarios", [""] * batch)
+        self.metrics: Sequence[str] = getattr(env, "metrics", ())
 
     def collect(self) -> tuple[Trajectory, list[Episode]]:
         """One unroll, and the episodes that ended in it."""
@@ -182,7 +185,8 @@ class Rollout:
             aborted = info.get("aborted", np.zeros_like(ended))
             self.aborted += int(aborted.sum())
             for i in np.flatnonzero(ended & ~aborted):
-                episodes.append(Episode(float(self.totals[i]), int(self.lengths[i]), self.scenarios[int(i)]))
+                told = {name: float(info["final_info"][name][i]) for name in self.metrics}
+                episodes.append(Episode(float(self.totals[i]), int(self.lengths[i]), self.scenarios[int(i)], told))
             self.totals[ended], self.lengths[ended] = 0.0, 0
         self.current = optree.tree_map(as_tensor, observation)
 

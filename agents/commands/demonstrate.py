@@ -173,7 +173,7 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     from envs.spaces import describe_spaces
     from perceiver_policy.policy.policy import PerceiverPolicy
 
-    env = registry.make(config.env, games_for(imitation.dagger_episodes), **config.env_options)
+    env = registry.make(config.env, games_for(imitation.dagger_episodes), **config.env_arguments)
     spaces = describe_spaces(env)
     for name, played in data.card["spaces"].items():
         if spaces[name] != played:

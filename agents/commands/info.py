@@ -78,7 +78,7 @@ def describe(config: Config) -> dict[str, Any]:
     from perceiver_policy.core.cost import cost
     from perceiver_policy.policy.policy import PerceiverPolicy
 
-    env = registry.make(config.env, 1, **config.env_options)
+    env = registry.make(config.env, 1, **config.env_arguments)
     try:
         observation = _first(env)
         policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy)

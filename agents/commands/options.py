@@ -25,8 +25,8 @@ from envs.spelling import did_you_mean
 from envs.starcraft.opponents import parse_opponent
 
 T = TypeVar("T")
-UNTYPED = ("env_options", "read")
-"""Options that are nests: given as --env-option KEY=VALUE and --read PATH=VALUE."""
+UNTYPED = ("env_options", "env_wrappers", "read")
+"""Options that are nests: given as --env-option KEY=VALUE, --env-wrapper NAME and --read PATH=VALUE."""
 
 
 def parse_env_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -41,6 +41,14 @@ def parse_env_options(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             raise UserError(f"--env-option {pair}: {text!r} is {error}") from error
     return result
+
+
+def parse_wrappers(texts: Sequence[str]) -> list[Any]:
+    """``["{FrameStackObservation: {stack_size: 4}}"]`` -> the same as a list of dicts; a name alone is one."""
+    try:
+        return [parse_value(text) for text in texts]
+    except ValueError as error:
+        raise UserError(f"--env-wrapper {' '.join(texts)}: {error}") from error
 
 
 def parse_read(pairs: Sequence[str]) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def check_trust(asked: Evaluate | Watch, config: Config | None) -> None:
     if config is None or asked.trust:
         return
     given = (asked.env,) if isinstance(asked.env, str) else asked.env or ()
-    code = registry.code_named(config.env, config.env_options)
+    code = registry.code_named(config.env, config.env_arguments)
     if code and code not in given and (not given or config.env in given):
         how = f"--env {shlex.quote(code)} or --trust" if code == config.env else "--trust"
         raise UserError(f"{asked.run}/config.yaml names code to run, {code}: if you trust it, say so with {how}")
@@ -262,7 +262,7 @@ def _evaluate_one(
 
 def env_options_of(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:
     """The options of an environment that is played: the run's own, and those typed."""
-    own = registry.options_for(env_id, config.env, config.env_options) if config else {}
+    own = registry.options_for(env_id, config.env, config.env_arguments) if config else {}
     given = {**own, **options.parse_env_options(asked.env_option)}
     return registry.player_options(env_id, asked.policy, given) if asked.policy else given
 
@@ -362,7 +362,7 @@ def _write(frames: Iterable[Any], asked: Watch, rate: float, expected: int | Non
 def make_drawn(env_id: str, env_options: dict[str, Any]) -> Any:
     """One game that draws pictures. Raises UserError for an environment that draws none."""
     try:
-        return registry.make(env_id, 1, **{**env_options, "render_mode": "rgb_array"})
+        return registry.make(env_id, 1, **{**env_options, "render_mode": "rgb_array", "env_processes": 0})
     except EnvError as error:
         if "render_mode" not in str(error):
             raise

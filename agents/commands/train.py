@@ -52,6 +52,9 @@ class Train:
     """The experiment: a YAML file, or a name in configs/."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE, a keyword argument of the environment, such as step_mul=8; it is added to env_options."""
+    env_wrapper: UseAppendAction[tuple[str, ...]] = ()
+    """NAME or {NAME: {ARGUMENT: VALUE}}, a wrapper of gymnasium.wrappers or module:Class; it is added to
+    env_wrappers."""
     read: UseAppendAction[tuple[str, ...]] = ()
     """PATH=HOW, how a part of the observation is read: numbers, rows, picture, {patch: 8} or ignore; it is added to
     policy.read."""
@@ -64,7 +67,7 @@ class Train:
 def train(argv: Sequence[str], prog: str) -> None:
     """Train a policy and evaluate it."""
     config, resume = parse_train(argv, prog)
-    registry.check(config.env, config.env_options)
+    registry.check(config.env, config.env_arguments)
     if resume:
         continue_run(config.run_dir or resume, config)
     elif config.run_dir:
@@ -95,6 +98,7 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
         options.check_opponent(chosen.opponent)
         env_options["opponent"] = chosen.opponent
     data = {**chosen.experiment.model_dump(), "env_options": env_options}
+    data["env_wrappers"] = [*base.env_wrappers, *options.parse_wrappers(chosen.env_wrapper)]
     data["policy"]["read"] = {**base.policy.model_dump()["read"], **options.parse_read(chosen.read)}
     config = experiment.check(data, experiment.COMMAND_LINE)
     options.check_device(config.device)
@@ -311,12 +315,12 @@ def refuse_names_of_ours() -> None:
 
 def _how_to_watch(config: Config, run_dir: Path) -> str:
     """The command that makes a video of a run, or why there can be none."""
-    drawn = what_draws(config.env, config.env_options)
+    drawn = what_draws(config.env, config.env_arguments)
     if drawn is None:
         return f"{config.env} draws no pictures that a video could be made of"
     words = ["--sampled"] if config.evaluation_sampled else []
     words += ["--env", drawn] if drawn != config.env else []
-    words += ["--trust"] if registry.code_named(config.env, config.env_options) else []
+    words += ["--trust"] if registry.code_named(config.env, config.env_arguments) else []
     return command("watch", run_dir, *words, "--video", run_dir / "episode.mp4")
 
 

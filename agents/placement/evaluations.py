@@ -84,7 +84,7 @@ class Evaluations:
         if self._env is None:
             most = PROCESSES if registry.is_process(self.config.env) else LARGEST_VECTOR
             games = games_for(self.config.eval_episodes, most)
-            self._env = registry.make(self.config.env, games, **self.config.env_options)
+            self._env = registry.make(self.config.env, games, **self.config.env_arguments)
         return self._env
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> Non
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     seed_all(config.seed)
     run_dir.mkdir(parents=True, exist_ok=True)
-    env = registry.make(config.env, config.num_envs, **config.env_options)
+    env = registry.make(config.env, config.num_envs, **config.env_arguments)
     try:
         Training(config, env, device).run(run_dir, report, resume=resume)
     finally:

@@ -49,7 +49,7 @@ class PerceiverTrainable(tune.Trainable):
         torch.set_num_threads(self.experiment.threads or os.cpu_count() or 1)
         seed_all(self.experiment.seed)
         device = choose_device(self.experiment.device)
-        self.env = registry.make(self.experiment.env, self.experiment.num_envs, **self.experiment.env_options)
+        self.env = registry.make(self.experiment.env, self.experiment.num_envs, **self.experiment.env_arguments)
         self.training = Training(self.experiment, self.env, device)
 
     def step(self) -> dict[str, Any]:

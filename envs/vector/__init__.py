@@ -1,0 +1,1 @@
+"""Vectors of games other than one after another in this process."""
