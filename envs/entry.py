@@ -55,7 +55,8 @@ def entry_of(env_id: str) -> str | Callable[..., Any]:
     if colon:
         imported = _import(env_id, module, name)
         entry = getattr(imported, name, None) if name.isidentifier() else None
-        if isinstance(entry, type) and not issubclass(entry, gymnasium.Env | gymnasium.vector.VectorEnv):
+        known = isinstance(entry, type) and issubclass(entry, gymnasium.Env | gymnasium.vector.VectorEnv)
+        if isinstance(entry, type) and not known and parallel(entry, env_id) is None:
             raise EnvError(f"{env_id}: {name} is a class, but not one of gymnasium.Env's; it was not called")
         if entry is not None:
             if not callable(entry):
@@ -207,6 +208,15 @@ def native(
     from gymnasium.vector import VectorEnv
 
     entry = entry_of(env_id)
+    agents = parallel(entry, env_id)
+    if agents is not None:
+        from envs.vector.agents import AgentsVectorEnv
+
+        if wrappers:
+            raise EnvError(
+                f"{env_id} has several agents: wrap it in a function of your own that is called parallel_env"
+            )
+        return AgentsVectorEnv(agents, num_envs, env_id, options, time_limit)
     if isinstance(entry, str):
         spec = gymnasium.spec(entry)
         if spec.entry_point is not None or spec.vector_entry_point is None:
@@ -234,3 +244,10 @@ def _takes_number(entry: Callable[..., Any]) -> bool:
         return "num_envs" in inspect.signature(entry).parameters
     except (TypeError, ValueError):
         return False
+
+
+def parallel(entry: Any, name: str) -> Callable[..., Any] | None:
+    """``entry`` where it makes a parallel environment: PettingZoo calls the function so, or it is a class of those."""
+    if isinstance(entry, type):
+        return entry if any(base.__name__ == "ParallelEnv" for base in entry.__mro__) else None
+    return entry if callable(entry) and name.rpartition(":")[2] == "parallel_env" else None

@@ -254,9 +254,10 @@ def play(
         steps += 1
         first = np.asarray(terminated) | np.asarray(truncated)
         aborted = info.get("aborted", np.zeros(games, bool))
+        idle = info.get("idle", np.zeros(games, bool))
         outcome = info.get("final_info", {}).get("outcome")
         for game in np.flatnonzero(first):
-            if len(played[game].returns) == quota[game]:
+            if len(played[game].returns) == quota[game] or idle[game]:
                 continue
             if aborted[game]:
                 played[game].aborted += 1

@@ -184,7 +184,7 @@ class Rollout:
                 self._bootstrap(t, np.flatnonzero(truncated & ~terminated), info)
             aborted = info.get("aborted", np.zeros_like(ended))
             self.aborted += int(aborted.sum())
-            for i in np.flatnonzero(ended & ~aborted):
+            for i in np.flatnonzero(ended & ~aborted & ~info.get("idle", False)):
                 told = {name: float(info["final_info"][name][i]) for name in self.metrics}
                 episodes.append(Episode(float(self.totals[i]), int(self.lengths[i]), self.scenarios[int(i)], told))
             self.totals[ended], self.lengths[ended] = 0.0, 0

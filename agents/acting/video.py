@@ -32,14 +32,14 @@ def frames(
     max_steps: int = MAX_STEPS,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[np.ndarray]:
-    """Play ``episodes`` episodes of the one game in ``env`` and yield a frame [H, W, 3] uint8 for every step.
+    """Play ``episodes`` episodes of the first game in ``env`` and yield a frame [H, W, 3] uint8 for every step.
 
     A frame shows the game before the step, with a mark where the action points to if the game can draw one, and under
     it the step's number, the action chosen, its reward, the return so far with that reward in it, and, of a policy, the
     course of the value that it expects.
     """
     observation, _ = env.reset(seed=seed)
-    first = np.ones(1, bool)
+    first = np.ones(env.num_envs, bool)  # of several agents in one world, each is a game
     for episode in range(1, episodes + 1):
         step, score, values = 0, 0.0, []
         while True:

@@ -90,3 +90,50 @@ class Countdowns(VectorEnv[Any, Any, Any]):
 
     def _show(self) -> np.ndarray:
         return self.at[:, None].astype(np.float32)
+
+
+class ParallelEnv:
+    """What PettingZoo's parallel environments are told by."""
+
+    possible_agents: list[str]
+    render_mode: Any = None
+    metadata: dict[str, Any] = {}  # noqa: RUF012
+
+    def observation_space(self, agent: str) -> Any:
+        return self.spaces[agent][0]  # type: ignore[attr-defined]
+
+    def action_space(self, agent: str) -> Any:
+        return self.spaces[agent][1]  # type: ignore[attr-defined]
+
+    def close(self) -> None: ...
+
+
+class Queue(ParallelEnv):
+    """Agent k must choose k; it is paid 1 for that, and gone after 2 + k steps. Its neighbour is all that it sees."""
+
+    def __init__(self, agents: int = 3, uneven: bool = False) -> None:
+        self.possible_agents = [f"agent_{k}" for k in range(agents)]
+        wide = [agents + (uneven and k == 1) for k in range(agents)]
+        self.spaces = {
+            agent: (spaces.Box(0, 9, (2,), np.float32), spaces.Discrete(n))
+            for agent, n in zip(self.possible_agents, wide, strict=True)
+        }
+
+    def reset(self, seed: Any = None, options: Any = None) -> Any:
+        self.agents, self.steps = list(self.possible_agents), 0
+        return self._show(), {agent: {} for agent in self.agents}
+
+    def step(self, actions: Any) -> Any:
+        assert set(actions) == set(self.agents)
+        self.steps += 1
+        shown = self._show()
+        number = {agent: int(agent[-1]) for agent in self.agents}
+        rewards = {agent: float(actions[agent] == k) for agent, k in number.items()}
+        ends = {agent: self.steps == 2 + k for agent, k in number.items()}
+        cuts = dict.fromkeys(self.agents, False)
+        infos: dict[str, Any] = {agent: {} for agent in self.agents}
+        self.agents = [agent for agent in self.agents if not ends[agent]]
+        return shown, rewards, ends, cuts, infos
+
+    def _show(self) -> Any:
+        return {agent: np.float32([int(agent[-1]), self.steps]) for agent in self.agents}
