@@ -27,7 +27,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
     "LunarLander-v3": [],
     "LunarLander-v3 continuous": ["--env-option", "continuous=true"],
     "BipedalWalker-v3": [],
-    "Taxi-v3": [],
+    "Taxi-v4": [],
     "FrozenLake-v1": [],
     "CliffWalking-v1": ["--env-time-limit", "200"],
     "Blackjack-v1": [],
@@ -78,7 +78,10 @@ def one(name: str, options: list[str], steps: int, folder: Path) -> dict[str, An
 
 def table(found: dict[str, dict[str, Any]]) -> str:
     """The results as a table of a page."""
-    lines = ["| environment | exit: train, video | return of 5 episodes | their steps | seconds |", "|---|---|---|---|---|"]
+    lines = [
+        "| environment | exit: train, video | return of 5 episodes | their steps | seconds |",
+        "|---|---|---|---|---|",
+    ]
     for name, result in found.items():
         figures = ["-" if result[key] is None else f"{result[key]:.4g}" for key in ("return", "length")]
         codes = ", ".join(map(str, result["exit"].values()))

@@ -28,7 +28,7 @@ from envs.observations import Fault, fit, name_of
 from envs.spaces import ACTION_MASK, Functions, PerUnit, Whole, at, describe, leaves, nearest_to_zero, path_of, spell
 
 CAPACITY, EDGE_CAPACITY = 64, 256
-LONGEST_MISSION = 512
+BABY_MISSION = 96
 ASCII = "".join(map(chr, range(32, 127)))
 _log = logging.getLogger(__name__)
 
@@ -138,7 +138,8 @@ def _text(space: Any) -> tuple[int, str] | None:
         return max(space.max_length, 1), "".join(space.character_list)
     if callable(getattr(space, "mission_func", None)) and hasattr(space, "ordered_placeholders"):  # MiniGrid's
         words = [max(choices, key=len) for choices in space.ordered_placeholders or ()]
-        return min(max(len(space.mission_func(*words)), 1), LONGEST_MISSION), ASCII
+        longest = len(space.mission_func(*words))
+        return longest if longest > len("go to") else BABY_MISSION, ASCII  # BabyAI's does not say what its missions are
     return None
 
 
@@ -179,7 +180,7 @@ class Arrays(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._told.add(path)
             _log.warning(
                 "%s: %s holds %d, of which the first %d are read; set its space's attribute capacity (of a graph's "
-                "edges edge_capacity)", self.env.name, name_of(path), count, capacity
+                "edges edge_capacity, of a text max_length)", self.env.name, name_of(path), count, capacity
             )  # fmt: skip
 
 
@@ -194,6 +195,8 @@ def to_arrays(space: Any, known: Any, value: Any, path: str, tell: Any = lambda 
     if known is space:
         return value
     if isinstance(known, Characters):
+        if isinstance(value, str) and len(value) > known.shape[0]:
+            tell(path, len(value), known.shape[0])
         return _characters(known, value, path)
     if isinstance(known, Elements):
         if not isinstance(value, Iterable):

@@ -237,6 +237,18 @@ def native(
     return NativeVectorEnv(env, env_id)
 
 
+def comes_alone(env_id: str) -> bool:
+    """Whether it makes one game of one agent, and not several side by side."""
+    import gymnasium
+    from gymnasium.vector import VectorEnv
+
+    entry = entry_of(env_id)
+    if isinstance(entry, str):
+        return gymnasium.spec(entry).entry_point is not None
+    several = (isinstance(entry, type) and issubclass(entry, VectorEnv)) or _takes_number(entry)
+    return not several and parallel(entry, env_id) is None
+
+
 def _takes_number(entry: Callable[..., Any]) -> bool:
     if isinstance(entry, type):
         return False

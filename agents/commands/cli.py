@@ -1,4 +1,4 @@
-"""The command line: ``perceiver-rl train | status | info | evaluate | watch | export | compare | ...``.
+"""The command line: ``perceiver-rl train | status | check | info | evaluate | watch | export | compare | ...``.
 
 The console script enters in :mod:`perceiver_rl`, whose name is nobody else's.
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from agents.commands import check as checking
 from agents.commands import demonstrate, experiments, export, options, status
 from agents.commands import info as informing
 from agents.commands import play as playing
@@ -51,6 +52,7 @@ def _run(argv: Sequence[str], prog: str | None) -> int:
         "compare": experiments.compare,
         "record": demonstrate.record,
         "imitate": demonstrate.imitate,
+        "check": checking.check,
         "info": informing.info,
         "evaluate": playing.evaluate,
         "watch": playing.watch,
