@@ -57,8 +57,11 @@ class PolicyConfig(BaseModel):
     bounds: Literal["clip", "squash"] = "clip"
     """How continuous actions stay within their bounds: cut where they are handed over, or by a bijection (tanh; where
     there is one bound, softplus)."""
-    memory: Literal["none", "latents"] = "none"
-    """What is carried from step to step: nothing, or the latents (gated, reset at an episode's start)."""
+    memory: Literal["none", "latents", "lstm", "window"] = "none"
+    """What is carried from step to step within an episode: nothing, a gated vector a latent, an LSTM's state, or the
+    latest observations' tokens."""
+    window: int = Field(16, ge=2)
+    """Observations that a window holds, the present one among them."""
 
     @model_validator(mode="after")
     def _check(self) -> "PolicyConfig":

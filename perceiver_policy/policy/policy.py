@@ -13,11 +13,10 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from envs.spaces import ACTION_MASK, Keys, PerUnit, leaves
-from perceiver_policy.core.attention import KeyValues
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.inputs import Inputs, Tokens
-from perceiver_policy.policy.memory import LatentMemory
+from perceiver_policy.policy.memory import make_memory
 from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs, action_leaves
 from perceiver_policy.policy.trim import Trim
 
@@ -25,7 +24,7 @@ from perceiver_policy.policy.trim import Trim
 class PerceiverPolicy(nn.Module):
     """A Perceiver IO actor-critic for any supported pair of spaces (see `inputs` and `outputs`).
 
-    Observations and actions are nests (dicts and tuples) of tensors. The memory is a tensor [B, N, D], empty ([B, 0])
+    Observations and actions are nests (dicts and tuples) of tensors. The memory is a tensor [B, a, b], empty ([B, 0])
     without memory; ``first`` [B] marks an episode's first observation, before which the memory is reset.
     Raises ValueError, naming the part, for a space that it cannot read or choose from.
     """
@@ -60,7 +59,14 @@ class PerceiverPolicy(nn.Module):
             cross_widening=config.widening,
             self_widening=config.widening,
         )
-        self.memory = LatentMemory(config.latents, config.latent_width) if config.memory == "latents" else None
+        self.memory = make_memory(
+            config.memory,
+            latents=config.latents,
+            latent_width=config.latent_width,
+            window=config.window,
+            tokens=self.inputs.most,
+            width=config.token_width,
+        )
         self.outputs = Outputs(
             action_space,
             observation_space,
@@ -121,7 +127,7 @@ class PerceiverPolicy(nn.Module):
         """
         observation = self.trim(observation)
         tokens = self.inputs(observation)
-        latents, memory = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
+        latents, memory = self._step(tokens, memory, first)
         decision = self.outputs.act(latents, tokens, self._mask(observation), greedy=greedy, generator=generator)
         return decision, memory
 
@@ -129,7 +135,7 @@ class PerceiverPolicy(nn.Module):
     def value(self, observation: Any, memory: Tensor, first: Tensor) -> Tensor:
         """Values [B] of observations [B, ...]."""
         tokens = self.inputs(self.trim(observation))
-        latents, _ = self._step(self.encoder.keys_values(tokens.tokens), tokens.mask, memory, first)
+        latents, _ = self._step(tokens, memory, first)
         return self.outputs.value(latents)
 
     def forward(
@@ -160,11 +166,10 @@ class PerceiverPolicy(nn.Module):
         observed, batch = first.shape
         flat = optree.tree_map(lambda x: x.flatten(0, 1), self.trim(observation))
         tokens = self.inputs(flat)
-        keys_values = self.encoder.keys_values(tokens.tokens)
         if self.memory is None:
-            latents = self.encoder(mask=tokens.mask, keys_values=keys_values)
+            latents, _ = self._step(tokens, memory, first)
         else:
-            latents = self._scan(keys_values, tokens, memory, first)
+            latents = self.memory.sequence(self.encoder, tokens, memory, first)
         steps = len(optree.tree_leaves(action)[0])
         action = optree.tree_map(lambda x: x.flatten(0, 1), action)
         evaluated = self.outputs.evaluate_actions(latents, tokens, self._mask(flat), action)
@@ -177,26 +182,10 @@ class PerceiverPolicy(nn.Module):
             evaluated.distributions,
         )
 
-    def _scan(self, keys_values: tuple[KeyValues, ...], tokens: Tokens, memory: Tensor, first: Tensor) -> Tensor:
-        steps, batch = first.shape
-        each = [tuple(part.unflatten(0, (steps, batch)).unbind(0) for part in pair) for pair in keys_values]
-        masks = [None] * steps if tokens.mask is None else tokens.mask.unflatten(0, (steps, batch)).unbind(0)
-        latents = []
-        for t in range(steps):
-            step = tuple((keys[t], values[t]) for keys, values in each)
-            z, memory = self._step(step, masks[t], memory, first[t])
-            latents.append(z)
-        return torch.stack(latents).flatten(0, 1)
-
-    def _step(
-        self, keys_values: tuple[KeyValues, ...], mask: Tensor | None, memory: Tensor, first: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _step(self, tokens: Tokens, memory: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         if self.memory is None:
-            return self.encoder(mask=mask, keys_values=keys_values), memory
-        memory = memory.masked_fill(first[:, None, None], 0.0)
-        start = self.memory.start(self.encoder.latents(1), memory)
-        latents = self.encoder(mask=mask, latents=start, keys_values=keys_values)
-        return latents, self.memory(memory, latents)
+            return self.encoder(mask=tokens.mask, keys_values=self.encoder.keys_values(tokens.tokens)), memory
+        return self.memory.step(self.encoder, tokens, memory, first)
 
     def _mask(self, observation: Any) -> Any:
         return observation[ACTION_MASK] if self.masked else None

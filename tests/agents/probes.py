@@ -50,7 +50,9 @@ class Recall(gymnasium.Env[np.ndarray, Any]):
 
     observation_space = spaces.Discrete(4)  # the cue, a blank, the question
     action_space = spaces.Discrete(2)
-    delay = 4
+
+    def __init__(self, delay: int = 4) -> None:
+        self.delay = delay
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)

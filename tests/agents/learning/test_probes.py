@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,8 @@ def learn(
     steps: int,
     *,
     memory: str = "none",
+    window: int = 16,
+    env_options: Any = None,
     episodes: int = 200,
     greedy: bool = True,
     **options: float,
@@ -37,13 +41,14 @@ def learn(
     torch.set_num_threads(1)
     torch.manual_seed(0)
     data = {"algorithm": algorithm, algorithm: SETTINGS[algorithm] | options, "num_envs": 32, "total_steps": steps}
-    policy = TINY.model_copy(update={"memory": memory})
-    config = Config.model_validate({**data, "env": f"tests.agents.probes:{probe}", "policy": policy})
-    env = registry.make(config.env, 32)
+    policy = TINY.model_copy(update={"memory": memory, "window": window})
+    data |= {"env": f"tests.agents.probes:{probe}", "policy": policy, "env_options": env_options or {}}
+    config = Config.model_validate(data)
+    env = registry.make(config.env, 32, **config.env_options)
     training = Training(config, env, torch.device("cpu"))
     while training.learner.steps < steps:
         training.step()
-    env = registry.make(config.env, 20)
+    env = registry.make(config.env, 20, **config.env_options)
     player = PolicyPlayer(training.policy, device=torch.device("cpu"), greedy=greedy, seed=0)
     observation, _ = env.reset(seed=99)
     first, totals = np.ones(20, bool), []
@@ -67,6 +72,25 @@ def test_two_step_credit(algorithm: str) -> None:
 @algorithms
 def test_recall_after_a_delay(algorithm: str) -> None:
     assert learn(algorithm, "Recall", 12_000, memory="latents", unroll=12) > 0.99
+
+
+@pytest.mark.parametrize("memory", ["lstm", "window"])
+def test_recall_by_every_memory(memory: str) -> None:
+    assert learn("ppo", "Recall", 12_000, memory=memory, unroll=12) > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("delay", [10, 100, 1000])
+@pytest.mark.parametrize("memory", ["latents", "lstm", "window"])
+def test_recall_after_growing_delays(memory: str, delay: int) -> None:
+    """Episodes of delay + 2 steps, a thousand of them a game and more; an unroll holds one."""
+    steps = 32 * (delay + 2) * {10: 60, 100: 60, 1000: 30}[delay]
+    options = {"unroll": delay + 2, "minibatch": 8 * (delay + 2), "gamma": 1 - 0.2 / (delay + 2)}
+    found = learn(
+        "ppo", "Recall", steps, memory=memory, window=delay + 2, env_options={"delay": delay}, episodes=60, **options
+    )
+    assert found > 0.99
 
 
 def test_recall_takes_memory() -> None:

@@ -1,10 +1,14 @@
-"""One step of the latents' memory, number by number."""
+"""One step of each memory, number by number; and sequences, against steps one by one."""
 
 import math
+from typing import Any
 
+import pytest
 import torch
+from gymnasium import spaces
 
-from perceiver_policy.policy.memory import LatentMemory
+from perceiver_policy.policy.memory import LatentMemory, LSTMMemory
+from tests.policies import SMALL, game, perturbed
 
 
 def test_a_step_is_the_gated_units() -> None:
@@ -38,3 +42,77 @@ def test_a_fresh_memory_holds_on_to_most_of_what_it_knows() -> None:
     torch.testing.assert_close(after, torch.full_like(after, 5 * (1 - 0.2689)), atol=0.25, rtol=0)
     assert memory.initial(4).shape == (4, 2, 64)
     assert not memory.initial(4).any()
+
+
+def test_a_step_of_the_lstm_is_torchs_own() -> None:
+    torch.manual_seed(0)
+    memory, latents = LSTMMemory(5), torch.randn(7, 3, 4, 5)
+    whole = torch.nn.LSTM(5, 5)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        getattr(whole, f"{name}_l0").data = getattr(memory.cell, name).data
+    state = memory.initial(3)
+    outputs = []
+    for t in range(7):
+        state = memory(state, latents[t])
+        outputs.append(state[:, 0])
+    torch.testing.assert_close(torch.stack(outputs), whole(latents.mean(2))[0])
+    torch.testing.assert_close(
+        memory.start(torch.ones(1, 4, 5), state), 1 + (state[:, :1] @ memory.read.weight.T) + torch.zeros(3, 4, 5)
+    )
+
+
+MEMORIES = [{"memory": "latents"}, {"memory": "lstm"}, {"memory": "window", "window": 3}]
+
+
+@pytest.mark.parametrize("options", MEMORIES, ids=lambda options: options["memory"])
+def test_a_sequence_is_its_steps_one_by_one(options: Any) -> None:
+    """With episodes that begin on the way, and units that come and go."""
+    steps, batch = 9, 4
+    space, flat = game(steps * batch)
+    space = spaces.Dict({key: part for key, part in space.items() if key != "action_mask"})
+    flat = {key: part for key, part in flat.items() if key != "action_mask"}
+    policy = perturbed(space, spaces.Discrete(3), SMALL.model_copy(update=options))
+    first = torch.rand(steps, batch, generator=torch.Generator().manual_seed(0)) < 0.25
+
+    def at(t: int, nest: Any) -> Any:
+        if isinstance(nest, dict):
+            return {key: at(t, part) for key, part in nest.items()}
+        return nest.unflatten(0, (steps, batch))[t]
+
+    # what was carried into the sequence comes from steps before it
+    memory = policy.initial_memory(batch)
+    for t in (5, 6):
+        _, memory = policy.act(at(t, flat), memory, torch.zeros(batch, dtype=torch.bool))
+    start, values, actions, log_probs = memory, [], [], []
+    for t in range(steps):
+        values.append(policy.value(at(t, flat), memory, first[t]))
+        decision, memory = policy.act(at(t, flat), memory, first[t], generator=torch.Generator().manual_seed(t))
+        actions.append(decision.action)
+        log_probs.append(decision.log_prob)
+
+    def sequence(nest: Any) -> Any:
+        if isinstance(nest, dict):
+            return {key: sequence(part) for key, part in nest.items()}
+        return nest.unflatten(0, (steps, batch))
+
+    found = policy.evaluate_actions(sequence(flat), torch.stack(actions), start, first)
+    torch.testing.assert_close(found.value, torch.stack(values), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.log_prob, torch.stack(log_probs), atol=1e-5, rtol=1e-5)
+
+
+def test_a_window_holds_so_many_observations_and_no_more() -> None:
+    policy = perturbed(
+        spaces.Box(-1, 1, (2,)), spaces.Discrete(3), SMALL.model_copy(update={"memory": "window", "window": 3})
+    )
+    torch.manual_seed(1)
+    seen, more = torch.randn(5, 1, 2), torch.tensor([False])
+
+    def value_after(changed: int) -> float:
+        memory = policy.initial_memory(1)
+        for t in range(4):
+            observation = seen[t] + (10.0 if t == changed else 0.0)
+            _, memory = policy.act(observation, memory, more)
+        return float(policy.value(seen[4], memory, more))
+
+    plain = value_after(-1)
+    assert [abs(value_after(t) - plain) > 1e-4 for t in range(4)] == [False, False, True, True]
