@@ -12,7 +12,7 @@ import pytest
 from envs import registry
 from envs.errors import EnvError, EnvFailure
 
-WALK = "tests.envs.made:Walk"
+WALK = "tests.envs.vector.made:Walk"
 
 
 def copied(nest: Any) -> Any:
@@ -44,7 +44,7 @@ def test_wrappers_go_around_by_name_the_last_one_outermost() -> None:
         (["FrameStackObservations"], "did you mean 'FrameStackObservation'"),
         ([{"FrameStackObservation": {"stack": 3}}], "FrameStackObservation.*stack"),
         ([{"A": {}, "B": {}}], "expected a name"),
-        (["tests.envs.made:Nothing"], "env_wrappers"),
+        (["tests.envs.vector.made:Nothing"], "env_wrappers"),
         (["tests.nowhere:Nothing"], "cannot import"),
     ],
 )
@@ -89,7 +89,7 @@ def test_action_masks_are_obeyed_in_sb3_contribs_forms() -> None:
         assert observation["action_mask"].tolist() == [[1, 1]]
         observation, *_ = env.step(np.zeros(1, int))
     assert observation["action_mask"].tolist() == [[0, 1]]
-    bits, _ = registry.make("tests.envs.made:Bits", 1).reset(seed=0)
+    bits, _ = registry.make("tests.envs.vector.made:Bits", 1).reset(seed=0)
     assert bits["action_mask"].tolist() == [[0, 1, 2]]
 
 
@@ -146,7 +146,7 @@ def test_what_fails_in_a_process_is_named(fails_at: int, words: str) -> None:
 
 @pytest.mark.parametrize("mode", ["SameStep", "Disabled", "NextStep"])
 def test_a_native_vector_of_games_ends_and_begins_as_all_others_do(mode: str) -> None:
-    env = registry.make("tests.envs.made:Countdowns", 3, mode=mode)
+    env = registry.make("tests.envs.vector.made:Countdowns", 3, mode=mode)
     observation, _ = env.reset(seed=0)
     assert observation.ravel().tolist() == [0, 0, 0]
     ends: list[list[int]] = [[], [], []]

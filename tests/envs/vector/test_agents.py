@@ -14,9 +14,9 @@ from agents.config import Config
 from agents.placement.local import Training
 from envs import registry
 from envs.errors import EnvError
-from tests.envs.made import Queue
+from tests.envs.vector.made import Queue
 
-QUEUE = "tests.envs.made:Queue"
+QUEUE = "tests.envs.vector.made:Queue"
 
 
 def test_each_agent_is_a_row_and_waits_where_it_is_gone() -> None:
