@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envs.entry import SC2, SIM, entry_of
 from envs.errors import EnvError
+from envs.single.entry import SC2, SIM, entry_of
 from envs.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def make(
 ) -> VectorEnv[Any, Any, Any]:
     """Make ``num_envs`` games side by side; ``options`` are the environment's own.
 
-    Of Gymnasium's environments alone: ``env_wrappers`` by name (`envs.entry`), a ``env_time_limit`` in steps,
+    Of Gymnasium's environments alone: ``env_wrappers`` by name (`envs.single.entry`), a ``env_time_limit`` in steps,
     ``env_metrics``, the numbers of ``info`` that are told of every episode's end, and ``env_processes`` to step them.
 
     Raises EnvError, with the nearest right spelling, for a name, an option or a space that will not do, and EnvFailure
@@ -63,8 +63,8 @@ def make(
             from envs.starcraft import vector_env as starcraft
 
             return starcraft.make(env_id.removeprefix(SC2), num_envs, **options)
-        from envs.entry import native, single
         from envs.gym import GymVectorEnv
+        from envs.single.entry import native, single
 
         whole = native(env_id, num_envs, options, env_wrappers, env_time_limit)
         if whole is not None:

@@ -18,7 +18,8 @@ from agents.errors import UserError
 from agents.learning.imitation_config import ImitationConfig
 from agents.runs import experiment, folder
 from agents.runs.callbacks import Callback, RunState
-from envs import entry, registry
+from envs import registry
+from envs.single import entry
 from perceiver_rl import environments
 
 Hook = Callback | Callable[[RunState, Mapping[str, float]], Any]

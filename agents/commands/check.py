@@ -17,7 +17,7 @@ from envs import registry
 from envs.errors import EnvError
 
 if TYPE_CHECKING:
-    from envs.diagnosis import Diagnosis
+    from envs.single.diagnosis import Diagnosis
 
 GAMES, UNROLL = 8, 32
 
@@ -80,8 +80,8 @@ def check(argv: Sequence[str], prog: str) -> None:
 
 def _played(config: Config, asked: Check) -> Diagnosis | None:
     """What playing one game showed; None for an environment that makes its games side by side."""
-    from envs.diagnosis import examine
-    from envs.entry import SC2, SIM, comes_alone, single
+    from envs.single.diagnosis import examine
+    from envs.single.entry import SC2, SIM, comes_alone, single
 
     if config.env.startswith((SIM, SC2)) or not comes_alone(config.env):
         return None

@@ -71,10 +71,10 @@ def load(run_dir: Path, config: Config, *, trust: bool) -> tuple[PerceiverPolicy
 
 
 def _spaces_of_environment(run_dir: Path, config: Config, *, trust: bool) -> tuple[Any, Any]:
-    code = registry.code_named(config.env, config.env_options)
+    code = registry.code_named(config.env, config.env_arguments)
     if code and not trust:
         raise UserError(f"{run_dir}/config.yaml names code to run, {code}: if you trust it, say so with --trust")
-    with closing(registry.make(config.env, 1, **config.env_options)) as env:
+    with closing(registry.make(config.env, 1, **config.env_arguments)) as env:
         return env.single_observation_space, env.single_action_space
 
 

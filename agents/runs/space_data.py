@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from envs.arrays import Alternatives, Characters, Elements, Linked
 from envs.spaces import Choice, Feature, Functions, Numbers, PerUnit, Place, Planes, Pointer, Pointers, Units
 
 LISTED = 16
@@ -49,6 +50,16 @@ def _fields(space: Any) -> dict[str, Any]:
     if isinstance(space, Functions):
         functions = {name: list(taken) for name, taken in space.functions.items()}
         return {"functions": functions, "arguments": {name: to_data(space[name]) for name in space.arguments}}
+    if isinstance(space, Characters):
+        return {"length": space.shape[0], "charset": space.charset}
+    if isinstance(space, Elements):
+        return {"capacity": space.capacity, "element": to_data(space.element)}
+    if isinstance(space, Linked):
+        edge = to_data(space.edge) if space.edge is not None else None
+        sizes = {"capacity": space.capacity, "edge_capacity": space.edge_capacity}
+        return {**sizes, "node": to_data(space.node), "edge": edge}
+    if isinstance(space, Alternatives):
+        return {"parts": [to_data(part) for part in space.alternatives]}
     if isinstance(space, spaces.Dict):
         return {"parts": [[_key(key), to_data(part)] for key, part in space.items()]}
     if isinstance(space, spaces.Tuple):
@@ -92,6 +103,15 @@ def _made(data: Mapping[str, Any]) -> spaces.Space[Any]:
             return PerUnit(data["of"], data["capacity"], data["functions"], arguments)
         case "Functions":
             return Functions(data["functions"], {name: _made(part) for name, part in data["arguments"].items()})
+        case "Characters":
+            return Characters(data["length"], data["charset"])
+        case "Elements":
+            return Elements(data["capacity"], _made(data["element"]))
+        case "Linked":
+            edge = _made(data["edge"]) if data["edge"] else None
+            return Linked(data["capacity"], _made(data["node"]), data["edge_capacity"], edge)
+        case "Alternatives":
+            return Alternatives(_made(part) for part in data["parts"])
         case "Dict":
             return spaces.Dict([(key, _made(part)) for key, part in data["parts"]])
         case "Tuple":
@@ -110,6 +130,7 @@ def _made(data: Mapping[str, Any]) -> spaces.Space[Any]:
 
 
 _KINDS = {
+    *(Characters, Elements, Linked, Alternatives),
     *(Units, Planes, Numbers, Pointer, Pointers, Place, Choice, PerUnit, Functions),
     *(spaces.Dict, spaces.Tuple, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box),
 }

@@ -9,8 +9,8 @@ import gymnasium
 import pytest
 
 from agents.commands import cli
-from envs.diagnosis import examine
-from envs.entry import single
+from envs.single.diagnosis import examine
+from envs.single.entry import single
 from tests.envs import faulty
 
 PLANTED = {
