@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import gymnasium
 
 from agents.errors import UserError
-from envs import entry
+from envs.single import entry
 
 Given: TypeAlias = str | Callable[..., gymnasium.Env[Any, Any]] | gymnasium.Env[Any, Any]
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.runs.space_data import from_data, to_data
+from envs.arrays import as_arrays
 from envs.spaces import Choice, Feature, Numbers, PerUnit, Place, Pointer, describe
 from tests.policies import FUNCTIONS, SCREEN, UNITS
 
@@ -46,6 +47,15 @@ LEAVES = st.one_of(
     st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 9), st.integers(-5, 5)),
     st.lists(st.integers(1, 5), min_size=1, max_size=3).map(spaces.MultiDiscrete),
     st.integers(1, 4).map(spaces.MultiBinary),
+    st.sampled_from(
+        [
+            spaces.Text(3, charset="ab"),
+            spaces.Sequence(spaces.Tuple([spaces.Discrete(2), spaces.Text(2)]), stack=True),
+            spaces.Graph(spaces.Box(-1, 1, (2,)), None),
+            spaces.Graph(spaces.Discrete(3), spaces.Discrete(2)),
+            spaces.OneOf([spaces.Discrete(2), spaces.Sequence(spaces.MultiBinary(2))]),
+        ]
+    ).map(as_arrays),
     st.sampled_from([UNITS, SCREEN, FUNCTIONS, ORDERS, Choice(["up", "down"]), Numbers([Feature("gold", "log")])]),
 )
 NESTS = st.recursive(
