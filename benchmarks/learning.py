@@ -3,6 +3,7 @@
     python -m benchmarks.learning                  trains all seven, one after the other (runs that exist are kept)
     python -m benchmarks.learning DefeatRoaches    only that one
     python -m benchmarks.learning --draw           only draws and tells, from the runs that exist
+    python -m benchmarks.learning --clicks         the same in the published agents' way, by clicks on the screen
 
 Runs are those of `configs/`, in runs/learning/<experiment>. Beside the trained policy stand two random ones: one that
 draws from the functions that the experiment offers, one that draws from PySC2's whole set, as the published random rows
@@ -20,11 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from agents.acting.evaluate import FRESH_SEED, RandomPlayer, play
+from agents.runs import experiment as experiments
 from envs import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = Path("runs/learning")
 PICTURE = Path("docs/images/learning.png")
+CLICKS = "_clicks"
+"""Behind the name of an experiment that plays by clicks; MoveToBeacon has one alone."""
 EXPERIMENTS = {
     "MoveToBeacon": "move_to_beacon",
     "CollectMineralShards": "collect_mineral_shards",
@@ -47,7 +51,7 @@ def train(experiment: str) -> None:
 
 def random_returns(experiment: str) -> tuple[list[float], list[float]]:
     """Returns of random play: through the experiment's own functions, and through all of PySC2's."""
-    config = experiment.read_config(experiment.find_config(experiment))
+    config = experiments.read_config(experiments.find_config(experiment))
     results = []
     for env_options in (config.env_options, registry.player_options(config.env, "random", {})):
         env = registry.make(config.env, RANDOM_EPISODES, **env_options)
@@ -65,7 +69,13 @@ def curve(experiment: str) -> tuple[list[float], list[float], float]:
     return [r["step"] for r in shown], [r["episode/return"] for r in shown], seconds
 
 
-def report(names: list[str]) -> None:
+def experiment_of(name: str, clicks: bool) -> str:
+    """The experiment of a map."""
+    by_clicks = EXPERIMENTS[name] + CLICKS
+    return by_clicks if clicks and (experiments.CONFIGS / f"{by_clicks}.yaml").is_file() else EXPERIMENTS[name]
+
+
+def report(names: list[str], clicks: bool) -> None:
     """Print a row for each map that has been trained, and draw the curves."""
     import matplotlib
 
@@ -76,7 +86,7 @@ def report(names: list[str]) -> None:
     print("| map | steps | training | trained: mean (sd) [min, max] | random, same functions | random, all functions |")
     print("|---" * 6 + "|")
     for axis, name in zip(axes.flat, names, strict=False):
-        experiment = EXPERIMENTS[name]
+        experiment = experiment_of(name, clicks)
         if not (RUNS / experiment / "evaluation.json").exists():
             continue
         own, every = random_returns(experiment)
@@ -102,18 +112,19 @@ def report(names: list[str]) -> None:
     axes.flat[-1].legend(handles, labels, loc="center", frameon=False)
     figure.suptitle("PPO with a Perceiver on the stand-in game's mini-games")
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE, dpi=80)
+    figure.savefig(PICTURE.with_stem(PICTURE.stem + CLICKS) if clicks else PICTURE, dpi=80)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", nargs="*", choices=[*EXPERIMENTS, []], help="all seven if none is named")
     parser.add_argument("--draw", action="store_true", help="train nothing")
+    parser.add_argument("--clicks", action="store_true", help="play by clicks")
     asked = parser.parse_args()
     if not asked.draw:
         for name in asked.maps or EXPERIMENTS:
-            train(EXPERIMENTS[name])
-    report(asked.maps or list(EXPERIMENTS))
+            train(experiment_of(name, asked.clicks))
+    report(asked.maps or list(EXPERIMENTS), asked.clicks)
 
 
 if __name__ == "__main__":
