@@ -11,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from agents.acting.attention import Looks
 from agents.acting.evaluate import Player
 from agents.errors import UserError
 from envs.spaces import Choice, Functions, PerUnit, Place
@@ -18,7 +19,7 @@ from envs.spaces import Choice, Functions, PerUnit, Place
 SMALLEST_SIDE = 480
 TEXT_SIZE = 18
 BACKGROUND, BRIGHT, DIM, GAIN, LOSS = (24, 26, 32), (240, 240, 240), (150, 155, 165), (110, 220, 120), (240, 120, 110)
-CHART, VALUE_WIDTH = 48, 96  # pixels
+CHART, VALUE_WIDTH, SQUARES, LABEL_WIDTH = 48, 96, 20, 110  # pixels
 DEFAULT_RATE = 10.0
 MAX_STEPS = 5_000  # a GIF is held in memory until it is written
 
@@ -54,7 +55,9 @@ def frames(
             values += [] if expected is None else [float(expected[0])]
             words = "action " + describe_action(env.single_action_space, _first(action))
             where = f"episode {episode}  step {step}"
-            yield caption(picture, title, where, words, float(reward[0]), score, values)
+            frame = caption(picture, title, where, words, float(reward[0]), score, values)
+            seen = getattr(player, "looks", None)
+            yield frame if seen is None else with_looks(frame, seen)
             first = np.asarray(terminated) | np.asarray(truncated)
             if first[0]:
                 break
@@ -156,6 +159,31 @@ def caption(
     draw.text((margin, top + 2 * line), _fit(words, font, room), BRIGHT, font)
     if chart:
         _chart(draw, values, (margin, canvas.height - chart, full_width - margin, canvas.height - margin))
+    return np.asarray(canvas)
+
+
+def with_looks(frame: np.ndarray, seen: Looks) -> np.ndarray:
+    """The frame with a row of squares below it for each part of the observation, one a token and the brighter the more
+    the latents attend to it, and the entropies of the heads."""
+    font = ImageFont.load_default(TEXT_SIZE - 4)
+    rows, width, margin = len(seen.weights), frame.shape[1], 10
+    canvas = Image.new("RGB", (width, frame.shape[0] + (rows + 1) * SQUARES + margin & ~1), BACKGROUND)
+    canvas.paste(Image.fromarray(frame), (0, 0))
+    draw, top = ImageDraw.Draw(canvas), frame.shape[0]
+    most = max((float(part.max()) for part in seen.weights.values() if part.size), default=1.0)
+    for path, part in seen.weights.items():
+        label = _fit(f"{path or 'observation'} {part.sum():.0%}", font, LABEL_WIDTH)
+        draw.text((margin, top), label, DIM, font)
+        side = min(SQUARES - 4.0, (width - 2 * margin - LABEL_WIDTH) / max(len(part), 1))
+        for i, weight in enumerate(part):
+            left, shade = margin + LABEL_WIDTH + i * side, float(weight) / max(most, 1e-9)
+            color = tuple(
+                round(dark + (bright - dark) * shade) for dark, bright in zip((40, 44, 54), GAIN, strict=True)
+            )
+            draw.rectangle((left, top + 2, left + max(side - 2, 1), top + SQUARES - 4), fill=color)
+        top += SQUARES
+    words = ", ".join(f"{path or 'action'} {entropy:.2f}" for path, entropy in seen.entropies.items())
+    draw.text((margin, top), _fit(f"entropy (nats) {words}", font, width - 2 * margin), DIM, font)
     return np.asarray(canvas)
 
 

@@ -100,6 +100,8 @@ class Watch:
     """Seed of the episodes; they are never those of training."""
     sampled: bool = False
     """Sample actions as in training, instead of taking the likeliest one."""
+    attention: Annotated[bool, FlagCreatePairsOff] = False
+    """Show under each frame what a policy's latents look at, and the entropy of each of its heads."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     trust: Annotated[bool, FlagCreatePairsOff] = False
@@ -275,7 +277,8 @@ def make_player(asked: Evaluate | Watch, config: Config | None, env_id: str, env
         from agents.acting.player import load_player
 
         seed = FRESH_SEED + asked.seed
-        player = load_player(asked.run, config, env, device=asked.device, greedy=not asked.sampled, seed=seed)
+        how: dict[str, Any] = {"greedy": not asked.sampled, "attention": getattr(asked, "attention", False)}
+        player = load_player(asked.run, config, env, device=asked.device, seed=seed, **how)
         return player, f"{asked.run.name} ({'sampled' if asked.sampled else 'greedy'})"
     if asked.policy == "random":
         return RandomPlayer(env.single_action_space, asked.seed), "random"

@@ -134,6 +134,14 @@ class Inputs(nn.Module):
         ]
         return Tokens(tokens, torch.cat(valid, 1), elements, masks)
 
+    def counts(self, tokens: Tokens) -> dict[str, int]:
+        """How many of the tokens each part has, by its path, in their order."""
+        found = {}
+        for path, part in zip(self.paths, self.embedders, strict=True):
+            cells = tokens.elements[path]
+            found[path] = (part.merge(cells) if isinstance(part, PlanesEmbedder) else cells).shape[1]
+        return found
+
     @torch.no_grad()
     def learn_scales(self, observation: Any, total: Total = lambda x: x) -> None:
         """Add observations [B, ...] to the statistics of the unbounded numbers.

@@ -1,15 +1,20 @@
 import imageio.v3 as imageio
 import numpy as np
+import optree
 import pytest
+import torch
 from gymnasium import spaces
 
 from agents.acting import video as watch
 from agents.acting.evaluate import RandomPlayer
+from agents.acting.player import PolicyPlayer
 from agents.commands.cli import run
 from agents.commands.train import parse_train
 from agents.errors import UserError
 from envs import registry
 from envs.spaces import Choice, Functions, PerUnit, Place, Pointer, Pointers
+from perceiver_policy.policy.config import PolicyConfig
+from perceiver_policy.policy.policy import PerceiverPolicy
 
 FUNCTIONS = Functions(
     {"no_op": [], "Move_screen": ["queued", "screen"], "select": ["units"]},
@@ -250,3 +255,30 @@ def test_frames_that_change_size_are_all_shown(tmp_path, name):
     assert seen.shape[:3] == (5, 480, 512)
     for i, frame in enumerate(seen):
         assert abs(int(frame[240, 256, 0]) - 40 * (i + 1)) < 8
+
+
+def test_what_a_policy_looks_at_is_what_its_attention_says():
+    """Against the cross-attend's softmax by hand, over the tokens by hand."""
+    env = registry.make("sim/DefeatRoaches", 2, style="orders")
+    torch.manual_seed(0)
+    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, PolicyConfig())
+    player = PolicyPlayer(policy, device=torch.device("cpu"), greedy=True, seed=0, attention=True)
+    observation, _ = env.reset(seed=0)
+    player.act(observation, np.ones(2, bool))
+    seen = player.looks
+    assert list(seen.weights) == ["player", "units"]
+    assert sum(part.sum() for part in seen.weights.values()) == pytest.approx(1, abs=1e-5)
+    tokens = policy.inputs(policy.trim(optree.tree_map(torch.as_tensor, observation)))
+    layer = policy.encoder.cross[0]
+    with torch.no_grad():
+        q = layer.attention.query(layer.query_norm(policy.encoder.latents(1)))[0]
+        k = layer.attention.key_value(layer.input_norm(tokens.tokens))[0, :, : q.shape[-1]]
+        scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(~tokens.mask[0], -torch.inf)
+        expected = scores.softmax(-1).mean(0).numpy()
+    np.testing.assert_allclose(np.concatenate(list(seen.weights.values())), expected, atol=1e-5)
+    (entropy,) = seen.entropies.values()
+    assert entropy > 0
+    frame = watch.caption(np.zeros((480, 480, 3), np.uint8), "t", "w", "a", 0.0, 0.0, [1.0, 2.0])
+    shown = watch.with_looks(frame, seen)
+    np.testing.assert_array_equal(shown[: frame.shape[0]], frame)
+    assert shown.shape[0] > frame.shape[0] + 40
