@@ -13,6 +13,7 @@ weighed by the probability of a function that takes it.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -176,14 +177,42 @@ class _Pointing(nn.Module):
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
         """Over rows [B * r]."""
         asked = self.ask(answers)
-        if self.keys is not None:
-            logits = asked @ self.keys().T
-        else:
-            logits = asked @ tokens.elements[self.of].transpose(1, 2)
-        logits = logits.float() / math.sqrt(asked.shape[-1])
-        valid = self._valid(tokens, mask, answers.shape[1], logits.shape[-1])
+        keys = tokens.elements[self.of].transpose(1, 2) if self.keys is None else self.keys().T
+        valid = self._valid(tokens, mask, answers.shape[1], keys.shape[-1])
+        cells = None if self.keys is None or valid is None else _legal_anywhere(valid)
+        if valid is not None and cells is not None:
+            keys, valid = keys[:, cells], valid[..., cells]
+        logits = (asked @ keys).float() / math.sqrt(asked.shape[-1])
         valid = None if valid is None else valid.expand_as(logits).flatten(0, 1)
-        return categorical(logits.flatten(0, 1), valid)
+        found = categorical(logits.flatten(0, 1), valid)
+        return found if cells is None else _among(found, cells, self.count)
+
+
+def _legal_anywhere(valid: Tensor) -> Tensor | None:
+    """Which cells are legal for anybody in a batch: on a processor the others, most of a map, cost time for nothing.
+
+    None: all, or where to ask would be to wait (a GPU) or to branch by values (compiling, exporting).
+    """
+    if valid.is_cuda or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return None
+    cells = valid.flatten(0, -2).any(0).nonzero()[:, 0]
+    return cells if 0 < len(cells) < valid.shape[-1] else None
+
+
+def _among(inner: Distribution, cells: Tensor, count: int) -> Distribution:
+    """A distribution over ``cells``, as one over all ``count``."""
+    place = torch.full((count,), -1).index_copy(0, cells, torch.arange(len(cells)))
+
+    def log_prob(action: Tensor) -> Tensor:
+        chosen = place[action.long()]
+        return inner.log_prob(chosen.clamp(min=0)).masked_fill(chosen < 0, ILLEGAL)
+
+    return replace(
+        inner,
+        log_prob=log_prob,
+        sample=lambda generator: cells[inner.sample(generator)],
+        best=lambda: cells[inner.best()],
+    )
 
 
 class _Choosing(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 
 from envs.spaces import ACTION_MASK, Feature, PerUnit, Place, Pointer, Units
+from perceiver_policy.policy import per_unit
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.policy import PerceiverPolicy
 
@@ -198,3 +199,32 @@ def test_what_does_not_fit_the_observation_is_named() -> None:
         make(PerUnit("units", CAPACITY, {"hit": ("enemy",)}, {"enemy": Pointer("units", 2)}))
     with pytest.raises(ValueError, match="must be a Discrete or a Box of floats"):
         PerUnit("units", CAPACITY, {"hit": ("all",)}, {"all": spaces.MultiBinary(3)})
+
+
+def test_places_that_nobody_may_choose_cost_nothing_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = spaces.Dict({**MASK.spaces, "place": spaces.MultiBinary(6)})
+    policy = make(observed=spaces.Dict({"units": UNITS, ACTION_MASK: mask}))
+    observation = observe(32)
+    place = torch.zeros(32, 6, dtype=torch.int8)
+    place[:, 1:4] = (torch.rand(32, 3, generator=torch.Generator().manual_seed(1)) < 0.7).to(torch.int8)
+    place[:, 2] = 1
+    observation[ACTION_MASK]["place"] = place
+    action = act(policy, observation).action
+    gone = action["function"] == 2
+    assert gone.any()
+    assert place.bool().gather(1, action["place"])[gone].all()
+
+    def told() -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        policy.zero_grad()
+        found = evaluate(policy, observation, action)
+        (found.log_prob.sum() + found.entropy.sum()).backward()
+        return (
+            found.log_prob.detach(),
+            found.entropy.detach(),
+            [p.grad.clone() for p in policy.parameters() if p.grad is not None],
+        )
+
+    quick = told()
+    monkeypatch.setattr(per_unit, "_legal_anywhere", lambda valid: None)
+    plain = told()
+    torch.testing.assert_close(quick, plain)
