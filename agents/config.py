@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agents.extensions import CALLBACKS, LOGGERS
+from agents.extensions import ALGORITHMS, CALLBACKS, LOGGERS, LOSSES
 from perceiver_policy.policy.config import PolicyConfig
+from perceiver_policy.registry import MEMORIES, NETWORKS
 
 LARGEST_SEED = 2**32 - 1
 """What every library's random numbers can be seeded with."""
@@ -52,6 +53,8 @@ class Learning(BaseModel):
     """Weight of the divergence KL(reference || policy)."""
     reference_schedule: Literal["constant", "linear"] = "constant"
     """Course of that weight: constant, or linear to zero at total_steps."""
+    losses: dict[str, float] = Field(default_factory=dict)
+    """Weights of further terms of the loss, of your own, by the names that they are registered under."""
     value_warmup: int = Field(0, ge=0)
     """Updates at the start that train the value's own parameters alone, for a policy that comes from elsewhere."""
 
@@ -183,8 +186,11 @@ class Config(BaseModel):
     """Code of your own that is imported first and registers what the other options name: modules, or files in .py."""
     policy: PolicyConfig = PolicyConfig()
     """The network."""
-    algorithm: Literal["ppo", "appo", "impala"] = "ppo"
-    """What the policy learns by; its options are in the group of its name, the other groups are not used."""
+    algorithm: str = "ppo"
+    """What the policy learns by: ppo, appo or impala, whose options are in the group of its name (the other groups are
+    not used), or an algorithm of your own."""
+    algorithm_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of an algorithm of your own."""
     ppo: PPOConfig = PPOConfig()
     """Proximal Policy Optimization."""
     appo: APPOConfig = APPOConfig()
@@ -216,9 +222,18 @@ class Config(BaseModel):
 
     def check_names(self) -> None:
         """Raises ValueError for a name under which nothing is registered."""
-        for registry, names in ((LOGGERS, self.track), (CALLBACKS, self.callbacks)):
+        memory = () if self.policy.memory == "none" else (self.policy.memory,)
+        for registry, names in (
+            (NETWORKS, (self.policy.network,)),
+            (MEMORIES, memory),
+            (ALGORITHMS, (self.algorithm,)),
+            (LOGGERS, self.track),
+            (CALLBACKS, self.callbacks),
+        ):
             for name in names:
                 registry.check(name)
+        for name in self.learning.losses:
+            LOSSES.check(name)
 
     @property
     def env_arguments(self) -> dict[str, Any]:
@@ -227,7 +242,15 @@ class Config(BaseModel):
         return {**self.env_options, **{name: value for name in ours if (value := getattr(self, name))}}
 
     @property
-    def learning(self) -> PPOConfig | APPOConfig | ImpalaConfig:
-        """The options of the chosen algorithm."""
-        options: PPOConfig | APPOConfig | ImpalaConfig = getattr(self, self.algorithm)
-        return options
+    def learning(self) -> Learning:
+        """The options of the chosen algorithm. Raises ValueError for those of one's own that are none."""
+        if self.algorithm in ALGORITHMS.built_in:
+            options: Learning = getattr(self, self.algorithm)
+            return options
+        try:
+            own: Learning = ALGORITHMS.find(self.algorithm).Options.model_validate(self.algorithm_options)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"algorithm_options.{key}: {first['msg']}, got {first['input']!r}") from error
+        return own

@@ -12,6 +12,10 @@ from pathlib import Path
 from agents.errors import UserError
 from perceiver_policy.registry import Registry
 
+ALGORITHMS = Registry("algorithm", {name: f"agents.learning.{name}" for name in ("ppo", "appo", "impala")})
+"""Classes of :class:`~agents.learning.state.Algorithm`, or modules with its ``update``."""
+LOSSES = Registry("loss", {})
+"""Functions of (policy, observation, action, evaluated) to a number for each step [T, B], see `regularization`."""
 CALLBACKS = Registry("callback", {})
 """Classes of :class:`~agents.runs.callbacks.Callback`, called without arguments."""
 LOGGERS = Registry("logger", {"tensorboard": "agents.runs.tensorboard:TensorBoard"})

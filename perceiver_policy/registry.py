@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T")
 
@@ -23,11 +23,15 @@ class Unregistered(ValueError):
 class Registry:
     """The things of one kind, such as networks, by name."""
 
+    each: ClassVar[dict[str, Registry]] = {}
+    """All of them, by their kinds."""
+
     def __init__(self, kind: str, built_in: Mapping[str, str]) -> None:
-        """``built_in`` says where each is, as ``package.module:name``: it is imported when it is first asked for."""
+        """``built_in`` says where each is, a module or ``module:name``: it is imported when it is first asked for."""
         self.kind = kind
         self.built_in = dict(built_in)
         self.added: dict[str, Any] = {}
+        self.each[kind] = self
 
     def register(self, name: str) -> Callable[[T], T]:
         """A decorator that makes a class or a function known as ``name``; the last one of a name counts.
@@ -48,8 +52,8 @@ class Registry:
         if name in self.added:
             return self.added[name]
         if name in self.built_in:
-            module, _, attribute = self.built_in[name].partition(":")
-            return getattr(import_module(module), attribute)
+            module, colon, attribute = self.built_in[name].partition(":")
+            return getattr(import_module(module), attribute) if colon else import_module(module)
         if name in _announced(self.kind):
             return _announced(self.kind)[name].load()
         self.check(name)
@@ -71,6 +75,14 @@ class Registry:
     def names(self) -> list[str]:
         """All that can be asked for."""
         return [*self.built_in, *sorted({*self.added, *_announced(self.kind)} - self.built_in.keys())]
+
+
+NETWORKS = Registry("network", {"perceiver": "perceiver_policy.policy.policy:PerceiverPolicy"})
+"""Modules made of a :class:`~perceiver_policy.policy.config.PolicyConfig` that stand where the Perceiver's encoder does
+(see `perceiver_policy.policy.trunk`), or classes of PerceiverPolicy's kind."""
+_MEMORIES = {"latents": "LatentMemory", "lstm": "LSTMMemory", "window": "WindowMemory"}
+MEMORIES = Registry("memory", {name: f"perceiver_policy.policy.memory:{kind}" for name, kind in _MEMORIES.items()})
+"""Modules made of the latents' number and width, of the kind of `perceiver_policy.policy.memory.Carried`."""
 
 
 @cache

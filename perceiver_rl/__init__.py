@@ -21,9 +21,11 @@ from perceiver_rl import names
 if TYPE_CHECKING:
     from agents.config import Config as Config
     from agents.errors import UserError as UserError
+    from agents.learning.state import Algorithm as Algorithm
     from agents.runs.callbacks import Callback as Callback
     from agents.runs.callbacks import Logger as Logger
     from envs import spaces as spaces
+    from perceiver_rl.extending import register as register
     from perceiver_rl.playing import Agent as Agent
     from perceiver_rl.playing import load as load
     from perceiver_rl.playing import record as record
@@ -38,6 +40,8 @@ _WHERE = {
     "perceiver_rl.playing": "Agent load record",
     "agents.config": "Config",
     "agents.errors": "UserError",
+    "agents.learning.state": "Algorithm",
+    "perceiver_rl.extending": "register",
     "agents.runs.callbacks": "Callback Logger",
     "envs": "spaces",
 }

@@ -22,8 +22,8 @@ from envs import registry
 from envs.single import entry
 from perceiver_rl import environments
 
-Hook = Callback | Callable[[RunState, Mapping[str, float]], Any]
-"""A callback, or a function that is called after every update with the run and what was measured."""
+Hook = Callback | Callable[[RunState, Mapping[str, float]], Any] | str
+"""A callback, a function that is called after every update with the run and what was measured, or a callback's name."""
 HERE = "train"
 
 
@@ -67,7 +67,7 @@ class Run:
         Raises UserError for an option that cannot change when a run goes on.
         """
         old = self.config
-        new = experiment.check(_merged(old.model_dump(), options), "resume")
+        new = experiment.check(_merged(old.model_dump(), {**options, **_named(callbacks)}), "resume")
         command.refuse_changes(old, new, self.path)
         with _threads_kept():
             command.continue_run(self.path, new, _hooks(callbacks), Console(quiet=quiet))
@@ -106,7 +106,7 @@ def train(
         unroll = base.learning.unroll * base.num_envs  # as long as an update's data were
         data["num_envs"], data[base.algorithm]["unroll"] = 1, unroll
     data["evaluation_episodes"] = 0
-    chosen = experiment.check(_merged(data, options), HERE)
+    chosen = experiment.check(_merged(data, {**options, **_named(callbacks)}), HERE)
     if chosen.workers and chosen.env in entry.GIVEN:
         raise UserError(
             f"workers: {chosen.env} is known to this process alone; put the function that makes it into a module"
@@ -174,7 +174,14 @@ def _merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _hooks(hooks: Sequence[Hook]) -> list[Callback]:
-    return [hook if isinstance(hook, Callback) else _AfterUpdates(hook) for hook in hooks]
+    given = [hook for hook in hooks if not isinstance(hook, str)]
+    return [hook if isinstance(hook, Callback) else _AfterUpdates(hook) for hook in given]
+
+
+def _named(hooks: Sequence[Hook]) -> dict[str, Any]:
+    """The option that names those of them that are names."""
+    found = [hook for hook in hooks if isinstance(hook, str)]
+    return {"callbacks": found} if found else {}
 
 
 class _AfterUpdates(Callback):

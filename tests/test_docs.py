@@ -15,6 +15,7 @@ from agents.commands import export, play, serve, train
 from agents.commands.cli import run
 from agents.runs import curves, hub
 from envs import registry
+from envs.starcraft.maps import MAPS
 from tests.prose import LONGEST, prose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,7 @@ def named_paths(page: Path) -> Iterator[str]:
 def test_every_file_that_is_named_exists(page):
     names = {path.name for path in ROOT.rglob("*") if ".venv" not in path.parts}
     made = {"my_walk.py", "config.yaml"}  # by a user; in a run folder
+    made |= {f"perceiver_rl/{name}{flat}" for name in MAPS for flat in ("", "-flat")}  # Gymnasium's ids
     beside = ("envs/standin", "perceiver_policy", "tests/envs/standin/protocol")  # where a page says so
     there = [ROOT, page.parent, *(ROOT / folder for folder in beside)]
     for path in named_paths(page):

@@ -17,7 +17,7 @@ from agents.device import choose_device
 from agents.runs import checkpoint
 from envs.spaces import describe_spaces
 from perceiver_policy.policy.outputs import to_environment
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import PerceiverPolicy, make_policy
 
 
 class PolicyPlayer:
@@ -71,7 +71,7 @@ def load_policy(
     run_dir: Path, config: Config, env: VectorEnv, *, device: str = "auto", path: Path | None = None
 ) -> tuple[PerceiverPolicy, torch.device]:
     """The policy of a run's newest checkpoint, or of the one at ``path``, on its device; raises as `load_player`."""
-    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy)
+    policy = make_policy(env.single_observation_space, env.single_action_space, config.policy)
 
     def load(path: Path) -> None:
         checkpoint.check_spaces(path, describe_spaces(env))

@@ -15,9 +15,9 @@ from agents.commands import options
 from agents.commands.play import (
     Evaluate,
     check_player,
-    check_trust,
     cores,
     env_options_of,
+    load_extensions,
     make_player,
     play_and_tell,
 )  # fmt: skip
@@ -68,7 +68,7 @@ def record(argv: Sequence[str], prog: str) -> None:
 
     demonstrations.check_empty(asked.out)
     config = experiment.read_run_config(asked.run) if asked.run else None
-    check_trust(asked, config)
+    load_extensions(asked, config)
     env_id = asked.env or (config.env if config else "")
     chosen = env_options_of(asked, config, env_id)
     registry.check(env_id, chosen)
@@ -129,6 +129,7 @@ def imitate(argv: Sequence[str], prog: str) -> None:
             raise UserError(f"{asked.demonstrations} names code to run, {code}: if you trust it, say so with --trust")
         about = {"env": data.card["environment"], "env_options": data.card["env_options"]}
         config = experiment.check({**about, "evaluation_sampled": True}, str(asked.demonstrations))
+    experiment.load_extensions(config)
     config = config.model_copy(update={"seed": asked.seed, "device": asked.device})
     run_dir = asked.run_dir or Path("runs") / f"{asked.demonstrations.resolve().name}-clone-seed{asked.seed}"
     if run_dir.exists() and any(run_dir.iterdir()):
@@ -171,7 +172,7 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     from agents.learning.learner import Learner
     from agents.runs import checkpoint
     from envs.spaces import describe_spaces
-    from perceiver_policy.policy.policy import PerceiverPolicy
+    from perceiver_policy.policy.policy import make_policy
 
     env = registry.make(config.env, games_for(imitation.dagger_episodes), **config.env_arguments)
     spaces = describe_spaces(env)
@@ -184,7 +185,7 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     torch.set_num_threads(config.threads or cores())
     torch.manual_seed(config.seed)
     device = choose_device(config.device)
-    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+    policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
     columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
     for turn in range(imitation.dagger_rounds + 1):
         if turn:

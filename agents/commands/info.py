@@ -76,12 +76,12 @@ def _config(asked: Info) -> Config:
 def describe(config: Config) -> dict[str, Any]:
     """Tokens by what they are read from, parameters, and floating-point operations, of one step of one game."""
     from perceiver_policy.core.cost import cost
-    from perceiver_policy.policy.policy import PerceiverPolicy
+    from perceiver_policy.policy.policy import make_policy
 
     env = registry.make(config.env, 1, **config.env_arguments)
     try:
         observation = _first(env)
-        policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy)
+        policy = make_policy(env.single_observation_space, env.single_action_space, config.policy)
     finally:
         env.close()
     whole, first = cost(policy, observation), cost(policy, policy.trim(observation))

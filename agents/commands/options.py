@@ -25,8 +25,9 @@ from envs.spelling import did_you_mean
 from envs.starcraft.opponents import parse_opponent
 
 T = TypeVar("T")
-UNTYPED = ("env_options", "env_wrappers", "read")
-"""Options that are nests: given as --env-option KEY=VALUE, --env-wrapper NAME and --read PATH=VALUE."""
+UNTYPED = ("env_options", "env_wrappers", "read", "algorithm_options", "network_options")
+"""Options that are nests: given as --env-option KEY=VALUE, --env-wrapper NAME and --read PATH=VALUE, the others in an
+experiment's file."""
 
 
 def parse_env_options(pairs: Sequence[str]) -> dict[str, Any]:

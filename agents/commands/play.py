@@ -154,6 +154,11 @@ def check_trust(asked: Evaluate | Watch, config: Config | None) -> None:
     """Refuse to run code that a run folder alone names: the folder may be somebody else's."""
     if config is None or asked.trust:
         return
+    if config.extensions:
+        raise UserError(
+            f"{asked.run}/config.yaml names code to run, {config.extensions[0]} (extensions): if you trust it, say so "
+            "with --trust"
+        )
     given = (asked.env,) if isinstance(asked.env, str) else asked.env or ()
     code = registry.code_named(config.env, config.env_arguments)
     if code and code not in given and (not given or config.env in given):
@@ -161,12 +166,19 @@ def check_trust(asked: Evaluate | Watch, config: Config | None) -> None:
         raise UserError(f"{asked.run}/config.yaml names code to run, {code}: if you trust it, say so with {how}")
 
 
+def load_extensions(asked: Evaluate | Watch, config: Config | None) -> None:
+    """Load what the run needs, where it may be trusted."""
+    check_trust(asked, config)
+    if config is not None:
+        experiment.load_extensions(config)
+
+
 def play_and_tell(asked: Evaluate, console: Console) -> None:
     """Play what was asked for, show the table and write the results down."""
     from agents.acting import evaluate as evaluation
 
     config = experiment.read_run_config(asked.run) if asked.run else None
-    check_trust(asked, config)
+    load_extensions(asked, config)
     target = results_of(asked, config)
     path = target and target.absolute()
     asked = replace(asked, run=asked.run and asked.run.absolute())  # an environment may leave this folder
@@ -305,7 +317,7 @@ def watch(argv: Sequence[str], prog: str) -> None:
         options.check_opponent(asked.opponent)
     versus = {"opponent": asked.opponent} if asked.opponent else {}
     config = experiment.read_run_config(asked.run) if asked.run else None
-    check_trust(asked, config)
+    load_extensions(asked, config)
     env_id = asked.env or (config.env if config else "")
     env_options = {**env_options_of(asked, config, env_id), **versus}
     registry.check(env_id, env_options)

@@ -99,7 +99,9 @@ def parse_train(argv: Sequence[str], prog: str) -> tuple[Config, Path | None]:
         env_options["opponent"] = chosen.opponent
     data = {**chosen.experiment.model_dump(), "env_options": env_options}
     data["env_wrappers"] = [*base.env_wrappers, *options.parse_wrappers(chosen.env_wrapper)]
+    data["algorithm_options"] = base.algorithm_options
     data["policy"]["read"] = {**base.policy.model_dump()["read"], **options.parse_read(chosen.read)}
+    data["policy"]["network_options"] = base.policy.network_options
     config = experiment.check(data, experiment.COMMAND_LINE)
     options.check_device(config.device)
     if chosen.resume:

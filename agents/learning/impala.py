@@ -64,7 +64,7 @@ def loss_terms(
     policy_loss = -mean(evaluated.log_prob * advantages / head.deviation)
     value_loss = 0.5 * mean((evaluated.normalized_value[:-1] - (targets - head.mean) / head.deviation).square())
     known = evaluate_by(reference, part.observation, part.action, part.first)
-    regularizer, terms = regularize(evaluated, known, config, mean)
+    regularizer, terms = regularize(evaluated, known, config, mean, (policy, part.observation, part.action))
     total = policy_loss + config.value_coefficient * value_loss + regularizer
     terms |= {"loss/policy": policy_loss, "loss/value": value_loss, "loss/total": total}
     with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,18 +10,12 @@ import torch
 
 from agents.acting.rollout import Trajectory
 from agents.config import Config
-from agents.learning import appo, gradient, impala, ppo
+from agents.extensions import ALGORITHMS
+from agents.learning import gradient
 from agents.learning.finite import check_data
 from agents.learning.regularization import check_entropy_coefficients, load_reference, start_from
 from agents.learning.returns import ReturnScale
-from agents.learning.state import LearnerState
 from perceiver_policy.policy.policy import PerceiverPolicy
-
-UPDATES: dict[str, Callable[[LearnerState, Trajectory], dict[str, float]]] = {
-    "ppo": ppo.update,
-    "appo": appo.update,
-    "impala": impala.update,
-}
 
 
 class Learner:
@@ -70,7 +63,7 @@ class Learner:
         if self.options.reference_schedule == "linear":
             weight = self._given.reference_coefficient * max(0.0, 1 - self.steps / self.total_steps)
             self.options = self._given.model_copy(update={"reference_coefficient": weight})
-        metrics = UPDATES[self.algorithm](self, trajectory)
+        metrics = ALGORITHMS.find(self.algorithm).update(self, trajectory)
         # only now, so that the log-probabilities in the update meant what they meant at collection
         observed = optree.tree_map(lambda x: x[:-1].flatten(0, 1), trajectory.observation)
         self.policy.inputs.learn_scales(observed, gradient.total)

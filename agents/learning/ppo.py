@@ -104,7 +104,7 @@ def loss_terms(
         error = torch.max(error, (near - batch["target"]).square())
     value_loss = 0.5 * mean(error)
     known = evaluate_by(reference, batch["observation"], batch["action"], batch["first"])
-    regularizer, terms = regularize(evaluated, known, config, mean)
+    regularizer, terms = regularize(evaluated, known, config, mean, (policy, batch["observation"], batch["action"]))
     total = policy_loss + config.value_coefficient * value_loss + regularizer
     terms |= {"loss/policy": policy_loss, "loss/value": value_loss, "loss/total": total}
     with torch.no_grad():

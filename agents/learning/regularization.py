@@ -11,12 +11,13 @@ from torch import Tensor
 
 from agents.config import Learning
 from agents.errors import UserError
+from agents.extensions import LOSSES
 from agents.runs import checkpoint
 from agents.runs.experiment import read_run_config
 from envs.spaces import describe
 from envs.spelling import did_you_mean
 from perceiver_policy.policy.outputs import ActionEvaluation
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import PerceiverPolicy, make_policy
 
 LONE_HEAD = "action"
 """The path, in options, of the head of an action space that is no Dict and no Tuple."""
@@ -27,11 +28,13 @@ def regularize(
     known: ActionEvaluation | None,
     config: Learning,
     mean: Callable[[Tensor], Tensor],
+    own: tuple[PerceiverPolicy, Any, Any] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What is added to the loss, and the terms to report.
 
     Minus each head's entropy times its coefficient; and, where a reference's evaluation is ``known``,
-    KL(reference || policy), head by head given what was chosen before it, as AlphaStar's (Vinyals et al. 2019).
+    KL(reference || policy), head by head given what was chosen before it, as AlphaStar's (Vinyals et al. 2019); and
+    the terms of a person's own, which are told of ``own``: the policy, the observations and the actions [T, B, ...].
     """
     terms = {"loss/entropy": mean(evaluated.entropy)}
     loss = torch.zeros_like(terms["loss/entropy"])
@@ -43,6 +46,10 @@ def regularize(
     if known is not None:
         terms["learner/reference_kl"] = mean(evaluated.divergence(known))
         loss = loss + config.reference_coefficient * terms["learner/reference_kl"]
+    for name, weight in config.losses.items():
+        assert own is not None
+        terms[f"loss/{name}"] = mean(LOSSES.find(name)(*own, evaluated))
+        loss = loss + weight * terms[f"loss/{name}"]
     return loss, terms
 
 
@@ -68,7 +75,7 @@ def load_reference(run_dir: Path | None, policy: PerceiverPolicy, device: torch.
         raise UserError(
             f"reference {run_dir}: its policy has memory, of which trajectories keep nothing; use one without memory"
         )
-    reference = PerceiverPolicy(observed, chosen, config)
+    reference = make_policy(observed, chosen, config)
     checkpoint.newest(run_dir, lambda path: reference.load_state_dict(checkpoint.load_policy(path)))
     return reference.to(device).requires_grad_(False)
 

@@ -23,7 +23,7 @@ from agents.runs import checkpoint, experiment
 from agents.runs.callbacks import Silent, Step
 from envs import registry
 from envs.spaces import describe_spaces
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import make_policy
 
 
 def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> None:
@@ -50,7 +50,7 @@ class Training:
     def __init__(self, config: Config, env: VectorEnv, device: torch.device) -> None:
         self.config = config
         self.spaces = describe_spaces(env)
-        self.policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+        self.policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
         self.learner = Learner(self.policy, config, device=device)
         self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
         self.episodes = EpisodeLog()

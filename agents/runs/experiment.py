@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from agents import extensions
 from agents.config import Config
 from agents.errors import UserError
+from agents.extensions import ALGORITHMS
 from agents.runs import folder
 from agents.runs.synonyms import meant
 from envs.spelling import did_you_mean
@@ -36,6 +37,7 @@ RESUMABLE = (
     "threads",
     "checkpoint_interval",
     "keep_checkpoints",
+    "extensions",
     "track",
     "callbacks",
     "eval_interval",
@@ -245,7 +247,8 @@ def usable(algorithm: str, key: str = "") -> list[str]:
 
 def _unused(algorithm: str) -> set[str]:
     """The groups of options that belong to other algorithms."""
-    return set(get_args(Config.model_fields["algorithm"].annotation)) - {algorithm}
+    own = {"algorithm_options"} if algorithm in ALGORITHMS.built_in else set()
+    return {*ALGORITHMS.built_in, *own} - {algorithm}
 
 
 def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """The options of a :class:`~perceiver_policy.policy.policy.PerceiverPolicy`. Importing this does not import torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +20,10 @@ class PolicyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    network: str = "perceiver"
+    """What makes latents of the tokens: the perceiver, or a network of your own."""
+    network_options: dict[str, Any] = Field(default_factory=dict)
+    """What a network of your own is told."""
     token_width: int = Field(32, ge=1)
     """Channels of an input token and of an output query."""
     latents: int = Field(8, ge=1)
@@ -57,9 +61,9 @@ class PolicyConfig(BaseModel):
     bounds: Literal["clip", "squash"] = "clip"
     """How continuous actions stay within their bounds: cut where they are handed over, or by a bijection (tanh; where
     there is one bound, softplus)."""
-    memory: Literal["none", "latents", "lstm", "window"] = "none"
-    """What is carried from step to step within an episode: nothing, a gated vector a latent, an LSTM's state, or the
-    latest observations' tokens."""
+    memory: str = "none"
+    """What is carried from step to step within an episode: none (nothing), latents (a gated vector a latent), lstm (an
+    LSTM's state), window (the latest observations' tokens), or a memory of your own."""
     window: int = Field(16, ge=2)
     """Observations that a window holds, the present one among them."""
 

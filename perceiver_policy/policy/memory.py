@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.registry import MEMORIES
+
 if TYPE_CHECKING:
     from perceiver_policy.core.encoder import Encoder
     from perceiver_policy.policy.inputs import Tokens
@@ -185,4 +187,6 @@ def make_memory(kind: str, *, latents: int, latent_width: int, window: int, toke
         return LatentMemory(latents, latent_width)
     if kind == "lstm":
         return LSTMMemory(latent_width)
-    return WindowMemory(window, tokens, width) if kind == "window" else None
+    if kind == "window":
+        return WindowMemory(window, tokens, width)
+    return None if kind == "none" else cast(Memory, MEMORIES.find(kind)(latents, latent_width))

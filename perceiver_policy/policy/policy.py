@@ -19,6 +19,8 @@ from perceiver_policy.policy.inputs import Inputs, Tokens
 from perceiver_policy.policy.memory import make_memory
 from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs, action_leaves
 from perceiver_policy.policy.trim import Trim
+from perceiver_policy.policy.trunk import Trunk
+from perceiver_policy.registry import NETWORKS
 
 
 class PerceiverPolicy(nn.Module):
@@ -46,19 +48,7 @@ class PerceiverPolicy(nn.Module):
             read=config.model_dump()["read"],
         )
         self.trim = Trim(observation_space, _masks_of_orders(action_space))
-        self.encoder = Encoder(
-            config.token_width,
-            latents=config.latents,
-            latent_width=config.latent_width,
-            cross_attends=config.cross_attends,
-            share_cross_attends=config.share_cross_attends,
-            self_attends=config.self_attends,
-            share_blocks=config.share_blocks,
-            cross_heads=config.cross_heads,
-            self_heads=config.heads,
-            cross_widening=config.widening,
-            self_widening=config.widening,
-        )
+        self.encoder = make_encoder(config)
         self.memory = make_memory(
             config.memory,
             latents=config.latents,
@@ -189,6 +179,35 @@ class PerceiverPolicy(nn.Module):
 
     def _mask(self, observation: Any) -> Any:
         return observation[ACTION_MASK] if self.masked else None
+
+
+def make_policy(
+    observation_space: spaces.Space[Any], action_space: spaces.Space[Any], config: PolicyConfig
+) -> PerceiverPolicy:
+    """The policy that ``config`` describes. Raises ValueError, naming what is wrong, where it cannot be made."""
+    found = NETWORKS.find(config.network)
+    kind = found if isinstance(found, type) and issubclass(found, PerceiverPolicy) else PerceiverPolicy
+    return kind(observation_space, action_space, config)
+
+
+def make_encoder(config: PolicyConfig) -> Any:
+    """The Perceiver's encoder, or the network of somebody's own that stands in its place."""
+    found = NETWORKS.find(config.network)
+    if not (isinstance(found, type) and issubclass(found, PerceiverPolicy)):
+        return Trunk(found(config), config)
+    return Encoder(
+        config.token_width,
+        latents=config.latents,
+        latent_width=config.latent_width,
+        cross_attends=config.cross_attends,
+        share_cross_attends=config.share_cross_attends,
+        self_attends=config.self_attends,
+        share_blocks=config.share_blocks,
+        cross_heads=config.cross_heads,
+        self_heads=config.heads,
+        cross_widening=config.widening,
+        self_widening=config.widening,
+    )
 
 
 def _masks_of_units(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> set[Keys]:

@@ -14,6 +14,7 @@ import ray
 from agents.acting.episodes import EpisodeLog
 from agents.config import Config
 from agents.errors import UserError
+from agents.extensions import ALGORITHMS
 from agents.placement.cluster.inference import InferenceLost
 from agents.placement.cluster.inferences import Inferences
 from agents.placement.cluster.learner import Updated
@@ -28,7 +29,7 @@ from agents.runs import checkpoint, experiment
 from agents.runs.callbacks import Silent
 from envs.errors import EnvError, EnvFailure
 from envs.spaces import describe
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import make_policy
 
 OBJECT_STORE_BYTES = 1 << 30  # of a local run: room for the queue; taken from the system as it fills
 WAIT_SECONDS = 0.2  # between two looks at whether a stop has been asked for
@@ -125,7 +126,7 @@ class ClusterTraining:
                 "processes: use on_update or on_episode, or train without --workers"
             )
         self.config, self.run_dir, self.report, self.began = config, run_dir, report, began
-        self.synchronous = config.algorithm == "ppo"
+        self.synchronous = config.algorithm == "ppo" or getattr(ALGORITHMS.find(config.algorithm), "on_policy", False)
         self.batch_steps = config.learning.unroll * config.num_envs
         self.ledger = Ledger(report.note)
         self.episodes = EpisodeLog()
@@ -328,7 +329,7 @@ class ClusterTraining:
     def _evaluate(self, learner: dict[str, Any]) -> None:
         """Play what the learners have sent, here, while they and the workers go on."""
         self.evaluation_due = False
-        policy = PerceiverPolicy(*self.found, self.config.policy)
+        policy = make_policy(*self.found, self.config.policy)
         policy.load_state_dict(learner["policy"])
         self.evaluations.make(policy, int(learner["steps"]), lambda: self._state(learner))
 

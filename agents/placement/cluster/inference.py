@@ -16,7 +16,7 @@ from agents.device import choose_device
 from agents.placement.cluster.process import prepare_process, seed_of
 from agents.placement.transport import Packed, pack, unpack
 from perceiver_policy.policy.outputs import Decision
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import PerceiverPolicy, make_policy
 
 
 class InferenceLost(ConnectionError):
@@ -27,7 +27,7 @@ class Inference:
     """Answers workers' observations, those of several workers in one forward pass. Its methods run one at a time."""
 
     def __init__(self, config: Config, index: int) -> None:
-        prepare_process(config.threads)
+        prepare_process(config.threads, config)
         self.config, self.options, self.index = config, config.cluster, index
         self.device = choose_device(config.device)
         self.policy: PerceiverPolicy | None = None
@@ -47,7 +47,7 @@ class Inference:
         started anew.
         """
         if self.policy is None:
-            self.policy = PerceiverPolicy(*described, self.config.policy).to(self.device).requires_grad_(False)
+            self.policy = make_policy(*described, self.config.policy).to(self.device).requires_grad_(False)
             self.generator.manual_seed(seed_of(self.config, self.config.workers + self.index, life, version))
         self.policy.load_state_dict(unpack(weights))
         self.version = version
@@ -106,16 +106,15 @@ class Inference:
 class RemotePolicy:
     """What a rollout needs of a policy, answered by an :class:`Inference`."""
 
-    def __init__(self, inference: Any, config: Config) -> None:
-        self.inference, self.config = inference, config
+    def __init__(self, inference: Any, config: Config, start: Tensor) -> None:
+        """``start`` [1, ...] is the memory that an episode starts with."""
+        self.inference, self.config, self.start = inference, config, start
         self.version: int | None = None
         """Of the first answer since this was set to None."""
 
     def initial_memory(self, batch: int) -> Tensor:
         """As `PerceiverPolicy.initial_memory`."""
-        policy = self.config.policy
-        shape = (0,) if policy.memory == "none" else (policy.latents, policy.latent_width)
-        return torch.zeros(batch, *shape)
+        return self.start.repeat_interleave(batch, 0)
 
     def act(self, observation: Any, memory: Tensor, first: Tensor, *, generator: Any = None) -> tuple[Decision, Tensor]:
         """As `PerceiverPolicy.act`; the action is drawn there, not by ``generator``."""

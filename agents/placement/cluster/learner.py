@@ -19,7 +19,7 @@ from agents.learning import gradient
 from agents.learning.learner import Learner
 from agents.placement.cluster.process import prepare_process
 from agents.placement.transport import Packed, pack, unpack
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import make_policy
 
 JOIN_SECONDS = 120.0  # for all learners of a group to meet, and for an answer among them
 FETCH_SECONDS = 60.0  # for a trajectory to come from another machine
@@ -66,7 +66,7 @@ class LearnerProcess:
     """Holds a :class:`~agents.learning.learner.Learner`; the driver restarts it, with the state that it saved last."""
 
     def __init__(self, config: Config) -> None:
-        prepare_process(config.threads)
+        prepare_process(config.threads, config)
         self.config = config
         self.learner: Learner | None = None
         self.processor = 0.0
@@ -102,7 +102,7 @@ class LearnerProcess:
                 timeout=timedelta(seconds=JOIN_SECONDS),
             )
         torch.manual_seed(self.config.seed)
-        policy = PerceiverPolicy(*described, self.config.policy).to(device)
+        policy = make_policy(*described, self.config.policy).to(device)
         learner = self.learner = Learner(policy, self.config, device=device)
         if state is not None:
             writable = replace(state, buffer=state.buffer.copy())  # the optimizer goes on in these very tensors

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from agents.config import Config
+from agents.runs import experiment
 
 
-def prepare_process(threads: int) -> None:
-    """Settings of every process that Ray starts for a run."""
+def prepare_process(threads: int, config: Config) -> None:
+    """Settings of every process that Ray starts for a run, and the code of a person's own that it needs."""
+    experiment.load_extensions(config)
     torch.set_num_threads(threads or os.cpu_count() or 1)
     quiet_torch()
 

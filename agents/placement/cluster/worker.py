@@ -22,7 +22,7 @@ from agents.placement.cluster.inference import InferenceLost, RemotePolicy
 from agents.placement.cluster.process import prepare_process, seed_of
 from agents.placement.transport import Packed, pack, unpack
 from envs import registry
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import make_policy
 
 MAX_UNROLLS = 64  # in one call
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Worker:
     """Owns environments. Everything is made when first asked for, so that Ray can restart the process at any time."""
 
     def __init__(self, config: Config, index: int) -> None:
-        prepare_process(1)
+        prepare_process(1, config)
         self.config, self.index = config, index
         self.env: Any = None
         self.rollout: Rollout | None = None
@@ -131,12 +131,16 @@ class Worker:
             env = self._environment()
             policy: Any
             if inference is None:
-                policy = PerceiverPolicy(
+                policy = make_policy(
                     env.single_observation_space, env.single_action_space, self.config.policy
                 ).requires_grad_(False)
                 policy.act, policy.value = self._clocked(policy.act), self._clocked(policy.value)
             else:
-                policy = RemotePolicy(inference, self.config)
+                with torch.random.fork_rng(devices=[]):  # made for its memory alone
+                    start = make_policy(
+                        env.single_observation_space, env.single_action_space, self.config.policy
+                    ).initial_memory(1)
+                policy = RemotePolicy(inference, self.config, start)
             env.step = self._clocked(env.step)
             seed = seed_of(self.config, self.index, life, version)
             seed_all(seed)

@@ -1,0 +1,1 @@
+"""The Perceiver in other toolkits, a file each (docs/python.md)."""
