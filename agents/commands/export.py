@@ -59,11 +59,11 @@ def export(argv: Sequence[str], prog: str) -> None:
 def load(run_dir: Path, config: Config, *, trust: bool) -> tuple[PerceiverPolicy, int]:
     """The newest policy of a run and its step; an environment is made only where the checkpoint lacks its spaces."""
     from agents.runs import checkpoint
-    from perceiver_policy.policy.policy import PerceiverPolicy
+    from perceiver_policy.policy.policy import make_policy
 
     def made(path: Path) -> tuple[PerceiverPolicy, int]:
         spaces = checkpoint.spaces_of(path) or _spaces_of_environment(run_dir, config, trust=trust)
-        policy = PerceiverPolicy(*spaces, config.policy)
+        policy = make_policy(*spaces, config.policy)
         policy.load_state_dict(checkpoint.load_policy(path))
         return policy, checkpoint.manifest(path)["step"]
 
