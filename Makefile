@@ -7,7 +7,7 @@ RUN ?= $(lastword $(sort $(wildcard runs/move_to_beacon-*)))
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install install-dev train test conformance lint picture
+.PHONY: install install-dev train test conformance lint docs picture
 
 install: .venv/.installed
 
@@ -23,7 +23,7 @@ install-dev: .venv/.installed-dev
 
 # What tests, linters, StarCraft II and Ray need besides.
 .venv/.installed-dev: .venv/.installed
-	$(PIP) --editable '.[dev,starcraft,cluster]'
+	$(PIP) --editable '.[dev,docs,starcraft,cluster]'
 	touch $@
 
 train: install
@@ -41,6 +41,11 @@ lint: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+# The documentation site, built with no warning and served at http://127.0.0.1:8000.
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --quiet
 
 picture: install
 	@test -n "$(RUN)" || { echo "no run of the default experiment yet: make train, or make picture RUN=runs/NAME"; exit 2; }

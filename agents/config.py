@@ -135,7 +135,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     env: str = "sim/MoveToBeacon"
-    """Environment: sim/<MiniGame>, sc2/<map>, the id of a registered Gymnasium environment, or package.module:Class.
+    """Environment: sim/GAME, sc2/MAP, the id of a registered Gymnasium environment, or package.module:Class.
     Several mini-games for one policy, with weights: sim/MoveToBeacon*2 + sim/DefeatRoaches."""
     env_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment."""
@@ -168,7 +168,7 @@ class Config(BaseModel):
     keep_checkpoints: int = Field(3, ge=1)
     """Checkpoints kept; older ones are deleted."""
     track: tuple[str, ...] = ("tensorboard",)
-    """Who records the run's figures beside metrics.jsonl: tensorboard, or loggers of your own."""
+    """Who records the run's figures beside metrics.jsonl: tensorboard, wandb, mlflow, or loggers of your own."""
     callbacks: tuple[str, ...] = ()
     """Callbacks of your own that the run calls, by the names that they are registered under."""
     eval_interval: int = Field(0, ge=0)
@@ -182,6 +182,8 @@ class Config(BaseModel):
     """Whether evaluations draw their actions, as training does, instead of taking the likeliest ones."""
     evaluation_max_steps: int = Field(27_000, ge=1)
     """Steps after which an episode of an evaluation is cut short: a policy may never end one."""
+    evaluation_video: bool = False
+    """Whether a video of an episode is made at the end, and recorded beside the figures: evaluation.mp4."""
     extensions: tuple[str, ...] = ()
     """Code of your own that is imported first and registers what the other options name: modules, or files in .py."""
     policy: PolicyConfig = PolicyConfig()

@@ -18,7 +18,14 @@ LOSSES = Registry("loss", {})
 """Functions of (policy, observation, action, evaluated) to a number for each step [T, B], see `regularization`."""
 CALLBACKS = Registry("callback", {})
 """Classes of :class:`~agents.runs.callbacks.Callback`, called without arguments."""
-LOGGERS = Registry("logger", {"tensorboard": "agents.runs.tensorboard:TensorBoard"})
+LOGGERS = Registry(
+    "logger",
+    {
+        "tensorboard": "agents.runs.tensorboard:TensorBoard",
+        "wandb": "agents.runs.trackers:WandB",
+        "mlflow": "agents.runs.trackers:MLflow",
+    },
+)
 """Classes of :class:`~agents.runs.callbacks.Logger`, called without arguments."""
 
 

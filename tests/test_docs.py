@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from agents.acting import demonstrations
 from agents.commands import export, play, serve, train
 from agents.commands.cli import run
-from agents.runs import curves, hub
+from agents.runs import curves, hub, search
 from envs import registry
 from envs.starcraft.maps import MAPS
 from tests.prose import LONGEST, prose
@@ -42,7 +43,8 @@ def named_paths(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_is_named_exists(page):
     names = {path.name for path in ROOT.rglob("*") if ".venv" not in path.parts}
-    made = {"my_walk.py", "config.yaml"}  # by a user; in a run folder
+    made = {"my_walk.py", "hunt.py", "config.yaml", "best.yaml"}  # by a user; in a folder of a run, or of a sweep
+    made |= {"ppo_atari_lstm.py", "tuner.py"}  # others'
     made |= {f"perceiver_rl/{name}{flat}" for name in MAPS for flat in ("", "-flat")}  # Gymnasium's ids
     beside = ("envs/standin", "perceiver_policy", "tests/envs/standin/protocol")  # where a page says so
     there = [ROOT, page.parent, *(ROOT / folder for folder in beside)]
@@ -153,6 +155,8 @@ def folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("docs")
     argv = ["train", "--env", "CartPole-v1", *TINY, "--evaluation-episodes", "0"]
     assert run([*argv, "--run-dir", str(path / "runs/NAME")]) == 0
+    (path / "sweeps/learning_rate").mkdir(parents=True)
+    shutil.copy(path / "runs/NAME/config.yaml", path / "sweeps/learning_rate/best.yaml")
     return path
 
 
@@ -186,6 +190,7 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
             (hub, "push"),
             (hub, "pull"),
             (curves, "curves"),
+            (search, "read_search"),
         ):
             monkeypatch.setattr(module, name, reached)
         monkeypatch.setattr(registry, "check", lambda *args: None)

@@ -1,4 +1,4 @@
-"""``perceiver-rl compare``: several runs at once."""
+"""``perceiver-rl compare`` and ``sweep``: several runs at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
+from rich.console import Console
+from rich.table import Table
 from tyro.conf import Positional
 
 from agents.commands import options
 from agents.commands.output import to_standard_output
 from agents.commands.status import run_folders
+from agents.commands.train import begin_run, command
+from agents.config import Config
 from agents.errors import UserError
+from agents.runs.callbacks import Callback
+from envs import registry
+
+SHOWN = 10
+"""Trials in the table of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +66,42 @@ def compare(argv: Sequence[str], prog: str) -> None:
             raise UserError(f"--json {asked.json}: cannot be written ({error})") from error
     draw(found, asked.metric, asked.image)
     print(f"curves in {asked.image}", file=sys.stderr if to_standard_output(asked.json) else sys.stdout)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Look for options that suit an experiment, by Optuna, as a YAML file says.
+
+    Started again, or several times side by side in one folder, it goes on with the same search.
+    """
+
+    file: Positional[Path] = tyro.MISSING
+    """What to search: see docs/sweep.md."""
+    folder: Path | None = None
+    """Where the trials' runs go; without it sweeps/ and the file's name."""
+
+
+def sweep(argv: Sequence[str], prog: str) -> None:
+    """Look for options that suit an experiment: trials by Optuna, as a YAML file says."""
+    asked = options.parse(Sweep, Sweep(), argv, prog)
+    from agents.runs.search import read_search, search
+
+    wanted, base = read_search(asked.file)
+    registry.check(base.env, base.env_options)
+    parent = asked.folder or Path("sweeps") / asked.file.stem
+
+    def train(run_dir: Path, config: Config, callback: Callback) -> None:
+        begin_run(run_dir, config, [callback], Console(quiet=True))
+
+    print(f"{wanted.trials} trials of {wanted.experiment} in {parent}, {wanted.direction} {wanted.metric}")
+    trials = search(wanted, base, parent, train, print)
+    keys = list(wanted.parameters)
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("trial", "state", wanted.metric, *keys):
+        grid.add_column(heading, overflow="fold")
+    for number, state, value, chosen in trials[:SHOWN]:
+        told = [chosen.get(key) for key in keys]
+        numbers = [f"{one:.4g}" if isinstance(one, float) else str(one) for one in told]
+        grid.add_row(str(number), state, "-" if value is None else f"{value:.4g}", *numbers)
+    Console().print(grid)
+    print(f"the best one's experiment: {command('train', '--config', parent / 'best.yaml')}")

@@ -173,8 +173,8 @@ def load_extensions(asked: Evaluate | Watch, config: Config | None) -> None:
         experiment.load_extensions(config)
 
 
-def play_and_tell(asked: Evaluate, console: Console) -> None:
-    """Play what was asked for, show the table and write the results down."""
+def play_and_tell(asked: Evaluate, console: Console) -> list[Evaluation]:
+    """Play what was asked for, show the table, write the results down, and return them."""
     from agents.acting import evaluate as evaluation
 
     config = experiment.read_run_config(asked.run) if asked.run else None
@@ -210,6 +210,7 @@ def play_and_tell(asked: Evaluate, console: Console) -> None:
         console.print(f"results in {target}", highlight=False, soft_wrap=True)
     if table:
         _write_down(lambda file: write_whole(file, evaluation.as_csv(results)), table, asked.csv)
+    return results
 
 
 def _write_down(write: Callable[[Path], None], path: Path, shown: Path | None) -> None:

@@ -15,19 +15,22 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from tyro.conf import UseAppendAction, arg
 
 from agents.commands import options
-from agents.commands.play import Evaluate, cores, play_and_tell, what_draws
+from agents.commands.play import Evaluate, cores, play_and_tell, watch, what_draws
 from agents.config import Config
 from agents.errors import Stopped, UserError
 from agents.runs import experiment, folder
 from agents.runs.callbacks import Callback
 from envs import registry
 from envs.errors import EnvError, EnvFailure
+
+if TYPE_CHECKING:
+    from agents.runs.report import Report
 
 NAME = "perceiver-rl"
 WHENCE = """Options come from an experiment, a YAML file (--config); those on the command line win.
@@ -221,11 +224,7 @@ def _train(
 ) -> None:
     how = "failed"
     try:
-        _place(config, run_dir, callbacks, console or Console(), resume=resume)
-        if console is None:
-            _tell_what_next(config, run_dir)
-        if config.evaluation_episodes:
-            _evaluate(config, run_dir, console or Console())
+        _train_and_evaluate(config, run_dir, callbacks, console, resume=resume)
         how = "finished"
     except Stopped as stop:
         how = f"stopped by {'Ctrl-C' if stop.by == signal.SIGINT else stop.by.name}"
@@ -244,8 +243,10 @@ def _train(
             print(f"note: {run_dir / folder.STATE}: cannot be written ({error})")
 
 
-def _place(config: Config, shown: Path, callbacks: Sequence[Callback], console: Console, *, resume: bool) -> None:
-    run_dir = shown.absolute()
+def _train_and_evaluate(
+    config: Config, shown: Path, callbacks: Sequence[Callback], given: Console | None, *, resume: bool
+) -> None:
+    run_dir, console = shown.absolute(), given or Console()
     from agents.runs.report import Report, notes_to
 
     if config.workers:
@@ -260,12 +261,17 @@ def _place(config: Config, shown: Path, callbacks: Sequence[Callback], console: 
         from agents.placement.local import train as place_and_train
 
     report = Report(run_dir, console, shown, config, callbacks)
-    with contextlib.chdir("."), warnings.catch_warnings(), report:
+    with report:
         # An environment may leave the folder that paths start at.
-        # Warnings: in one line, above the live display, without the place in the code.
-        warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
-        with notes_to(report.note):
+        with contextlib.chdir("."), warnings.catch_warnings(), notes_to(report.note):
+            # Warnings: in one line, above the live display, without the place in the code.
+            warnings.showwarning = lambda message, *details, **more: report.note(f"note: {message}")
             place_and_train(config, run_dir, report, resume=resume)
+        report.rest()
+        if given is None and not report.stopped_by:
+            _tell_what_next(config, shown)
+        if config.evaluation_episodes and not report.stopped_by:
+            _evaluate(config, shown, console, report)
     if report.stopped_by:
         what = "saved" if folder.checkpoints(run_dir) else "nothing was learned yet"
         report.note(f"stopped, {what}; go on with: {command('train', '--resume', shown)}")
@@ -281,7 +287,7 @@ def _tell_what_next(config: Config, shown: Path) -> None:
     print(f"go on        {command('train', '--resume', shown, '--total-steps', 2 * config.total_steps)}\n")
 
 
-def _evaluate(config: Config, run_dir: Path, console: Console) -> None:
+def _evaluate(config: Config, run_dir: Path, console: Console, report: Report) -> None:
     how = "actions drawn" if config.evaluation_sampled else "the likeliest actions"
     console.print(
         f"evaluating the policy as it is now, in fresh episodes, {how}; the return in training is the mean of the "
@@ -297,7 +303,24 @@ def _evaluate(config: Config, run_dir: Path, console: Console) -> None:
         device=config.device,
         trust=True,  # it has just been trained here
     )
-    play_and_tell(asked, console)
+    step = folder.step_of(folder.checkpoints(run_dir)[0])
+    for result in play_and_tell(asked, console):
+        name = "evaluation" if result.label == registry.label(config.env) else f"evaluation/{result.label}"
+        known = result.as_dict()
+        found = {"return": known["return"]["mean"], "sd": known["return"]["sd"], "length": known["length"]["mean"]}
+        report.evaluation(step, {f"{name}/{key}": value for key, value in found.items() if value is not None})
+    if config.evaluation_video:
+        _film(config, run_dir, report, step)
+
+
+def _film(config: Config, run_dir: Path, report: Report, step: int) -> None:
+    words = _watching(config)
+    if words is None:
+        report.note(f"evaluation_video: {config.env} draws no pictures that a video could be made of")
+        return
+    path = run_dir / "evaluation.mp4"
+    watch([str(run_dir), *words, "--video", str(path)], "")
+    report.video(step, "evaluation", path)
 
 
 def refuse_names_of_ours() -> None:
@@ -317,13 +340,20 @@ def refuse_names_of_ours() -> None:
 
 def _how_to_watch(config: Config, run_dir: Path) -> str:
     """The command that makes a video of a run, or why there can be none."""
+    words = _watching(config)
+    if words is None:
+        return f"{config.env} draws no pictures that a video could be made of"
+    return command("watch", run_dir, *words, "--video", run_dir / "episode.mp4")
+
+
+def _watching(config: Config) -> list[str] | None:
+    """The options of `watch` for a run of this experiment; None where its environment draws nothing."""
     drawn = what_draws(config.env, config.env_arguments)
     if drawn is None:
-        return f"{config.env} draws no pictures that a video could be made of"
+        return None
     words = ["--sampled"] if config.evaluation_sampled else []
     words += ["--env", drawn] if drawn != config.env else []
-    words += ["--trust"] if registry.code_named(config.env, config.env_arguments) else []
-    return command("watch", run_dir, *words, "--video", run_dir / "episode.mp4")
+    return words + (["--trust"] if registry.code_named(config.env, config.env_arguments) else [])
 
 
 def command(*words: Any) -> str:

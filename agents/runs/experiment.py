@@ -261,6 +261,21 @@ def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
+def settings(config: Config) -> dict[str, str | bool | int | float]:
+    """Every option that the run uses, by its dotted key, as trackers keep them: numbers, truth values and text."""
+    used = {*usable(config.algorithm)} - {"run_dir"}
+    return {
+        key: value if isinstance(value, str | bool | int | float) else json.dumps(plain(value))
+        for key, value in flatten(config)
+        if key in used
+    }
+
+
+def as_text(config: Config) -> str:
+    """The YAML that :func:`write_config` writes."""
+    return "\n".join(_yaml_lines(config.model_copy(update={"run_dir": None}), "", _unused(config.algorithm))) + "\n"
+
+
 def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """The options whose values differ: key -> (old value, new value)."""
     after = dict(flatten(new))
@@ -272,8 +287,7 @@ def write_config(config: Config, path: Path) -> None:
 
     The run's own folder is left out, and so are other algorithms' options.
     """
-    lines = _yaml_lines(config.model_copy(update={"run_dir": None}), "", _unused(config.algorithm))
-    folder.write_whole(path, "\n".join(lines) + "\n")
+    folder.write_whole(path, as_text(config))
 
 
 def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()) -> Iterator[str]:

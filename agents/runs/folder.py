@@ -25,7 +25,7 @@ LOCK, STATE, CHECKPOINTS, BEST = ".lock", "state.json", "checkpoints", "best"
 RUNNING = "running"  # as a state; others say how a run has ended
 STEP = re.compile(r"step-(\d+)")
 # What a run leaves before its first checkpoint: nothing that was learned.
-REMAINS = {LOCK, STATE, CHECKPOINTS, BEST, "config.yaml", "metrics.jsonl", "tensorboard"}
+REMAINS = {LOCK, STATE, CHECKPOINTS, BEST, "config.yaml", "metrics.jsonl", "tensorboard", "wandb", "mlflow-id"}
 
 
 def new(parent: Path, name: str) -> Path:

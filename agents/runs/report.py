@@ -26,6 +26,7 @@ from rich.text import Text
 from agents.config import Config
 from agents.errors import UserError
 from agents.extensions import CALLBACKS, LOGGERS
+from agents.runs import experiment
 from agents.runs.callbacks import Callback, Logger, RunState, Silent, Step
 from agents.runs.folder import write_whole
 
@@ -101,6 +102,8 @@ class Report(Silent):
         self.state = RunState(run_dir, config)
         self._loggers: list[Logger] = [LOGGERS.find(logger)() for logger in config.track]
         self._callbacks = [*(CALLBACKS.find(callback)() for callback in config.callbacks), *callbacks]
+        self._open: list[Logger] = []
+        """Those of them that have been started."""
         self._started = False
         self._live: Live | None = None
         self._metrics: Any = None
@@ -124,10 +127,18 @@ class Report(Silent):
             if self._started:
                 self._call(lambda callback: callback.on_end(self.state))
         finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
+            self.rest()
             self.close()
             threading.excepthook = self._thread_hook
+
+    def rest(self) -> None:
+        """Training is over, and what is told from now on is no progress: end the display, leave signals alone."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+        live, self._live = self._live, None
+        if live:
+            live.stop()
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
         # TensorBoard's writes in a thread, and is told of it again when it writes next
@@ -162,6 +173,9 @@ class Report(Silent):
         self._metrics = (self.run_dir / METRICS).open("a", encoding="utf-8")
         for logger in self._loggers:
             logger.start(self.run_dir, self.state.config, step)
+            self._open.append(logger)
+            if not step:
+                logger.text(step, "experiment", experiment.as_text(self.state.config))
         begins = f"resuming at step {step:,}" if step else "training"
         self.note(f"{begins}: {total_steps:,} steps, {parameters:,} parameters, run folder {self.name}")
         if self.console.is_terminal:
@@ -256,14 +270,20 @@ class Report(Silent):
             for logger in self._loggers:
                 logger.histogram(step, name, np.asarray(values))
 
+    def video(self, step: int, name: str, path: Path) -> None:
+        """Hand a video file on to the loggers."""
+        with _writing(self.run_dir):
+            for logger in self._loggers:
+                logger.video(step, name, path)
+
     def note(self, text: str) -> None:
         """Say one line, above the live display if there is one."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:
         """Finish the display and the files; may be called twice."""
-        live, metrics, loggers = self._live, self._metrics, self._loggers if self._metrics else []
-        self._live = self._metrics = None
+        live, metrics, loggers = self._live, self._metrics, self._open
+        self._live, self._metrics, self._open = None, None, []
         if live:
             live.stop()
         for file in (*loggers, metrics):
