@@ -31,7 +31,7 @@ class TensorBoard(Logger):
         self.writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1 if step else None)
         # add_hparams would make a folder of its own, and a run of it
         for summary in hparams(experiment.settings(config), dict.fromkeys(JUDGED, 0.0)):
-            self.writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+            self.writer._get_file_writer().add_summary(summary)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -45,12 +45,12 @@ class TensorBoard(Logger):
         self.writer.add_text(name, "".join(f"    {line}\n" for line in text.splitlines()), step)
 
     def video(self, step: int, name: str, path: Path) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 
         content, height, width = _as_gif(path)
         image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=content)
         summary = Summary(value=[Summary.Value(tag=name, image=image)])
-        self.writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
+        self.writer._get_file_writer().add_summary(summary, step)
 
     def close(self) -> None:
         self.writer.close()

@@ -120,16 +120,14 @@ def test_wandb_holds_what_tensorboard_holds(tmp_path: Path, monkeypatch: pytest.
         for data in log_records(path.read_bytes()):
             record = Record.FromString(data)
             options |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-            items = {
-                (item.key or "/".join(item.nested_key)): json.loads(item.value_json) for item in record.history.item
-            }
-            for name, value in items.items():
-                if name == "step" or name.startswith("_"):
-                    continue
-                if isinstance(value, dict):
-                    others.add((name, value["_type"]))
-                else:
-                    found[name].append((items["step"], value))
+            history = record.history.item
+            items = [(list(item.nested_key) or [item.key], json.loads(item.value_json)) for item in history]
+            steps = [value for keys, value in items if keys == ["step"]]
+            for (name, *part), value in items:
+                if part == ["_type"]:
+                    others.add((name, value))
+                elif not part and name != "step" and not name.startswith("_"):
+                    found[name].append((steps[0], value))
     same(found, scalars(tensorboard(folder)))
     assert {("experiment", "html-file"), ("evaluation", "video-file")} <= others
     settings = experiment.settings(experiment.read_run_config(folder))
