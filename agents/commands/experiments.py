@@ -87,7 +87,7 @@ def sweep(argv: Sequence[str], prog: str) -> None:
     from agents.runs.search import read_search, search
 
     wanted, base = read_search(asked.file)
-    registry.check(base.env, base.env_options)
+    registry.check(base.env, base.env_arguments)
     parent = asked.folder or Path("sweeps") / asked.file.stem
 
     def train(run_dir: Path, config: Config, callback: Callback) -> None:
