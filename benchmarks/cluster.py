@@ -120,7 +120,8 @@ def ours(algorithm: str, task: str, seed: int, folder: Path) -> dict[str, Any]:
     from agents.placement import cluster
     from agents.runs.experiment import find_config, read_config
 
-    config = read_config(find_config(task if algorithm == "ppo" else f"{task}_{algorithm}"))
+    alone = "move_to_beacon_clicks" if task == "move_to_beacon" else task  # as the others' experiments play it
+    config = read_config(find_config(alone if algorithm == "ppo" else f"{task}_{algorithm}"))
     changes = {"seed": seed, "workers": 2, "device": "cpu"}
     if task == "cartpole":
         changes["env"] = "benchmarks.cluster:Noted"

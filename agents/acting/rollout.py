@@ -117,7 +117,9 @@ class Rollout:
         self.observation = optree.tree_map(_storage(steps + 1, batch), observation)
         self.current = optree.tree_map(lambda x: x.clone(), optree.tree_map(as_tensor, observation))
         self.action: Any = None  # allocated when the policy has shown what an action looks like
-        self.log_prob, self.value, self.next_value, self.reward = torch.zeros(4, steps, batch)
+        # where they are made: on another device, taking each step's here would wait for it
+        self.log_prob, self.value = torch.zeros(2, steps, batch, device=device)
+        self.next_value, self.reward = torch.zeros(2, steps, batch)
         self.end = torch.zeros(steps, batch, dtype=torch.bool)
         self.first = torch.zeros(steps + 1, batch, dtype=torch.bool)
         self.is_first = torch.ones(batch, dtype=torch.bool)
@@ -147,16 +149,16 @@ class Rollout:
             self._step(t, episodes)
         self._store(steps, self.observation, self.current)
         self.first[steps] = self.is_first
-        last = self.policy.value(self._to_device(self.current), self.memory, self._on(self.is_first)).cpu()
+        last = self.policy.value(self._to_device(self.current), self.memory, self._on(self.is_first))
         # where an episode ended, _step has put what really followed
-        following = torch.cat((self.value[1:], last[None]))
+        following = torch.cat((self.value[1:], last[None])).cpu()
         self.next_value = torch.where(self.end, self.next_value, following)
         trajectory = Trajectory(
             observation=self.observation,
             first=self.first,
             action=self.action,
-            log_prob=self.log_prob,
-            value=self.value,
+            log_prob=self.log_prob.cpu(),
+            value=self.value.cpu(),
             next_value=self.next_value,
             reward=self.reward,
             end=self.end,
@@ -207,6 +209,8 @@ class Rollout:
         return nest if self.device.type == "cpu" else optree.tree_map(self._on, self.policy.trim(nest))
 
     def _on(self, x: Tensor) -> Tensor:
+        if self.device.type == "cuda":  # from pinned memory a copy does not hold up the host
+            x = x.pin_memory()
         return x.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:

@@ -36,6 +36,10 @@ NAME = "perceiver-rl"
 WHENCE = """Options come from an experiment, a YAML file (--config); those on the command line win.
 The defaults shown are those {whose}.
 Give --config or --env with --help to see theirs."""
+GYMNASIUM: dict[str, Any] = {
+    "num_envs": 16,
+    "ppo": {"unroll": 64, "minibatch": 256, "epochs": 8, "learning_rate": 1e-3, "entropy_coefficient": 0.0},
+}
 PROCESSES_PER_CORE = 2
 """Game processes a core: each waits for its player half of the time."""
 
@@ -125,9 +129,13 @@ def refuse_changes(base: Config, config: Config, run_dir: Path) -> None:
 
 
 def suited(env_id: str) -> dict[str, Any]:
-    """Defaults for an environment whose games are processes: a few games, and unrolls that make up for it."""
+    """Defaults for environments that are not the stand-in game's.
+
+    Gymnasium's: few games and many gradient steps a step, as tuned peers have it. Where games are processes: a few of
+    them, and unrolls that make up for it.
+    """
     if not registry.is_process(env_id):
-        return {}
+        return {} if env_id.startswith(registry.SIM) else GYMNASIUM
     games = PROCESSES_PER_CORE * cores()
     default = Config()
     return {"num_envs": games, "ppo": {"unroll": max(32, default.num_envs * default.ppo.unroll // games)}}

@@ -36,7 +36,7 @@ WORDS = {
     "env": "envid envname gymid task environment game map mapname",
     "env_option": "envkwargs envconfig envargs envoption",
     "run_dir": "logdir logpath outputdir output savedir savepath logfolder expname experimentname runname name",
-    "evaluation_episodes": "nevalepisodes evalepisodes numeval evaluationduration evalfreq",
+    "evaluation_episodes": "nevalepisodes numeval evaluationduration evalfreq",
     "evaluation_sampled": "stochastic deterministic evalstochastic evaldeterministic",
     "checkpoint_interval": "savefreq savefrequency saveinterval checkpointfreq saveeverysec checkpointevery",
     "keep_checkpoints": "maxcheckpoints keepcheckpoints checkpointstokeep",

@@ -80,7 +80,7 @@ def test_labels_are_the_demonstrators_and_the_way_is_the_players() -> None:
         (["record", "--policy", "scripted", *BEACON, "--episodes", "0"], "at least 1"),
         (["record", *BEACON], "name one player"),
         (["imitate", "nothing"], "nothing: holds no demonstrations"),
-        (["imitate", "{shown}", "--config", "move_to_beacon"], "was recorded with the observation space"),
+        (["imitate", "{shown}", "--config", "move_to_beacon_clicks"], "was recorded with the observation space"),
     ],
 )
 def test_what_cannot_be_done_is_said(shown: Path, tmp_path: Path, monkeypatch, capsys, argv, said) -> None:

@@ -93,7 +93,7 @@ def test_the_words_are_no_options_of_ours_and_lead_to_some():
     ours = last_parts | {"env_option", "config", "resume", "episodes", "sampled", "json", "video"}
     assert set(synonyms.WORDS) <= ours
     plain = {name.replace("_", "") for name in last_parts}
-    assert not plain & synonyms.OURS.keys() - {"envoption", "keepcheckpoints", "learningrate"}
+    assert not plain & synonyms.OURS.keys() - {"envoption", "keepcheckpoints", "learningrate", "evalepisodes"}
 
 
 # ---- typing errors
@@ -196,7 +196,7 @@ def test_help_names_whose_defaults_it_shows_and_what_they_are_without(capsys):
     assert "those of --config cartpole" in whole["--config cartpole"]
     rates = {name: re.search(r"--ppo.learning-rate.*?\(default: [^)]*\)", text)[0] for name, text in whole.items()}
     assert rates[""].endswith("Without this experiment: 0.0007. (default: 0.002)")
-    assert rates["--env CartPole-v1"].endswith("Range: above 0. (default: 0.0007)")
+    assert rates["--env CartPole-v1"].endswith("Without this experiment: 0.0007. (default: 0.001)")
     assert rates["--config cartpole"].endswith("Without this experiment: 0.0007. (default: 0.001)")
 
 

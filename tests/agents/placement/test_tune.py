@@ -206,7 +206,10 @@ def test_options_win_over_the_experiment_and_reach_inside_groups() -> None:
     space = {"ppo.gamma": 0.5, "env_options.max_loops": 80}
     found = trial_config(search_space("move_to_beacon", 10, space))
     changes = experiment.changes(base, found)
-    assert changes == {"ppo.gamma": (base.ppo.gamma, 0.5), "env_options": ({}, {"max_loops": 80})}
+    assert changes == {
+        "ppo.gamma": (base.ppo.gamma, 0.5),
+        "env_options": (base.env_options, {**base.env_options, "max_loops": 80}),
+    }
 
 
 def test_a_trial_that_no_episode_ends_in_says_so() -> None:
