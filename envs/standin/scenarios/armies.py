@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from envs.standin.rules.catalog import MARINE, MINERAL_FIELD, SCV
-from envs.standin.rules.combat import gap
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.orders import give
 from envs.standin.rules.world import (
-    ATTACK,
     ATTACK_MOVE,
     BUILD,
     ENEMY,
@@ -24,7 +22,6 @@ from envs.standin.rules.world import (
     distance,
     is_structure,
     is_visible,
-    present,
     uniform,
 )
 from envs.standin.scenarios.plans import ARMY, CHEAT_VISION, DEFENDERS, PATIENCE, PEACE, PLANS
@@ -40,8 +37,8 @@ _WORKER = 0.35
 _GROWTH = 1.25
 """By how much a wave is larger than the one before that failed."""
 _AT_HOME, _ATTACKING, _SEARCHING = range(3)
-_REACH, _AROUND, _WEAK = 0.5, 7.0, 20.0
-"""How near an enemy is in a worker's reach, how far it looks for one, and hit points that count as a unit of way."""
+_BETTER = 1.3
+"""Who sees everything attacks with so many times what there is to meet."""
 
 
 @rule
@@ -58,7 +55,7 @@ def power(us: Any, ts: Any, slot: int) -> float:
 def lead(g: Any, us: Any, ts: Any, places: Any, home_x: float, home_y: float) -> bool:
     """One turn: look around, then defend, or else attack. Is there an enemy in the base?"""
     all_seen = g.difficulty >= CHEAT_VISION
-    intruder, near, foes, front = -1, HOME, 0.0, 0.0
+    intruder, near, foes, front, known = -1, HOME, 0.0, 0.0, 0.0
     army, at_home = 0, 0.0
     away_x, away_y, out = 0.0, 0.0, 0
     for i in range(g.top):
@@ -81,6 +78,7 @@ def lead(g: Any, us: Any, ts: Any, places: Any, home_x: float, home_y: float) ->
             nearest = away
             g.target_x, g.target_y = v.x, v.y
         worth = power(us, ts, i)
+        known += worth if v.kind == MARINE else 0.0
         if away < HOME:
             foes += worth
         elif worth > _WORKER and out > 0 and distance(v.x, v.y, away_x, away_y) < _FRONT:
@@ -91,7 +89,8 @@ def lead(g: Any, us: Any, ts: Any, places: Any, home_x: float, home_y: float) ->
         defend(g, us, ts, home_x, home_y, us[intruder].x, us[intruder].y, foes, at_home)
         return True
     back_to_work(g, us)
-    attack(g, us, ts, places, home_x, home_y, army, front)
+    better = not all_seen or army > _BETTER * known or army >= g.pace[ARMY]
+    attack(g, us, ts, places, home_x, home_y, army, front, better)
     return False
 
 
@@ -119,35 +118,16 @@ def defend(
         u = us[i]
         if u.kind != SCV or u.owner != OWN or u.order >= BUILD:
             continue
-        fights = u.order in (ATTACK, ATTACK_MOVE)
+        fights = u.order == ATTACK_MOVE
         if left > 0:
             left -= 1
-            strike(g, us, ts, i, x, y)
+            if not fights or (u.target < 0 and distance(u.order_x, u.order_y, x, y) > 2.0):
+                give(us, u, i, 0, ATTACK_MOVE, x, y, -1, 0)
         elif fights:
             send_to_work(g, us, i)
         elif hopeless and u.order == GATHER and distance(u.x, u.y, x, y) < 5.0:
             dx, dy = u.x - x, u.y - y
             give(us, u, i, 0, MOVE, u.x + 2.0 * dx, u.y + 2.0 * dy, -1, 0)
-
-
-@rule
-def strike(g: Any, us: Any, ts: Any, me: int, x: float, y: float) -> None:
-    """A worker goes on with whom it has in reach, or turns to who is near and weak, or goes to where they are."""
-    u = us[me]
-    if u.order == ATTACK and present(us, u.order_slot, u.order_tag) and gap(ts, u, us[u.order_slot]) < _REACH:
-        return
-    best, least = -1, _AROUND
-    for i in range(g.top):
-        v = us[i]
-        if v.kind == 0 or v.owner != ENEMY or is_structure(ts, v.kind) or v.hp <= 0.0:
-            continue
-        worth = distance(u.x, u.y, v.x, v.y) + v.hp / _WEAK
-        if worth < least and is_visible(g, us, ts, i):
-            best, least = i, worth
-    if best >= 0:
-        give(us, u, me, 0, ATTACK, us[best].x, us[best].y, best, us[best].tag)
-    elif u.order != ATTACK_MOVE or (u.target < 0 and distance(u.order_x, u.order_y, x, y) > 2.0):
-        give(us, u, me, 0, ATTACK_MOVE, x, y, -1, 0)
 
 
 @rule
@@ -168,12 +148,14 @@ def back_to_work(g: Any, us: Any) -> None:
     """Workers that have been called to defend harvest again."""
     for i in range(g.top):
         u = us[i]
-        if u.kind == SCV and u.owner == OWN and u.order in (ATTACK, ATTACK_MOVE):
+        if u.kind == SCV and u.owner == OWN and u.order == ATTACK_MOVE:
             send_to_work(g, us, i)
 
 
 @rule
-def attack(g: Any, us: Any, ts: Any, places: Any, home_x: float, home_y: float, army: int, front: float) -> None:
+def attack(
+    g: Any, us: Any, ts: Any, places: Any, home_x: float, home_y: float, army: int, front: float, better: bool
+) -> None:
     """Waves leave when they are large enough, and come home when they have shrunk or meet too many."""
     waiting, strength = 0, 0.0
     for i in range(g.top):
@@ -185,7 +167,7 @@ def attack(g: Any, us: Any, ts: Any, places: Any, home_x: float, home_y: float, 
                 strength += power(us, ts, i)
     most = int(g.pace[ARMY])
     if g.attacking == _AT_HOME:
-        if g.loop >= g.pace[PEACE] * PLANS[g.plan, PATIENCE] and waiting >= min(g.wave, most):
+        if g.loop >= g.pace[PEACE] * PLANS[g.plan, PATIENCE] and better and waiting >= min(g.wave, most):
             g.attacking = _ATTACKING
             march(g, us, ts, places, home_x, home_y, True)
         return

@@ -74,7 +74,9 @@ def play(g: Any, us: Any, ts: Any, places: Any, chosen: Any) -> None:
     harvest(g, us)
     rally(g, us, home_x, home_y)
     alarmed = lead(g, us, ts, places, home_x, home_y) and g.difficulty >= MEDIUM
-    if (alarmed or g.loop >= g.busy) and invest(g, us, ts, home_x, home_y, workers, chosen):
+    if alarmed and count(g, us, MARINE, False) == 0:
+        train(g, us, ts, COMMAND_CENTER, SCV, C_TRAIN_SCV)
+    elif (alarmed or g.loop >= g.busy) and invest(g, us, ts, home_x, home_y, workers, chosen):
         g.busy = g.loop + int(g.pace[GAP])
 
 

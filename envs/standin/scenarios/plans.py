@@ -16,7 +16,7 @@ PLANS = np.array(
         # more workers; more barracks, how soon it builds, how long it waits and for how many, as parts of the pace
         (0, 1.0, 1.0, 1.0, 1.0),
         (0, 1.0, 1.0, 1.0, 1.0),
-        (-2, 1.0, 0.7, 0.45, 0.5),  # rush
+        (0, 1.0, 0.7, 0.5, 0.6),  # rush
         (0, 1.0, 0.9, 0.8, 0.8),  # timing
         (0, 1.0, 1.0, 1.1, 1.3),  # power
         (2, 1.3, 1.0, 1.4, 1.6),  # macro

@@ -31,3 +31,9 @@ def test_the_page_is_whole() -> None:
     known = documented()
     assert len(known) == 43
     assert {name for name, passes in known.items() if passes} >= QUICK
+
+
+@pytest.mark.slow
+def test_all_that_the_page_says() -> None:
+    results = run()
+    assert {name: not wrong for name, wrong in results.items()} == documented(), results
