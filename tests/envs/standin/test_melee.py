@@ -126,9 +126,9 @@ def test_harder_opponents_have_more_marines_and_pay_for_all_but_the_cheats():
         trained[name] = int(((u["kind"] == c.MARINE) & (u["owner"] == w.ENEMY)).sum())
         extra = worth(env) + g["other_minerals"] - 50 - g["other_collected_minerals"]
         assert (extra > 300) if name in ("cheat_money", "cheat_insane") else (extra == 0), name
-    counts = list(trained.values())
-    assert counts == sorted(counts)
-    assert trained["cheat_insane"] > trained["very_hard"] > trained["medium"] > trained["very_easy"]
+    # In between, the better ones have more workers and barracks first.
+    few, some, many, most = (trained[name] for name in ("very_easy", "medium", "cheat_money", "cheat_insane"))
+    assert few < some < many < most
 
 
 def test_a_computer_without_workers_and_minerals_trains_nobody():
@@ -252,10 +252,10 @@ def test_what_is_not_played_is_refused_in_words(opponent, words):
 LADDER = list(DIFFICULTIES)
 
 
-def test_each_difficulty_beats_the_one_two_below_it_in_few_games():
-    for strong, weak in zip(LADDER[2:], LADDER, strict=False):
-        outcome, _ = contest(Opponent("terran", strong), Opponent("terran", weak), 4)
-        assert outcome.sum() >= 0, (strong, weak)
+@pytest.mark.parametrize("level", [3, 5])
+def test_a_difficulty_beats_the_one_two_below_it_in_few_games(level):
+    outcome, _ = contest(Opponent("terran", LADDER[level]), Opponent("terran", LADDER[level - 2]), 5)
+    assert outcome.sum() >= 3
 
 
 @pytest.mark.slow
