@@ -1,0 +1,1 @@
+"""Tasks of one's own, in the words of `envs.spaces`."""
