@@ -37,6 +37,7 @@ METRICS = "metrics.jsonl"
 # Slurm, Kubernetes and others send SIGTERM, a terminal that closes SIGHUP.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PLAIN_SECONDS = 10.0
+EPISODE = "episode/"
 SCENARIO = "episode/return/"  # and the name of one environment of several
 RECENT = 20  # records: those that SMOOTHED figures are means of
 SMOOTHED = ("time/", "learner/lag", "cluster/queue", "cluster/worker_idle", "cluster/learner_idle", "cluster/overhead")
@@ -362,9 +363,16 @@ def figures(known: Mapping[str, float]) -> list[tuple[str, str]]:
         if next(iter(parts)) in known:
             rows.append((label, ", ".join(text.format(known[name]) for name, text in parts.items() if name in known)))
         if label == "return":
+            rows += [(name.removeprefix(EPISODE), f"{known[name]:.4g}") for name in known if _is_metric(name)]
             scenarios = [(name.removeprefix(SCENARIO), known[name]) for name in known if name.startswith(SCENARIO)]
             rows += [("", f"{score:.4g} in {scenario}") for scenario, score in scenarios]
     return rows
+
+
+def _is_metric(name: str) -> bool:
+    """Whether that is what an environment told of its episodes."""
+    ours = {figure for parts in FIGURES.values() for figure in parts}
+    return name.startswith(EPISODE) and not name.startswith(SCENARIO) and name not in ours
 
 
 def table(rows: Iterable[tuple[str, str]]) -> Table:

@@ -230,3 +230,50 @@ class SquadOneByOne(Squad):
 
     def _observe(self) -> dict[str, Any]:
         return {"units": super()._observe()["units"]}
+
+
+class Quadrant(gymnasium.Env[np.ndarray, Any]):
+    """One step: in which quarter of a 36 x 36 picture is the bright square? Best: 1; by chance: .25."""
+
+    observation_space = spaces.Box(0, 255, (36, 36, 3), np.uint8)
+    action_space = spaces.Discrete(4)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        row, column = self.np_random.integers(0, 15, 2) + 18 * (quarter := self.np_random.integers(0, 2, 2))
+        self.quarter = int(2 * quarter[0] + quarter[1])
+        self.picture = np.zeros((36, 36, 3), np.uint8)
+        self.picture[row : row + 4, column : column + 4] = 255
+        return self.picture, {}
+
+    def step(self, action: int) -> Step:
+        return self.picture, float(action == self.quarter), True, False, {}
+
+
+class ShootTheWeakest(gymnasium.Env[np.ndarray, Any]):
+    """One to six enemies as rows of a padded table: how far, how strong, and that there is one. Each step shoots a row;
+    the weakest pays 1 and is gone. An episode ends when all are. Best: 3.5, the mean number of enemies.
+    """
+
+    observation_space = spaces.Box(-1, 16, (6, 3), np.float32)
+    action_space = spaces.Discrete(6)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.there = np.zeros(6, bool)
+        self.there[self.np_random.permutation(6)[: self.np_random.integers(1, 7)]] = True
+        self.table = self.np_random.uniform(0, 16, (6, 3)).astype(np.float32)
+        return self._observe()
+
+    def step(self, action: int) -> Step:
+        living = np.flatnonzero(self.there)
+        paid = self.there[action] and action == living[self.table[living, 1].argmin()]
+        self.there[action] = False
+        observation, info = self._observe()
+        return observation, float(paid), not self.there.any(), False, info
+
+    def _observe(self) -> Any:
+        table = np.where(self.there[:, None], self.table, -1).astype(np.float32)
+        table[:, 2] = self.there
+        mask = self.there.astype(np.int8) if self.there.any() else np.ones(6, np.int8)
+        return table, {"action_mask": mask}

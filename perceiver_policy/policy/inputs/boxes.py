@@ -47,6 +47,7 @@ class PictureEmbedder(nn.Module):
         self.padding = (0, columns * self.patch - wide, 0, rows * self.patch - height)
         self.register_buffer("positions", cell_positions(rows, columns, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
+        self.bind = nn.Linear(width, width, bias=False)
         self.channels = (channels, height, wide)
         self.words = f"picture of {height} x {wide} with {channels} channels, patches of {self.patch} x {self.patch}"
         self.most = rows * columns
@@ -54,7 +55,7 @@ class PictureEmbedder(nn.Module):
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
         picture = self.scale(value).permute(self.order).reshape(value.shape[0], *self.channels)
         tokens = self.project(F.pad(picture, self.padding)).flatten(2).transpose(1, 2)
-        return tokens + self.position(self.positions), None
+        return _bound(self.bind, tokens + self.position(self.positions)), None
 
 
 class RowsEmbedder(nn.Module):
@@ -64,15 +65,22 @@ class RowsEmbedder(nn.Module):
         super().__init__()
         self.scale = BoxScale(space)
         self.most, size = space.shape[0], math.prod(space.shape[1:])
-        self.linear = nn.Linear(size, width)
-        self.inner = nn.Linear(size, width)
-        self.outer = nn.Linear(width, width, bias=False)
+        self.project = nn.Linear(size, width)
         self.row = nn.Parameter(torch.randn(self.most, width) / math.sqrt(width))
+        self.bind = nn.Linear(width, width, bias=False)
         self.words = f"{self.most} rows of {size} numbers"
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
         rows = self.scale(value).flatten(2) if value.dim() > 2 else self.scale(value)[..., None]
-        return self.linear(rows) + self.outer(F.relu(self.inner(rows))) + self.row, None
+        return _bound(self.bind, self.project(rows) + self.row), None
+
+
+def _bound(bind: nn.Module, tokens: Tensor) -> Tensor:
+    """Tokens that tell together what is there and where: of a plain sum, a mean over tokens would tell neither of one.
+
+    On the quadrant probe latents learned nothing in 10,000 steps from the sum alone.
+    """
+    return tokens + bind(F.relu(tokens))
 
 
 class VectorEmbedder(nn.Module):

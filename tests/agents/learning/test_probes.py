@@ -119,3 +119,15 @@ def test_aim_with_a_continuous_action() -> None:
 @algorithms
 def test_every_unit_gets_its_own_order_at_once(algorithm: str) -> None:
     assert learn(algorithm, "Squad", 12_000) > 0.95
+
+
+@pytest.mark.slow
+def test_which_quarter_of_a_picture() -> None:
+    """Read as a picture by itself: 144 tokens."""
+    assert learn("ppo", "Quadrant", 20_000, unroll=8, minibatch=64) > 0.95
+
+
+@pytest.mark.slow
+def test_shoot_the_weakest_of_a_padded_table() -> None:
+    """Read as rows by itself: 6 tokens."""
+    assert learn("ppo", "ShootTheWeakest", 40_000, unroll=8, minibatch=64) > 3.2

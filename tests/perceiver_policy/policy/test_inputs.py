@@ -137,7 +137,8 @@ def test_images_that_are_not_square(shape: tuple[int, ...], patch: int, grid: tu
         y, x = (row + 0.5) / grid[0] * 2 - 1, (column + 0.5) / grid[1] * 2 - 1
         angles = [math.pi * y, math.pi * x]
         place = torch.tensor([y, x, *map(math.sin, angles), *map(math.cos, angles)])
-        expected = shown + embedder.position.weight @ place
+        summed = shown + embedder.position.weight @ place
+        expected = summed + embedder.bind.weight @ summed.clamp(min=0)
         torch.testing.assert_close(tokens[0, row * grid[1] + column], expected, atol=1e-4, rtol=1e-4)
 
 
