@@ -325,7 +325,7 @@ def watch(argv: Sequence[str], prog: str) -> None:
     from agents.acting.evaluate import FRESH_SEED
     from agents.acting.seeding import seed_all
 
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen, and without complaining of none
+    draw_without_a_screen()
     seed_all(FRESH_SEED + asked.seed)
     asked = replace(asked, run=asked.run and asked.run.absolute(), video=asked.video.absolute())
     with contextlib.chdir("."):  # an environment may leave this folder
@@ -375,6 +375,13 @@ def _write(frames: Iterable[Any], asked: Watch, rate: float, expected: int | Non
     print(f"{count} frames in {asked.video}")
 
 
+def draw_without_a_screen() -> None:
+    """Let pygame, and where there is no screen MuJoCo, draw into memory, without complaining of none."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+
+
 def make_drawn(env_id: str, env_options: dict[str, Any]) -> Any:
     """One game that draws pictures. Raises UserError for an environment that draws none."""
     try:
@@ -398,7 +405,7 @@ def what_draws(env_id: str, env_options: dict[str, Any]) -> str | None:
         return instead
     from agents.acting import video
 
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    draw_without_a_screen()
     try:
         with contextlib.chdir("."), contextlib.closing(make_drawn(env_id, env_options)) as env:
             env.reset(seed=0)
