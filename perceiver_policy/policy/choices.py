@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from gymnasium import spaces
@@ -23,6 +23,8 @@ class Choosing:
     bands: int
     deviation: str = "independent"
     bounds: str = "clip"
+    rows: Mapping[int, str] = field(default_factory=dict)
+    """The path of the one table that has so many rows."""
 
 
 def _box(space: spaces.Box, how: Choosing) -> Head:
@@ -43,7 +45,9 @@ HEADS: dict[type, Callable[[Any, Choosing], Head]] = {
     Pointer: _pointer,
     Pointers: _pointer,
     Place: _pointer,
-    spaces.Discrete: lambda space, how: CategoricalHead(counts_of(space), (), how.width),
+    spaces.Discrete: lambda space, how: CategoricalHead(
+        counts_of(space), (), how.width, rows=how.rows.get(int(space.n))
+    ),
     spaces.MultiDiscrete: lambda space, how: CategoricalHead(counts_of(space), space.shape, how.width),
     spaces.MultiBinary: lambda space, how: BernoulliHead(space, how.width),
     spaces.Box: _box,

@@ -59,19 +59,35 @@ class Head(nn.Module, ABC):
 
 
 class CategoricalHead(Head):
-    """Discrete, and as one query with independent components MultiDiscrete and a Box of few integers."""
+    """Discrete, and as one query with independent components MultiDiscrete and a Box of few integers.
+
+    ``rows`` is the path of a table that has a row for each value, if there is one: the choice may be of its rows, so
+    their tokens' dot products with the answer are added. As a number alone a row is hard to say: on "shoot the weakest"
+    of a table of six, 40,000 steps made 2.65 of 3.5.
+    """
 
     offset: Tensor
 
-    def __init__(self, counts: list[int], shape: tuple[int, ...], width: int, *, takes_mask: bool = True) -> None:
+    def __init__(
+        self, counts: list[int], shape: tuple[int, ...], width: int, *, takes_mask: bool = True, rows: str | None = None
+    ) -> None:
         super().__init__(1, width)
         self.counts, self.shape, self.takes_mask = counts, shape, takes_mask
         self.logits = last_layer(width, sum(counts))
         self.register_buffer("offset", torch.tensor(np.cumsum([0, *counts[:-1]])), persistent=False)
         self.embedding = nn.Embedding(sum(counts), width)
+        self.rows, self.ask = rows, nn.Linear(width, width) if rows is not None else None
+        if self.ask is not None:
+            with torch.no_grad():
+                self.ask.weight *= 0.1  # nearly uniform at the start
 
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
-        parts = self.logits(answers[:, 0]).float().split(self.counts, -1)
+        logits = self.logits(answers[:, 0]).float()
+        if self.rows is not None and self.ask is not None:
+            rows = tokens.elements[self.rows]
+            pointed = torch.einsum("bnc,bc->bn", rows, self.ask(answers[:, 0])).float()
+            logits = logits + pointed / math.sqrt(rows.shape[-1])
+        parts = logits.split(self.counts, -1)
         masks = [None] * len(parts) if mask is None else self._masks(mask)
         each = [categorical(logits, m) for logits, m in zip(parts, masks, strict=True)]
         return independent(each, self.shape) if self.shape else each[0]

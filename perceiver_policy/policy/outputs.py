@@ -24,8 +24,9 @@ An action is a nest of tensors like the action space's: integers counted from 0 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -96,6 +97,7 @@ class Outputs(nn.Module):
         decode_units: bool | None,
         deviation: str = "independent",
         bounds: str = "clip",
+        rows: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.space = space
@@ -104,7 +106,7 @@ class Outputs(nn.Module):
         self.leaves = tuple(action_leaves(space))
         if not self.leaves:
             raise SpaceError(f"the action space {space} is empty: there is nothing to choose")
-        how = Choosing(observation_space, width, bands, deviation, bounds)
+        how = Choosing(observation_space, width, bands, deviation, bounds, rows)
         self.heads = nn.ModuleList(make_head(leaf.space, leaf.path, how) for leaf in self.leaves)
         if decode_units is None:
             decode_units = any(isinstance(leaf.space, PerUnit) for leaf in self.leaves)

@@ -68,6 +68,7 @@ class PerceiverPolicy(nn.Module):
             decode_units=config.decode_units,
             deviation=config.deviation,
             bounds=config.bounds,
+            rows=self.inputs.tables(),
         )
 
     def reset_buffers(self) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from envs.arrays import Alternatives, Characters, Elements, Linked
 from envs.spaces import Keys, Numbers, Planes, SpaceError, Units, at, leaves, path_of
-from perceiver_policy.policy.inputs.boxes import BoxScale, Total, VectorEmbedder, box_embedder
+from perceiver_policy.policy.inputs.boxes import BoxScale, RowsEmbedder, Total, VectorEmbedder, box_embedder
 from perceiver_policy.policy.inputs.entities import NumbersEmbedder, PlanesEmbedder, UnitsEmbedder
 from perceiver_policy.policy.inputs.sets import (
     AlternativesEmbedder,
@@ -154,6 +154,16 @@ class Inputs(nn.Module):
                 scale.learn(at(observation, keys), total)
             elif hasattr(part, "learn_scales"):
                 part.learn_scales(at(observation, keys), total)  # type: ignore[operator]
+
+    def tables(self) -> dict[int, str]:
+        """The paths of tables by their number of rows, where no two have as many."""
+        parts = [
+            (part.most, path)
+            for path, part in zip(self.paths, self.embedders, strict=True)
+            if isinstance(part, RowsEmbedder)
+        ]
+        counts = [count for count, _ in parts]
+        return {int(count): path for count, path in parts if counts.count(count) == 1}
 
     def described(self) -> list[str]:
         """A line a part: what it is read as, and how many tokens it is at most."""

@@ -311,3 +311,20 @@ def test_a_place_that_no_planes_show_is_chosen_by_where_it_is() -> None:
 def test_spaces_that_cannot_be_chosen_from_are_named(action: spaces.Space[Any], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         PerceiverPolicy(spaces.Dict({"units": UNITS, "screen": SCREEN}), action, SMALL)
+
+
+def test_a_choice_of_as_many_as_a_table_has_rows_can_point_to_them() -> None:
+    table, other = spaces.Box(-1, 1, (4, 2)), spaces.Box(-1, 1, (3, 2))
+    seen = spaces.Dict({"table": table, "other": other})
+    policy = perturbed(seen, spaces.Discrete(4))
+    head = policy.outputs.heads[0]
+    assert head.rows == "table"
+    assert perturbed(spaces.Dict({"a": table, "b": table}), spaces.Discrete(4)).outputs.heads[0].rows is None
+    assert perturbed(seen, spaces.Discrete(5)).outputs.heads[0].rows is None
+    tokens = policy.inputs(sample_batch(seen, 2, 0))
+    answers = torch.randn(2, 1, 16)
+    found = head.distribution(answers, tokens, None).parameters
+    rows, asked = tokens.elements["table"], head.ask(answers[:, 0])
+    for i in range(2):
+        logits = [float(head.logits(answers[i, 0])[n] + rows[i, n] @ asked[i] / 4) for n in range(4)]
+        torch.testing.assert_close(found[i], torch.tensor(logits).log_softmax(0), atol=1e-5, rtol=1e-5)
