@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agents.acting import demonstrations
-from agents.commands import export, play, serve, train
+from agents.commands import check, export, play, serve, train
 from agents.commands.cli import run
 from agents.runs import curves, hub, search
 from envs import registry
@@ -181,6 +181,7 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
         for module, name in (
             (train, "begin_run"),
             (train, "continue_run"),
+            (check, "_played"),
             (play, "play_and_tell"),
             (play, "check_trust"),
             (play, "watch_replay"),
