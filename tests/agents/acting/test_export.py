@@ -143,7 +143,7 @@ def test_onnx_agrees_on_a_thousand_observations_of_cartpole(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style", ["feature", "units"])
+@pytest.mark.parametrize("style", ["feature", "raw", "orders"])
 def test_onnx_agrees_on_a_thousand_observations_of_a_mini_game(style: str, tmp_path: Path) -> None:
     env = registry.make("sim/MoveToBeacon", 20, style=style)
     policy = perturbed(env.single_observation_space, env.single_action_space)
