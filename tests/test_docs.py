@@ -157,6 +157,7 @@ def folder(tmp_path_factory) -> Path:
     assert run([*argv, "--run-dir", str(path / "runs/NAME")]) == 0
     (path / "sweeps/learning_rate").mkdir(parents=True)
     shutil.copy(path / "runs/NAME/config.yaml", path / "sweeps/learning_rate/best.yaml")
+    (path / "zoo").symlink_to(ROOT / "zoo")
     return path
 
 
@@ -186,6 +187,7 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
             (play, "check_trust"),
             (play, "watch_replay"),
             (demonstrations, "load"),
+            (demonstrations, "record"),
             (serve, "_need_starcraft"),
             (export, "load"),
             (hub, "push"),

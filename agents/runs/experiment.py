@@ -132,7 +132,7 @@ def read_run_config(run_dir: Path) -> Config:
     path = run_dir / "config.yaml"
     saved = folder.saved_options(run_dir)
     if saved is not None:
-        return _compared(path, check(saved, f"{run_dir}: the newest checkpoint's manifest"))
+        return _compared(path, saved, check(saved, f"{run_dir}: the newest checkpoint's manifest"))
     if not path.is_file():
         near = did_you_mean(str(run_dir), [str(p.parent) for p in run_dir.parent.glob("*/config.yaml")])
         what = "has no config.yaml" if run_dir.is_dir() else "is no folder"
@@ -140,7 +140,7 @@ def read_run_config(run_dir: Path) -> Config:
     return read_config(path)
 
 
-def _compared(path: Path, saved: Config) -> Config:
+def _compared(path: Path, options: Mapping[str, Any], saved: Config) -> Config:
     """What ``path`` says, or ``saved`` where it is not whole. Raises UserError where they contradict each other."""
     fault = "is not there"
     if path.is_file():
@@ -152,7 +152,8 @@ def _compared(path: Path, saved: Config) -> Config:
         else:
             left_out = {"run_dir", *_unused(saved.algorithm)}
             expected = [key for key, _ in flatten(saved) if key.partition(".")[0] not in left_out]
-            missing = [key for key in expected if not _has(data, key)]
+            # what the checkpoint does not name either is younger than the run
+            missing = [key for key in expected if _has(options, key) and not _has(data, key)]
             if not missing:
                 _refuse_changes(path, saved, config, left_out)
                 return config

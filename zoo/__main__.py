@@ -1,0 +1,143 @@
+"""The trained checkpoints in `zoo/`, one a mini-game, and the picture of all of them at play.
+
+python -m zoo add RUN NAME    evaluates a run, and copies what plays it to zoo/NAME, with a card
+python -m zoo check           every checkpoint plays again: does it score what its card says?
+python -m zoo picture         docs/images/zoo.gif
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from agents.acting.evaluate import FRESH_SEED
+from agents.acting.player import load_player
+from agents.commands.cli import run as command
+from agents.runs import experiment
+from agents.runs.card import card
+from agents.runs.hub import bundle
+from envs import registry
+
+ZOO, PICTURE = Path("zoo"), Path("docs/images/zoo.gif")
+MAPS = (
+    "move_to_beacon",
+    "collect_mineral_shards",
+    "find_and_defeat_zerglings",
+    "defeat_roaches",
+    "defeat_zerglings_and_banelings",
+    "collect_minerals_and_gas",
+    "build_marines",
+)
+EPISODES = 100
+FRAMES, RATE, WIDTH, GAP = 72, 8, 280, 6
+"""Of the picture: frames, frames a second, and the pixels that a game is wide and that lie between two."""
+SKIPPED = {"collect_minerals_and_gas": 5, "build_marines": 10}
+"""Steps that a frame stands for, where games are long."""
+
+
+def add(run: Path, name: str) -> None:
+    """Put what plays a run into the zoo, evaluated there, with its card and a video."""
+    home = ZOO / name
+    shutil.rmtree(home, ignore_errors=True)
+    bundle(run, home, name)
+    for old in home.glob("evaluation*.json"):
+        old.unlink()
+    if command(["evaluate", str(home), "--sampled", "--episodes", str(EPISODES)]):
+        sys.exit(f"{run}: cannot be evaluated")
+    (home / "README.md").write_text(card(home, name), encoding="utf-8")
+    if command(["watch", str(home), "--sampled", "--video", str(home / "episode.mp4"), "--fps", str(RATE)]):
+        sys.exit(f"{run}: cannot be watched")
+
+
+def check() -> bool:
+    """Whether each checkpoint scores within the interval of its card, in other episodes than those of the card."""
+    fine = True
+    for name in MAPS:
+        if not (ZOO / name).is_dir():
+            continue
+        told = json.loads((ZOO / name / "evaluation.json").read_text())[0]["return"]
+        found = ZOO / name / "again.json"
+        argv = ["evaluate", str(ZOO / name), "--sampled", "--seed", "1", "--json", str(found)]
+        if command([*argv, "--episodes", str(EPISODES)]):
+            return False
+        again = json.loads(found.read_text())[0]["return"]
+        found.unlink()
+        same = again["low"] <= told["high"] and told["low"] <= again["high"]
+        print(
+            f"{name}: {again['mean']:.4g}, its card says {told['mean']:.4g}: {'the same' if same else 'NOT the same'}"
+        )
+        fine &= same
+    return fine
+
+
+def played(name: str) -> Iterator[Image.Image]:
+    """A game of a checkpoint, frame by frame, with the orders that it gives."""
+    config = experiment.read_run_config(ZOO / name)
+    env = registry.make(config.env, 1, **config.env_options, render_mode="rgb_array")
+    player = load_player(ZOO / name, config, env, greedy=False, seed=FRESH_SEED)
+    observation, _ = env.reset(seed=FRESH_SEED)
+    first = np.ones(1, bool)
+    while True:
+        for turn in range(SKIPPED.get(name, 1)):
+            action = player.act(observation, first)
+            if turn == 0:
+                env.mark(action)  # type: ignore[attr-defined]
+                picture = Image.fromarray(env.render()[0])  # type: ignore[index]
+            observation, _, terminated, truncated, _ = env.step(action)
+            first = terminated | truncated
+        yield picture.resize((WIDTH, picture.height * WIDTH // picture.width), Image.Resampling.LANCZOS)
+
+
+def picture() -> None:
+    """All of them at play, side by side."""
+    games = [played(name) for name in MAPS if (ZOO / name).is_dir()]
+    frames = [sheet([next(game) for game in games]) for _ in range(FRAMES)]
+    colors = frames[-1].quantize(160)
+    still = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    still[0].save(PICTURE, save_all=True, append_images=still[1:], duration=1000 // RATE, loop=0, optimize=True)
+    print(f"wrote {PICTURE}, {PICTURE.stat().st_size / 1e6:.1f} MB")
+
+
+def sheet(pictures: list[Image.Image], columns: int = 4) -> Image.Image:
+    """Pictures in rows of ``columns``."""
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    heights = [max(picture.height for picture in row) + GAP for row in rows]
+    whole: npt.NDArray[np.uint8] = np.full((sum(heights) + GAP, columns * (WIDTH + GAP) + GAP, 3), 12, np.uint8)
+    canvas, y = Image.fromarray(whole), GAP
+    for row, height in zip(rows, heights, strict=True):
+        for i, one in enumerate(row):
+            canvas.paste(one, (GAP + i * (WIDTH + GAP), y))
+        y += height
+    return canvas
+
+
+def main() -> None:
+    """Do what is asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["add", "check", "picture"])
+    parser.add_argument("run", nargs="?", type=Path)
+    parser.add_argument("name", nargs="?", choices=MAPS)
+    asked = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        if asked.what == "add":
+            if not (asked.run and asked.name):
+                parser.error("add: give a run's folder and the name of its map")
+            add(asked.run, asked.name)
+        elif asked.what == "picture":
+            picture()
+        elif not check():
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
