@@ -134,10 +134,10 @@ def test_games_of_other_spaces_are_refused_in_words() -> None:
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        (spaces.Text(5), "the space is a Text.*MultiDiscrete of word numbers"),
-        (spaces.Dict({"a": spaces.Sequence(spaces.Discrete(3))}), r"\['a'\] is a Sequence.*envs\.spaces\.Units"),
-        (spaces.Graph(PAIR, None), r"Graph.*envs\.spaces\.Units"),
-        (spaces.Tuple([spaces.OneOf([PAIR, PAIR])]), r"\[0\] is a OneOf.*envs\.spaces\.Functions"),
+        (spaces.Text(5), "the space is a Text.*MultiDiscrete of their numbers"),
+        (spaces.Dict({"a": spaces.Sequence(spaces.Discrete(3))}), r"\['a'\] is a Sequence.*envs\.spaces\.PerUnit"),
+        (spaces.Graph(PAIR, None), r"Graph.*envs\.spaces\.Pointer"),
+        (spaces.Tuple([spaces.OneOf([PAIR, PAIR])]), r"\[0\] is a OneOf.*give all of them as one OneOf"),
         (spaces.Dict({"a": spaces.Tuple(())}), r"\['a'\] is an empty Tuple"),
         (spaces.Dict({}), "the space is an empty Dict"),
         (spaces.Box(0, 1, (2, 0)), "without elements"),

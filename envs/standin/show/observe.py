@@ -196,7 +196,7 @@ def fill_units(
                 elif c == C_CONTENTS:
                     value = u.contents
                 elif c == C_QUEUE:
-                    value = u.producing
+                    value = u.producing if owner == OWN else 0
                 elif c == C_ASSIGNED:
                     value = harvesters(g, us, i) if owner == OWN and ts[u.kind].footprint_w else 0
                 elif c == C_IDEAL:

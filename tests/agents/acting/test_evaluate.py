@@ -227,7 +227,9 @@ def test_a_game_that_cannot_be_reset_alone_plays_no_more_once_it_is_cut(monkeypa
     monkeypatch.setattr(evaluate, "SyncVectorEnv", type("Another", (), {}))
     monkeypatch.setattr(evaluate, "LONG", 3)
     notes = []
-    played = play(Watchful(), GymVectorEnv(Lengths, 3), 30, 0, max_steps=4, note=notes.append)
+    env = GymVectorEnv(Lengths, 3)
+    env.resets_single_games = False
+    played = play(Watchful(), env, 30, 0, max_steps=4, note=notes.append)
     assert played.cut == 3  # each game comes to a nine among its ten
     assert len(played.lengths) < 30
     assert notes == ["note: an episode has not ended in 3 steps; one is cut after 4 (max-steps)"]

@@ -38,9 +38,10 @@ def start(*argv: str, **how: object) -> subprocess.Popen[str]:
 
 
 def recorded(run_dir: Path) -> list[int]:
+    """The steps of the updates; an evaluation is recorded, too."""
     try:
-        lines = (run_dir / "metrics.jsonl").read_text().splitlines()
-        return [json.loads(line)["step"] for line in lines]
+        records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+        return [record["step"] for record in records if "evaluation/return" not in record]
     except (OSError, ValueError):
         return []
 
