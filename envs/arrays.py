@@ -25,7 +25,19 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 
 from envs.guard import Guarded
 from envs.observations import Fault, fit, name_of
-from envs.spaces import ACTION_MASK, Functions, PerUnit, Whole, at, describe, leaves, nearest_to_zero, path_of, spell
+from envs.spaces import (
+    ACTION_MASK,
+    Functions,
+    PerUnit,
+    Units,
+    Whole,
+    at,
+    describe,
+    leaves,
+    nearest_to_zero,
+    path_of,
+    spell,
+)
 
 CAPACITY, EDGE_CAPACITY = 64, 256
 BABY_MISSION = 96
@@ -239,11 +251,25 @@ def _characters(known: Characters, value: Any, path: str) -> np.ndarray:
 
 
 def _padded(element: Any, each: list[Any], capacity: int, path: str) -> tuple[Any, np.ndarray]:
-    fitted = [fit(element, item, 0, f"{path}/{i}" if path else str(i)) for i, item in enumerate(each)]
+    fitted = [
+        _present(element, fit(element, item, 0, f"{path}/{i}" if path else str(i))) for i, item in enumerate(each)
+    ]
     blank = [nearest_to_zero(element)] * (capacity - len(each))
     mask = (np.arange(capacity) < len(each)).astype(np.int8)
     out: Any = create_empty_array(element, capacity)
     return concatenate(element, fitted + blank, out), mask
+
+
+def _present(space: Any, value: Any) -> Any:
+    """The value, with zeros in the rows of Units where there is none: what they hold means nothing."""
+    if isinstance(space, Units):
+        there = value["mask"].astype(bool)[:, None]
+        return {**value, "features": np.where(there, value["features"], 0).astype(value["features"].dtype)}
+    if isinstance(space, spaces.Dict):
+        return {key: _present(part, value[key]) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_present(part, inner) for part, inner in zip(space.spaces, value, strict=True))
+    return value
 
 
 def _graph(known: Linked, value: Any, path: str, tell: Any) -> dict[str, Any]:

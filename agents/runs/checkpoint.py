@@ -181,7 +181,7 @@ def load_policy(path: Path) -> dict[str, Tensor]:
 
 def load(path: Path) -> dict[str, Any]:
     """What :func:`save` was given. Raises UserError for a checkpoint that holds a policy alone."""
-    if not (path / "state.pt").exists():
+    if "state.pt" not in manifest(path)["sha256"]:
         raise UserError(
             f"{path}: holds a policy without the state of its training, as what is pulled from a hub does; a new run "
             "starts from it with --init and the run's folder"

@@ -16,6 +16,7 @@ from envs.arrays import Characters, Elements, as_arrays, as_choices, chosen, to_
 from envs.errors import EnvFailure
 from envs.gym import GymVectorEnv
 from envs.observations import Fault
+from envs.spaces import Feature, Units
 from perceiver_policy.policy.inputs import Inputs
 
 
@@ -174,3 +175,15 @@ def test_a_value_of_another_kind_names_game_step_and_part() -> None:
     env.reset(seed=0)
     with pytest.raises(EnvFailure, match="Shows, game 1 of 2, episode 1, step 1: observation 'say' is a NoneType"):
         env.step(np.zeros(2, int))
+
+
+def test_rows_without_a_unit_mean_nothing_within_a_sequence_either() -> None:
+    """Against zeros put in by hand."""
+    units = Units(2, [Feature("a")])
+    space = spaces.Sequence(units)
+    known = as_arrays(space)
+    shown = {"features": np.array([[1.5], [np.nan]], np.float32), "mask": np.array([1, 0], np.int8)}
+    read = to_arrays(space, known, (shown,), "")
+    features = read["elements"]["features"]
+    assert np.isfinite(features).all()
+    np.testing.assert_array_equal(features[0], [[1.5], [0.0]])
