@@ -203,7 +203,8 @@ def value(space: Any, random: np.random.Generator) -> Any:
     if isinstance(space, spaces.Text):
         return "".join(random.choice(list(space.character_list), random.integers(space.max_length + 1)))
     if isinstance(space, spaces.Sequence):
-        each = tuple(value(space.feature_space, random) for _ in range(random.integers(5)))
+        least = int(space.stack)  # Gymnasium cannot stack nothing
+        each = tuple(value(space.feature_space, random) for _ in range(random.integers(least, 5)))
         if not space.stack:
             return each
         return concatenate(space.feature_space, each, create_empty_array(space.feature_space, len(each)))
