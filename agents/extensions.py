@@ -13,7 +13,7 @@ from agents.errors import UserError
 from perceiver_policy.registry import Registry
 
 ALGORITHMS = Registry("algorithm", {name: f"agents.learning.{name}" for name in ("ppo", "appo", "impala")})
-"""Classes of :class:`~agents.learning.state.Algorithm`, or modules with its ``update``."""
+"""Classes of :class:`~agents.learning.state.Algorithm`, or modules with its ``update`` and ``on_policy``."""
 LOSSES = Registry("loss", {})
 """Functions of (policy, observation, action, evaluated) to a number for each step [T, B], see `regularization`."""
 CALLBACKS = Registry("callback", {})

@@ -53,7 +53,7 @@ def random_returns(experiment: str) -> tuple[list[float], list[float]]:
     """Returns of random play: through the experiment's own functions, and through all of PySC2's."""
     config = experiments.read_config(experiments.find_config(experiment))
     results = []
-    for env_options in (config.env_options, registry.player_options(config.env, "random", {})):
+    for env_options in (config.env_arguments, registry.player_options(config.env, "random", {})):
         env = registry.make(config.env, RANDOM_EPISODES, **env_options)
         player = RandomPlayer(env.single_action_space, 0)
         results.append(play(player, env, RANDOM_EPISODES, FRESH_SEED).returns)

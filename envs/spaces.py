@@ -15,6 +15,7 @@ share one.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -63,9 +64,9 @@ class Feature:
 class Whole(spaces.Dict):
     """A Dict whose parts belong together: one part of a nest, that an embedder of its own reads."""
 
+    @abstractmethod
     def described(self) -> str:
         """All that decides how a policy for it is built, in one line."""
-        raise NotImplementedError
 
 
 class Units(Whole):
@@ -241,6 +242,12 @@ class PerUnit(spaces.Dict):
             low, high = (np.repeat(bound[None], self.capacity, 0) for bound in (space.low, space.high))
             return spaces.Box(low, high, dtype=space.dtype.type)
         raise ValueError(f"argument {name!r} of a unit's order must be a Discrete or a Box of floats, got {space}")
+
+    def seed(self, seed: int | dict[str, Any] | None = None) -> dict[str, Any]:
+        """Seed the draws, which are made unit by unit; see :meth:`gymnasium.Space.seed`."""
+        found = super().seed(seed)
+        self.each.seed(seed)
+        return found
 
     def sample(self, mask: Any = None, probability: Any = None) -> dict[str, Any]:
         """Draw a legal order for each unit that may have one; ``mask`` may leave entries out."""

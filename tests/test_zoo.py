@@ -23,7 +23,7 @@ def agrees(name: str, episodes: int) -> None:
     run = ZOO / name
     told = json.loads((run / "evaluation.json").read_text())[0]["return"]
     config = read_run_config(run)
-    env = registry.make(config.env, games_for(episodes), **config.env_options)
+    env = registry.make(config.env, games_for(episodes), **config.env_arguments)
     player = load_player(run, config, env, greedy=False, seed=1)
     found = Spread.of(play(player, env, episodes, FRESH_SEED + 1).returns)
     # two means of samples: four standard deviations of their difference

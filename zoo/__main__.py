@@ -82,7 +82,7 @@ def check() -> bool:
 def played(name: str) -> Iterator[Image.Image]:
     """A game of a checkpoint, frame by frame, with the orders that it gives."""
     config = experiment.read_run_config(ZOO / name)
-    env = registry.make(config.env, 1, **config.env_options, render_mode="rgb_array")
+    env = registry.make(config.env, 1, **config.env_arguments, render_mode="rgb_array")
     player = load_player(ZOO / name, config, env, greedy=False, seed=FRESH_SEED)
     observation, _ = env.reset(seed=FRESH_SEED)
     first = np.ones(1, bool)

@@ -17,6 +17,8 @@ from agents.learning.gradient import moments
 from agents.learning.returns import vtrace
 from agents.learning.state import LearnerState
 
+on_policy = False
+
 
 def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
     """``config.epochs`` passes over the trajectory; see :func:`agents.learning.ppo.update`."""

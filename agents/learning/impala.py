@@ -13,6 +13,8 @@ from agents.learning.returns import td_lambda, upgo, vtrace
 from agents.learning.state import LearnerState
 from perceiver_policy.policy.policy import PerceiverPolicy
 
+on_policy = False
+
 
 def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
     """``config.epochs`` passes over the trajectory in minibatches of whole unrolls; returns the means of the terms.

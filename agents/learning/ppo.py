@@ -16,6 +16,8 @@ from agents.learning.returns import gae
 from agents.learning.state import LearnerState
 from perceiver_policy.policy.policy import PerceiverPolicy
 
+on_policy = True
+
 
 def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
     """``config.epochs`` passes over the trajectory in minibatches; returns the means of what was measured on the way.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import torch
@@ -12,18 +13,26 @@ from agents.learning.returns import ReturnScale
 from perceiver_policy.policy.policy import PerceiverPolicy
 
 
-class Algorithm:
-    """Base class of an algorithm of one's own: a name for its options and its update, never an object."""
+class Algorithm(ABC):
+    """Base class of an algorithm of one's own: a name for its options and its update, never an object.
+
+    Raises TypeError where a class derived from it has no update.
+    """
 
     Options: type[Learning] = Learning
     """Its options, a subclass of :class:`~agents.config.Learning`: an experiment's ``algorithm_options``."""
     on_policy: bool = True
     """Whether its data must be the newest policy's: with workers, these then wait for each update."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.update is Algorithm.update:
+            raise TypeError(f"the algorithm {cls.__name__} lacks its update(learner, trajectory), a static method")
+
     @staticmethod
+    @abstractmethod
     def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
         """Learn from a trajectory, and return what was measured on the way."""
-        raise NotImplementedError
 
 
 class LearnerState(Protocol):

@@ -76,8 +76,15 @@ class Evaluations:
         best = self.run_dir / folder.BEST
         best.mkdir(exist_ok=True)
         experiment.write_config(self.config, best / "config.yaml")
+        games = self._games()
         checkpoint.save(
-            best, step, state, spaces=describe_spaces(self._games()), keep=1, options=experiment.plain(self.config)
+            best,
+            step,
+            state,
+            spaces=describe_spaces(games),
+            space_data=checkpoint.data_of(games.single_observation_space, games.single_action_space),
+            keep=1,
+            options=experiment.plain(self.config),
         )
 
     def _games(self) -> VectorEnv[Any, Any, Any]:

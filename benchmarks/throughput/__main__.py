@@ -86,7 +86,7 @@ class Clock:
 def measure(config: Config, device: torch.device, clock: Clock, peak: float) -> Row:
     """One task, as its experiment has it."""
     seed_all(0)
-    env = registry.make(config.env, config.num_envs, **config.env_options)
+    env = registry.make(config.env, config.num_envs, **config.env_arguments)
     try:
         training = Training(config, env, device)
         rollout, learner, policy = training.rollout, training.learner, training.policy

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.standin import game
-from envs.standin.actions import ACTION
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, UNIT, WON
@@ -31,12 +30,8 @@ def contest(
     places, resources = np.array(layout.places, np.float32), np.array(layout.resources, np.float32)
     number = SCENARIOS.index("Melee")
     game.reset(state, units, types, np.arange(games), number, map.loops, places, resources)
-    nothing, nobody, rows = np.zeros((games, ACTION), np.int64), np.zeros((games, 0), np.int8), np.zeros((games, 0))
-    sizes, rewards, refused = np.full(4, 64), np.zeros(games, np.float32), np.zeros(games, np.int8)
+    rewards = np.zeros(games, np.float32)
     while (state["status"] == PLAYING).any():
-        game.step(
-            state, units, types, 0, games, _STRIDE, 1, nothing, nobody, rows.astype(np.int32), sizes, False, places,
-            rewards, refused,
-        )  # fmt: skip
+        game.run(state, units, types, 0, games, _STRIDE, 1, places, rewards)
     outcome = (state["status"] == WON).astype(np.int64) - (state["status"] == LOST)
     return outcome, state["loop"].astype(np.int64)

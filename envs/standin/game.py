@@ -209,80 +209,71 @@ def reset(games: Any, units: Any, ts: Any, which: Any, scenario: int, limit: int
 
 
 @kernel
-def step(
+def choose_all(
     games: Any,
     units: Any,
     ts: Any,
     first: int,
     last: int,
-    loops: int,
     players: int,
     actions: Any,
     tags: Any,
     slots: Any,
     sizes: Any,
     raw: bool,
-    places: Any,
-    rewards: Any,
     refused: Any,
 ) -> None:
-    """Carry out each game's action and run up to ``loops`` game loops, in the games from ``first`` to ``last`` - 1.
+    """Carry out an action of each player in the games from ``first`` to ``last`` - 1, without letting time pass.
 
     Of two ``players`` each has an action: the rows of game b are 2 b and 2 b + 1, and the first one's is carried out
     first.
     """
     chosen = np.zeros(units.shape[1], np.int64)
-    dead = np.zeros(3, np.int64)
-    at = np.zeros((2, units.shape[1]), np.float32)
-    for b in range(first, last):
-        g = games[b]
-        us = units[b]
-        before, other_before = g.score, g.other_score
-        for row in range(players * b, players * (b + 1)):
-            second = row > players * b
-            if second:
-                turn(g, us)
-            refused[row] = act(g, us, ts, actions[row], tags[row], slots[row], sizes, raw, chosen) != SUCCESS
-            if second:
-                turn(g, us)
-        run_loops(g, us, ts, loops, places, dead, chosen, at)
-        rewards[players * b] = g.score - before
-        if players == 2:
-            rewards[2 * b + 1] = g.other_score - other_before
+    for row in range(players * first, players * last):
+        g, us, second = games[row // players], units[row // players], row % players == 1
+        if second:
+            turn(g, us)
+        refused[row] = act(g, us, ts, actions[row], tags[row], slots[row], sizes, raw, chosen) != SUCCESS
+        if second:
+            turn(g, us)
 
 
 @kernel
-def step_orders(
+def order_all(
     games: Any,
     units: Any,
     ts: Any,
     first: int,
     last: int,
-    loops: int,
     players: int,
     orders: Any,
     slots: Any,
     cells: Any,
-    places: Any,
-    rewards: Any,
     refused: Any,
 ) -> None:
-    """As :func:`step`, with orders for every unit; see :mod:`envs.standin.orders`."""
+    """As :func:`choose_all`, with orders for every unit; see :mod:`envs.standin.orders`."""
     chosen = np.zeros(units.shape[1], np.int64)
+    for row in range(players * first, players * last):
+        g, us, second = games[row // players], units[row // players], row % players == 1
+        if second:
+            turn(g, us)
+        refused[row] = give_orders(g, us, ts, orders[row], slots[row], cells, chosen) > 0
+        if second:
+            turn(g, us)
+
+
+@kernel
+def run(
+    games: Any, units: Any, ts: Any, first: int, last: int, loops: int, players: int, places: Any, rewards: Any
+) -> None:
+    """Run up to ``loops`` game loops in the games from ``first`` to ``last`` - 1; what each player earns in them."""
+    who = np.zeros(units.shape[1], np.int64)
     dead = np.zeros(3, np.int64)
     at = np.zeros((2, units.shape[1]), np.float32)
     for b in range(first, last):
         g = games[b]
-        us = units[b]
         before, other_before = g.score, g.other_score
-        for row in range(players * b, players * (b + 1)):
-            second = row > players * b
-            if second:
-                turn(g, us)
-            refused[row] = give_orders(g, us, ts, orders[row], slots[row], cells, chosen) > 0
-            if second:
-                turn(g, us)
-        run_loops(g, us, ts, loops, places, dead, chosen, at)
+        run_loops(g, units[b], ts, loops, places, dead, who, at)
         rewards[players * b] = g.score - before
         if players == 2:
             rewards[2 * b + 1] = g.other_score - other_before

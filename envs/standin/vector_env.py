@@ -262,7 +262,17 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._clicks, self._told = {}, {}
         if self._ordering:
             self._give_orders(actions)
-            return self._after_step()
+        else:
+            self._choose(actions)
+        self._split(
+            game.run,
+            lambda lo, hi: (
+                self.games, self.units, self._types, lo, hi, self.step_mul, self.players, self._places, self._rewards,
+            ),
+        )(len(self.games))  # fmt: skip
+        return self._after_step()
+
+    def _choose(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         function = np.asarray(actions["function"])
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
@@ -275,13 +285,12 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             else:
                 rows[:, column] = actions[name]
         self._split(
-            game.step,
+            game.choose_all,
             lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, self.players, rows, tags, self.slots,
-                self._sizes, raw, self._places, self._rewards, self._refused,
+                self.games, self.units, self._types, lo, hi, self.players, rows, tags, self.slots, self._sizes, raw,
+                self._refused,
             ),
         )(len(self.games))  # fmt: skip
-        return self._after_step()
 
     def _give_orders(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         orders, function = self._orders, np.asarray(actions["function"])
@@ -291,10 +300,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             column = TARGET if name in TARGETS else PLACE
             np.copyto(orders[..., column], actions[name], where=taken[function])
         self._split(
-            game.step_orders,
+            game.order_all,
             lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, self.players, orders, self.slots,
-                self._cells, self._places, self._rewards, self._refused,
+                self.games, self.units, self._types, lo, hi, self.players, orders, self.slots, self._cells,
+                self._refused,
             ),
         )(len(self.games))  # fmt: skip
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from examples.perceiver.baselines import PointNet
 from examples.perceiver.pictures import save, traced
-from examples.perceiver.training import train
+from examples.perceiver.training import ENCODER, train
 from perceiver_policy.family.modalities import PointTokens
 from perceiver_policy.family.presets import classifier
 
@@ -79,15 +79,7 @@ def clouds(batch: int) -> tuple[Tensor, Tensor]:
 def main(steps: int = 600, seed: int = 0, picture: str | None = None) -> dict[str, float]:
     """Trains both; returns their accuracies on fresh clouds."""
     torch.manual_seed(seed)
-    encoder = {
-        "latents": 24,
-        "latent_width": 96,
-        "cross_attends": 2,
-        "self_attends": 2,
-        "self_heads": 4,
-        "project_inputs": False,
-    }
-    model = classifier(PointTokens(3, 8, max_resolution=16), encoder, len(SHAPES))
+    model = classifier(PointTokens(3, 8, max_resolution=16), ENCODER, len(SHAPES))
     baseline = PointNet(len(SHAPES))
 
     def loss(network: torch.nn.Module) -> Tensor:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from examples.perceiver.baselines import resnet
 from examples.perceiver.pictures import heatmaps, traced
-from examples.perceiver.training import train
+from examples.perceiver.training import ENCODER, train
 from perceiver_policy.core.positions import FourierPositions
 from perceiver_policy.family.modalities import GridTokens, Patches
 from perceiver_policy.family.presets import classifier
@@ -73,15 +73,7 @@ def main(steps: int = 600, seed: int = 0, picture: str | None = None) -> dict[st
 
     torch.manual_seed(seed)
     inputs = GridTokens(Patches(1, spatial=4), FourierPositions((SIZE // 4, SIZE // 4), 8))
-    encoder = {
-        "latents": 24,
-        "latent_width": 96,
-        "cross_attends": 2,
-        "self_attends": 2,
-        "self_heads": 4,
-        "project_inputs": False,
-    }
-    model = classifier(inputs, encoder, len(KINDS))
+    model = classifier(inputs, ENCODER, len(KINDS))
     baseline = resnet(1, len(KINDS), (8, 16, 32))
 
     def loss(network: torch.nn.Module) -> Tensor:

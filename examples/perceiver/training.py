@@ -9,6 +9,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+ENCODER = {
+    "latents": 24,
+    "latent_width": 96,
+    "cross_attends": 2,
+    "self_attends": 2,
+    "self_heads": 4,
+    "project_inputs": False,
+}
+"""Of the small classifiers."""
+
 
 def train(
     model: nn.Module,

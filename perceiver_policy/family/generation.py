@@ -9,6 +9,7 @@ those of a whole forward pass over the same context with the same number of late
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Drawing:
         return torch.multinomial(logits.softmax(-1), 1, generator=self.generator)[:, 0]
 
 
-class Decoding(nn.Module):
+class Decoding(nn.Module, ABC):
     """What a model with `start`, `step` and `generate` is made of; `PerceiverAR` is one."""
 
     length: int
@@ -298,27 +299,33 @@ class Decoding(nn.Module):
                 raise ValueError(f"stop token {token}: expected 0 to {self.embedding.num_embeddings - 1}")
         return torch.tensor(stops, dtype=torch.long, device=self.embedding.weight.device)
 
+    @abstractmethod
     def _places(self, valid: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Positions [B, M] of the tokens that ``valid`` [B, M] says are there."""
 
+    @abstractmethod
     def _embed(self, ids: Tensor, places: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Tokens at their positions as inputs [B, M, C]."""
 
+    @abstractmethod
     def _ask(self, inputs: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What latents start from, given the inputs at their places."""
 
+    @abstractmethod
     def _turn(self, places: Tensor, channels: int) -> Rotation | None:
-        raise NotImplementedError
+        """The rotation of queries or keys at positions; None where positions are in the inputs."""
 
+    @abstractmethod
     def _only_distances_count(self) -> bool:
         """Whether the same positions, all moved alike, give the same."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _layers(self) -> Iterable[SelfAttention]:
-        raise NotImplementedError
+        """The latents' layers, in order."""
 
+    @abstractmethod
     def _logits(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What comes next, of every latent."""
 
     def _check_cacheable(self) -> None:
         """Raises ValueError for a model whose positions or latents cannot be kept."""

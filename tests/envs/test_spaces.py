@@ -5,7 +5,7 @@ from gymnasium.vector.utils import batch_space, iterate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.spaces import Feature, Functions, Numbers, Place, Planes, Pointer, Pointers, Units, at, describe
+from envs.spaces import Feature, Functions, Numbers, PerUnit, Place, Planes, Pointer, Pointers, Units, at, describe
 
 
 def functions() -> Functions:
@@ -121,3 +121,18 @@ def test_a_description_is_a_line_that_tells_apart_what_policies_are_built_from()
         "Functions[no_op(), move(queued, screen), attack(target), select(units); queued: Discrete(2), "
         "screen: Place[3 x 5 of screen], target: Pointer[6 of units], units: Pointers[6 of units]]"
     )
+
+
+@pytest.mark.parametrize("seed", [7, "by parts"])
+def test_a_seed_decides_what_is_drawn_for_every_unit(seed):
+    orders = PerUnit(
+        "units", 5, {"keep": (), "go": ("where",), "turn": ("by",)},
+        {"where": Place(None, 3, 4), "by": spaces.Box(-1, 1, (1,))},
+    )  # fmt: skip
+    draws = []
+    for _ in range(2):
+        orders.seed(seed if isinstance(seed, int) else {"function": 1, "where": 2, "by": 3})
+        draws.append([orders.sample() for _ in range(20)])
+    for one, other in zip(*draws, strict=True):
+        for name in orders:
+            np.testing.assert_array_equal(one[name], other[name])

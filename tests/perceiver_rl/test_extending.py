@@ -155,3 +155,8 @@ def test_it_runs_with_workers(outside, name):
     run = train(name, workers=2)
     assert run.metrics()["step"].max() >= 128
     assert len(perceiver_rl.load(run).evaluate(episodes=2).returns) == 2
+
+
+def test_an_algorithm_without_an_update_is_named_where_it_is_written():
+    with pytest.raises(TypeError, match=r"algorithm Forgetful lacks its update\(learner, trajectory\)"):
+        type("Forgetful", (perceiver_rl.Algorithm,), {})

@@ -126,7 +126,7 @@ class ClusterTraining:
                 "processes: use on_update or on_episode, or train without --workers"
             )
         self.config, self.run_dir, self.report, self.began = config, run_dir, report, began
-        self.synchronous = config.algorithm == "ppo" or getattr(ALGORITHMS.find(config.algorithm), "on_policy", False)
+        self.synchronous = ALGORITHMS.find(config.algorithm).on_policy
         self.batch_steps = config.learning.unroll * config.num_envs
         self.ledger = Ledger(report.note)
         self.episodes = EpisodeLog()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from envs.standin.players.commanders import Field
-from envs.standin.players.sight import Action, Observation, Player
+from envs.standin.players.sight import KINDS, Action, Observation, Player
+from envs.standin.rules.catalog import type_table
 from envs.starcraft.interface import MAP_SIZE, ORDERS, Interface
 from envs.starcraft.maps import COMMAND_CENTER, MAPS
 
@@ -19,11 +20,11 @@ GAS_DEPOTS: tuple[Point, ...] = tuple((float(x), y) for y in (21.0, 35.0) for x 
 DEPOTS: tuple[Point, ...] = tuple((x, float(y)) for x in (43.0, 41.0, 39.0) for y in range(21, 36, 2))
 BARRACKS: tuple[Point, ...] = (*((35.0, y) for y in (33.0, 29.0, 25.0, 21.0)), (31.0, 21.0), (31.0, 35.0), (27.0, 21.0))
 
+MOST_SUPPLY = 200
 IDLE, GATHERS, BUILDS = (ORDERS.index(name) for name in ("none", "gather", "build"))
-COSTS = {"SupplyDepot": 100, "Barracks": 150, "CommandCenter": 400, "Refinery": 75, "SCV": 50, "Marine": 50}
-"""Minerals (the game's ``ResponseData``)."""
-SUPPLY = 8
-"""What a supply depot adds."""
+BUILDINGS = ("SupplyDepot", "Barracks", "Refinery", "CommandCenter")
+COSTS = {name: float(type_table()["minerals"][KINDS[name]]) for name in (*BUILDINGS, "SCV", "Marine")}
+"""Minerals."""
 COLUMNS = ("unit_type", "alliance", "x", "y", "order", "carrying", "build_progress", "queue", "assigned_harvesters")
 NUMBERS = ("game_loop", "minerals", "food_used", "food_cap", "food_workers")
 
@@ -91,14 +92,14 @@ class Base:
 
     def builders(self) -> int:
         """Workers on their way to a building place."""
-        building = sum(self.coming(kind) for kind in ("SupplyDepot", "Barracks", "Refinery", "CommandCenter"))
+        building = sum(self.coming(kind) for kind in BUILDINGS)
         return int((self.get("order")[self.rows("SCV")] == BUILDS).sum()) - building
 
     def build(self, kind: str, places: Sequence[Point]) -> None:
         """The nearest free worker builds at the first of the places that is free."""
         if self.minerals < COSTS[kind]:
             return
-        standing = [i for k in ("SupplyDepot", "Barracks", "Refinery", "CommandCenter") for i in self.rows(k)]
+        standing = [i for k in BUILDINGS for i in self.rows(k)]
         free = [p for p in places if all(self.distance(i, p) > 1.5 for i in standing)]
         workers = self.free()
         if not free or not workers:
@@ -116,7 +117,7 @@ class Base:
     def depot(self, spare: float, places: Sequence[Point]) -> None:
         """A supply depot before supply runs out."""
         coming = self.coming("SupplyDepot") + max(self.builders(), 0)
-        if not coming and self.cap + SUPPLY * coming - self.used <= spare and self.cap + SUPPLY * coming < 200:
+        if not coming and self.cap - self.used <= spare and self.cap < MOST_SUPPLY:
             self.build("SupplyDepot", places)
 
     def fill_refineries(self) -> None:

@@ -78,10 +78,9 @@ class Match:
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
         self._choice = np.zeros((1, ACTION), np.int64)
-        self._nothing = np.zeros((1, ACTION), np.int64)
         self._nobody = np.zeros((1, 0), np.int8)
         self._slots = np.zeros((1, 0), np.int32)
-        self._rewards, self._refused = np.zeros(1, np.float32), np.zeros(1, np.int8)
+        self._rewards = np.zeros(1, np.float32)
         self.start()
 
     @property
@@ -234,9 +233,6 @@ class Match:
     def advance(self, loops: int) -> None:
         """Run so many game loops, or to the end of the game."""
         with self.seen_by(1):
-            game.step(
-                self.games, self.units, self.types, 0, 1, loops, 1, self._nothing, self._nobody, self._slots,
-                np.array(self.sizes), False, self._places, self._rewards, self._refused,
-            )  # fmt: skip
+            game.run(self.games, self.units, self.types, 0, 1, loops, 1, self._places, self._rewards)
             if self.ledger is not None:
                 self.ledger.look(self.units[0])

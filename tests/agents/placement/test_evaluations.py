@@ -45,8 +45,10 @@ def test_the_best_is_kept_and_training_does_not_notice(tmp_path: Path) -> None:
     best = tmp_path / "told" / "best"
     step = checkpoint.manifest(checkpoint.latest(best))["step"]
     assert heard.evaluations[step] == max(heard.evaluations.values())
+    shown, chosen = checkpoint.spaces_of(checkpoint.latest(best)) or (None, None)
     kept = read_run_config(best)
-    env = registry.make(kept.env, games_for(6), **kept.env_options)
+    env = registry.make(kept.env, games_for(6), **kept.env_arguments)
+    assert (shown, chosen) == (env.single_observation_space, env.single_action_space)
     player = load_player(best, kept, env, greedy=False, seed=FRESH_SEED)
     assert np.mean(play(player, env, 6, FRESH_SEED).returns) == heard.evaluations[step]
 
