@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,7 @@ from envs.standin.protocol.match import Match, Sizes
 from envs.standin.protocol.observation.observation import Observer, picture_sizes
 from envs.standin.protocol.replay import Replay, as_layers, rescaled
 from envs.standin.protocol.shared.peers import Link, Relay
-from envs.standin.protocol.shared.table import MOST_LOOPS, Table
-from envs.standin.protocol.version import LOOPS_A_SECOND
+from envs.standin.protocol.shared.table import Table
 from envs.standin.rules.cards import SUCCESS
 from envs.starcraft.maps import MiniGame
 
@@ -220,16 +218,14 @@ class Session:
 
     def catch_up(self) -> None:
         """In real time: let the loops pass that are due."""
-        if self.table is None or self.table.clock is None:
+        if self.table is None or not self.realtime:
             return
         with self.table.lock:
             if self.watched is None:
                 self.table.catch_up()
             elif self.playing:
-                start, loop = self.table.clock
-                due = loop + int((time.monotonic() - start) * LOOPS_A_SECOND) - self.match.loop
                 with self.seated():
-                    self.step(min(max(due, 0), MOST_LOOPS))
+                    self.step(self.table.due(self.match.loop))
 
 
 def _there(thing: T | None) -> T:

@@ -90,11 +90,15 @@ class Table:
 
     def catch_up(self) -> None:
         """In real time: let the loops pass that are due."""
-        if self.clock is not None and self.match.playing:
-            start, loop = self.clock
-            due = loop + int((time.monotonic() - start) * LOOPS_A_SECOND)
-            if due > self.match.loop:
-                self.run(min(due - self.match.loop, MOST_LOOPS))
+        if self.match.playing and (due := self.due(self.match.loop)):
+            self.run(due)
+
+    def due(self, now: int) -> int:
+        """Loops by which real time is ahead of ``now``, at most :data:`MOST_LOOPS`; 0 where it does not count."""
+        if self.clock is None:
+            return 0
+        start, loop = self.clock
+        return min(max(loop + int((time.monotonic() - start) * LOOPS_A_SECOND) - now, 0), MOST_LOOPS)
 
     def leave(self, player: int) -> None:
         """A player gets up. If another plays on, that one has won."""

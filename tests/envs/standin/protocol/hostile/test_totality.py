@@ -15,7 +15,8 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from envs.standin.protocol import checks, dispatch, replay
 from envs.standin.protocol.dispatch import respond
 from envs.standin.protocol.faults import Faults
-from envs.standin.protocol.session import MOST_LOOPS, Session
+from envs.standin.protocol.session import Session
+from envs.standin.protocol.shared.table import MOST_LOOPS
 from tests.envs.standin.protocol.player import Player
 from tests.envs.standin.protocol.test_session import BEACON, MARINES, ROACHES, game, layers, tell
 
@@ -271,7 +272,7 @@ def test_loops_that_real_time_will_not_bring_soon() -> None:
 
 
 def test_a_game_in_real_time_that_was_left_alone_is_caught_up_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.standin.protocol.session.MOST_LOOPS", 100)
+    monkeypatch.setattr("envs.standin.protocol.shared.table.MOST_LOOPS", 100)
     player = Player(BEACON, realtime=True)
     assert player.session.table is not None
     start, loop = player.session.table.clock or (0.0, 0)
