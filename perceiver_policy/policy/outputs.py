@@ -221,8 +221,8 @@ class Outputs(nn.Module):
             seen = mask
             if mask is not None:
                 latents_alone = torch.arange(mask.shape[-1], device=mask.device) < count
-                rows = (len(mask), 1, queries.shape[1], -1)
-                seen = torch.cat((latents_alone.expand(len(mask), 1, 1, -1), mask.expand(rows)), 2)
+                rows = (mask.shape[0], 1, queries.shape[1], -1)  # len() is a number, which a traced program would keep
+                seen = torch.cat((latents_alone.expand(mask.shape[0], 1, 1, -1), mask.expand(rows)), 2)
             return self._ask(asked, keys_values, seen)
 
         return ask

@@ -35,7 +35,7 @@ class PictureEmbedder(nn.Module):
 
     def __init__(self, space: spaces.Box, width: int, bands: int, patch: int | None = None) -> None:
         super().__init__()
-        self.scale = BoxScale(space)
+        self.scale = BoxScale(space, alike=True)
         rows_axis, columns_axis = picture_axes(space.shape)
         height, wide = space.shape[rows_axis], space.shape[columns_axis]
         others = [axis for axis in range(len(space.shape)) if axis not in (rows_axis, columns_axis)]
@@ -63,7 +63,7 @@ class RowsEmbedder(nn.Module):
 
     def __init__(self, space: spaces.Box, width: int) -> None:
         super().__init__()
-        self.scale = BoxScale(space)
+        self.scale = BoxScale(space, alike=True)
         self.most, size = space.shape[0], math.prod(space.shape[1:])
         self.project = nn.Linear(size, width)
         self.row = nn.Parameter(torch.randn(self.most, width) / math.sqrt(width))
@@ -145,41 +145,55 @@ def usual_reading(space: spaces.Box) -> str:
 
 
 class BoxScale(nn.Module):
-    """A Box's values -> floats of order one: bounded numbers to [-1, 1], the rest by their running mean and deviation.
+    """A Box's values -> floats of order one, by their running mean and deviation or by their bounds, to [-1, 1].
 
-    The statistics change only in :meth:`learn`, so that a log-probability means the same at collection and update.
+    Bounds that are never reached say little: scaled by them, Acrobot's speeds are a tenth of what they are among, and
+    100,000 steps taught nothing that way. So only what is ``alike``, such as a picture's cells, keeps to its bounds,
+    where it has some. The statistics change only in :meth:`learn`, so that a log-probability means the same at
+    collection and update.
     """
 
-    bounded: Tensor
+    by_bounds: Tensor
     middle: Tensor
     half_range: Tensor
     mean: Tensor
     second: Tensor
     count: Tensor
 
-    def __init__(self, space: spaces.Box) -> None:
+    def __init__(self, space: spaces.Box, *, alike: bool = False) -> None:
         super().__init__()
         low, high = (bound.astype(np.float64) for bound in (space.low, space.high))
         # some environments bound a number by the largest float: that is no scale
         bounded = (low > -1e6) & (high < 1e6)
-        self.learns = not bool(bounded.all())
+        self.learns = not (alike and bool(bounded.all()))
         low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-        self.register_buffer("bounded", torch.as_tensor(bounded), persistent=False)
+        self.bounded = bounded
         self.register_buffer("middle", torch.as_tensor((low + high) / 2).float(), persistent=False)
         half_range = np.maximum((high - low) / 2, 1e-6)
         self.register_buffer("half_range", torch.as_tensor(half_range).float(), persistent=False)
         if self.learns:
+            self.register_buffer("by_bounds", torch.as_tensor(bounded & alike))
             self.register_buffer("mean", torch.zeros(space.shape, dtype=torch.float64))
             self.register_buffer("second", torch.zeros(space.shape, dtype=torch.float64))
             self.register_buffer("count", torch.zeros((), dtype=torch.float64))
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *given: Any) -> None:
+        """Weights from before `by_bounds` are of numbers that were scaled by their bounds, and stay so."""
+        if self.learns and f"{prefix}by_bounds" not in state_dict:
+            state_dict[f"{prefix}by_bounds"] = torch.from_numpy(self.bounded)
+            for name in ("mean", "second", "count"):  # there were none where all numbers have bounds
+                zeros = torch.from_numpy(np.zeros(getattr(self, name).shape))
+                state_dict.setdefault(f"{prefix}{name}", zeros)
+        super()._load_from_state_dict(state_dict, prefix, *given)
+
     def forward(self, value: Tensor) -> Tensor:
         if not self.learns:
             return (value.float() - self.middle) / self.half_range
+        given = self.by_bounds | (self.count == 0)
         deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4)
-        deviation = torch.where(self.bounded | (self.count == 0), self.half_range, deviation)
-        mean = torch.where(self.bounded, self.middle, self.mean)
-        return ((value - mean) / deviation).float().clamp(-10, 10)
+        deviation = torch.where(given, self.half_range, deviation)
+        mean = torch.where(given, self.middle, self.mean)
+        return ((value.double() - mean) / deviation).float().clamp(-10, 10)
 
     def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
         """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`.

@@ -144,7 +144,7 @@ class Inputs(nn.Module):
 
     @torch.no_grad()
     def learn_scales(self, observation: Any, total: Total = lambda x: x) -> None:
-        """Add observations [B, ...] to the statistics of the unbounded numbers.
+        """Add observations [B, ...] to the statistics of numbers (:class:`BoxScale`).
 
         ``total`` sums a tensor over all who learn side by side, each from observations of its own.
         """

@@ -66,12 +66,38 @@ def test_an_outlier_of_an_unbounded_number_is_cut() -> None:
     assert found.tolist() == [[0, 0], [10, -10], [1.5, 0]]
 
 
-def test_a_box_bounded_in_parts_uses_the_bounds_where_they_are() -> None:
-    scale = BoxScale(spaces.Box(np.float32([0, -np.inf, -3e38]), np.float32([10, np.inf, 3e38])))
+PARTLY_BOUNDED = spaces.Box(np.float32([0, -np.inf, -3e38]), np.float32([10, np.inf, 3e38]))
+
+
+def test_what_is_alike_and_bounded_in_parts_uses_the_bounds_where_they_are() -> None:
+    scale = BoxScale(PARTLY_BOUNDED, alike=True)
     before = scale(torch.tensor([[5.0, 5, 5], [10, -20, 20]]))
     assert before.tolist() == [[0, 5, 5], [1, -10, 10]]  # nothing learned: one as it is
     scale.learn(torch.tensor([[9.0, 4, 40], [9, 8, 60]]))
     assert scale(torch.tensor([[5.0, 8, 40], [10, 4, 60]])).tolist() == [[0, 1, -1], [1, -1, 1]]
+
+
+def test_bounded_numbers_are_scaled_by_what_they_are_found_to_be() -> None:
+    """Acrobot's speeds have bounds of 4 and 9 pi, and are mostly near 1."""
+    values = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0])
+    scale = BoxScale(spaces.Box(-30, 30, (2,)))
+    torch.testing.assert_close(scale(values), values / 30)
+    scale.learn(values)
+    expected = (values - values.mean(0)) / values.std(0, correction=0)
+    torch.testing.assert_close(scale(values), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("space", [spaces.Box(0, 10, (3,)), PARTLY_BOUNDED], ids=["all", "some"])
+def test_weights_from_when_bounds_were_the_scale_mean_what_they_meant(space: spaces.Box) -> None:
+    then, now = BoxScale(space, alike=True), BoxScale(space)
+    values = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) * 7
+    then.learn(values)
+    saved = then.state_dict()
+    saved.pop("by_bounds", None)
+    now.load_state_dict(saved)
+    now.learn(values)
+    then.learn(values)
+    torch.testing.assert_close(now(values), then(values))
 
 
 @pytest.mark.parametrize("neighborhood", [1, 3])
