@@ -178,7 +178,9 @@ def _to_environment(space: spaces.Space[Any], action: Tensor) -> Tensor:
     if not dtype.is_floating_point:
         limits = torch.iinfo(dtype)
         top = float(limits.max) if float(limits.max) <= limits.max else float(np.nextafter(float(limits.max), 0))
-        return torch.minimum(torch.maximum(value.round().clamp(float(limits.min), top).to(dtype), low), high)
+        # by int64: ONNX Runtime compares no shorter ones
+        whole, low, high = (part.to(torch.int64) for part in (value.round().clamp(float(limits.min), top), low, high))
+        return torch.minimum(torch.maximum(whole, low), high).to(dtype)
     largest = float(np.finfo(np.dtype(str(dtype).removeprefix("torch."))).max)
     return torch.minimum(torch.maximum(value, low.double().clamp(min=-largest)), high.double().clamp(max=largest)).to(
         dtype
