@@ -52,6 +52,8 @@ class Program(nn.Module):
     def __init__(self, policy: PerceiverPolicy, *, greedy: bool) -> None:
         super().__init__()
         self.policy, self.greedy = copy.deepcopy(policy).cpu().eval(), greedy
+        if greedy:
+            self.policy.noise = None
         memory = self.policy.initial_memory(TRACED)
         self.remembers = bool(memory.numel())
         examples = {

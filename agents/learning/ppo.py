@@ -62,7 +62,7 @@ def improve(
         "target": (target - head.mean) / head.deviation,
     }
     measured: list[dict[str, Tensor]] = []
-    memory, whole = trajectory.memory, trajectory.memory.numel() > 0
+    memory, whole = trajectory.memory, policy.memory is not None
     if not whole:  # then a step is a sequence of its own
         data = optree.tree_map(lambda x: x.flatten(0, 1), data)
     only = policy.outputs.value_parameters() if learner.version < config.value_warmup else None

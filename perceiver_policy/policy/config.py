@@ -61,6 +61,9 @@ class PolicyConfig(BaseModel):
     bounds: Literal["clip", "squash"] = "clip"
     """How continuous actions stay within their bounds: cut where they are handed over, or by a bijection (tanh; where
     there is one bound, softplus)."""
+    noise_correlation: float = Field(0.0, ge=0, lt=1)
+    """Of continuous actions: how alike the noise of successive steps is while it explores, 0 for not at all; pushes
+    that last get a swing going where one-step noise averages out."""
     memory: str = "none"
     """What is carried from step to step within an episode: none (nothing), latents (a gated vector a latent), lstm (an
     LSTM's state), window (the latest observations' tokens), or a memory of your own."""

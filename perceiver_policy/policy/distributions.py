@@ -26,7 +26,8 @@ class Distribution:
 
     ``divergence`` of another of the same kind: KL(other || this) [B]; it reads the other's ``parameters``.
     ``given``, where an action is made in steps: the steps' distributions along a known action, whose entropy and
-    divergence stand for this one's.
+    divergence stand for this one's. ``from_noise``, of what is drawn by a standard normal number [B, n] an element: the
+    action that such numbers make.
     """
 
     log_prob: Callable[[Any], Tensor]
@@ -36,6 +37,7 @@ class Distribution:
     parameters: Any
     divergence: Callable[[Distribution], Tensor]
     given: Callable[[Tensor], Distribution] | None = None
+    from_noise: Callable[[Tensor], Tensor] | None = None
 
 
 def categorical(logits: Tensor, mask: Tensor | None) -> Distribution:
@@ -97,8 +99,11 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
     def entropy() -> Tensor:
         return _sum((log_deviation + 0.5 * math.log(2 * math.pi * math.e)).expand_as(mean))
 
+    def from_noise(noise: Tensor) -> Tensor:
+        return mean + deviation * noise.view_as(mean)
+
     def sample(generator: torch.Generator | None) -> Tensor:
-        return mean + deviation * torch.empty_like(mean).normal_(generator=generator)
+        return from_noise(torch.empty_like(mean).normal_(generator=generator))
 
     def divergence(other: Distribution) -> Tensor:
         theirs, their_log_deviation = other.parameters
@@ -106,7 +111,8 @@ def normal(mean: Tensor, log_deviation: Tensor) -> Distribution:
         apart = ((theirs - mean) / deviation).square()
         return _sum(0.5 * (ratio.square() + apart - 1) - ratio.log())
 
-    return Distribution(log_prob, entropy, sample, lambda: mean, (mean, log_deviation), divergence)
+    parameters = (mean, log_deviation)
+    return Distribution(log_prob, entropy, sample, lambda: mean, parameters, divergence, from_noise=from_noise)
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,7 @@ def squashed_normal(mean: Tensor, log_deviation: Tensor, squash: Squash) -> Dist
         lambda: squash(mean),
         line.parameters,
         line.divergence,
+        from_noise=lambda noise: squash(cast(Any, line.from_noise)(noise)),
     )
 
 

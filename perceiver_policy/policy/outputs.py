@@ -42,7 +42,7 @@ from perceiver_policy.core.cost import on_host
 from perceiver_policy.core.decoder import Decoder
 from perceiver_policy.policy.choices import Choosing, make_head
 from perceiver_policy.policy.distributions import Distribution
-from perceiver_policy.policy.heads import Head, ValueHead, box_counts, box_units
+from perceiver_policy.policy.heads import Head, NormalHead, ValueHead, box_counts, box_units
 from perceiver_policy.policy.inputs import Tokens
 
 
@@ -120,10 +120,23 @@ class Outputs(nn.Module):
                 uses = torch.as_tensor(leaf.functions.uses[:, leaf.argument])
                 self.register_buffer(f"uses_{i}", uses, persistent=False)
 
+    def noise_sizes(self) -> list[int]:
+        """How many numbers of noise each head's action is made by; 0: it is drawn otherwise."""
+        return [head.size if isinstance(head, NormalHead) else 0 for head in self.heads]
+
     def act(
-        self, latents: Tensor, tokens: Tokens, mask: Any, *, greedy: bool, generator: torch.Generator | None
+        self,
+        latents: Tensor,
+        tokens: Tokens,
+        mask: Any,
+        *,
+        greedy: bool,
+        generator: torch.Generator | None,
+        noise: Tensor | None = None,
     ) -> Decision:
-        """Choose, head by head. ``mask``: the observation's action mask, or None."""
+        """Choose, head by head. ``mask``: the observation's action mask, or None. ``noise`` [B, sum of
+        :meth:`noise_sizes`] decides what normals draw, where the generator does not."""
+        each = [None] * len(self.heads) if noise is None else noise.split(self.noise_sizes(), 1)
         ask = self._asker(latents, tokens)
         batch = latents.shape[0]
         context: Tensor | None = None
@@ -139,7 +152,7 @@ class Outputs(nn.Module):
             if i == 0:
                 value, answers = answers[:, :1], answers[:, 1:]
             distribution = head.distribution(answers, tokens, legal)
-            action = distribution.best() if greedy else distribution.sample(generator)
+            action = distribution.best() if greedy else _drawn(distribution, each[i], generator)
             term = distribution.log_prob(action)
             if used is not None:
                 action = torch.where(_like(used, action), action, torch.zeros_like(action))
@@ -250,6 +263,12 @@ def _side_by_side(queries: list[Tensor]) -> Tensor:
     """Queries [B or 1, Q, E] one after the other; those that are the same for all stay one as long as all are."""
     batch = next((part.shape[0] for part in queries if part.shape[0] != 1), 1)
     return torch.cat([part.expand(batch, -1, -1) for part in queries], 1)
+
+
+def _drawn(distribution: Distribution, noise: Tensor | None, generator: torch.Generator | None) -> Any:
+    if noise is None or distribution.from_noise is None:
+        return distribution.sample(generator)
+    return distribution.from_noise(noise)
 
 
 def to_environment(space: spaces.Space[Any], action: Any) -> Any:

@@ -17,6 +17,7 @@ from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.inputs import Inputs, Tokens
 from perceiver_policy.policy.memory import make_memory
+from perceiver_policy.policy.noise import LastingNoise
 from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs, action_leaves
 from perceiver_policy.policy.trim import Trim
 from perceiver_policy.policy.trunk import Trunk
@@ -26,8 +27,9 @@ from perceiver_policy.registry import NETWORKS
 class PerceiverPolicy(nn.Module):
     """A Perceiver IO actor-critic for any supported pair of spaces (see `inputs` and `outputs`).
 
-    Observations and actions are nests (dicts and tuples) of tensors. The memory is a tensor [B, a, b], empty ([B, 0])
-    without memory; ``first`` [B] marks an episode's first observation, before which the memory is reset.
+    Observations and actions are nests (dicts and tuples) of tensors. The memory is a tensor [B, ...], empty ([B, 0])
+    without memory; ``first`` [B] marks an episode's first observation, before which the memory is reset. Noise that
+    lasts (`noise`) is carried in it, last.
     Raises ValueError, naming the part, for a space that it cannot read or choose from.
     """
 
@@ -71,6 +73,9 @@ class PerceiverPolicy(nn.Module):
             rows=self.inputs.tables(),
         )
 
+        size = sum(self.outputs.noise_sizes()) if config.noise_correlation else 0
+        self.noise = LastingNoise(size, config.noise_correlation) if size else None
+
     def reset_buffers(self) -> None:
         """Computes what is neither learned nor saved (positions, scales, offsets) anew, where the parameters are.
 
@@ -100,7 +105,17 @@ class PerceiverPolicy(nn.Module):
 
     def initial_memory(self, batch: int) -> Tensor:
         """What an episode starts with."""
-        return self.memory.initial(batch) if self.memory else torch.zeros(batch, 0)
+        memory = self.memory.initial(batch) if self.memory else torch.zeros(batch, 0)
+        if self.noise is None:
+            return memory
+        return torch.cat((memory.flatten(1), memory.new_zeros(batch, self.noise.size)), 1)
+
+    def _apart(self, carried: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The memory, and the noise that is carried with it."""
+        if self.noise is None:
+            return carried, None
+        memory, noise = carried[:, : -self.noise.size], carried[:, -self.noise.size :]
+        return memory.unflatten(1, self.memory.initial(1).shape[1:]) if self.memory else memory, noise
 
     @torch.no_grad()
     def act(
@@ -118,15 +133,20 @@ class PerceiverPolicy(nn.Module):
         """
         observation = self.trim(observation)
         tokens = self.inputs(observation)
+        memory, noise = self._apart(memory)
         latents, memory = self._step(tokens, memory, first)
-        decision = self.outputs.act(latents, tokens, self._mask(observation), greedy=greedy, generator=generator)
-        return decision, memory
+        if self.noise is not None and noise is not None and not greedy:
+            noise = self.noise.next(noise, first, generator)
+        decision = self.outputs.act(
+            latents, tokens, self._mask(observation), greedy=greedy, generator=generator, noise=noise
+        )
+        return decision, memory if noise is None else torch.cat((memory.flatten(1), noise), 1)
 
     @torch.no_grad()
     def value(self, observation: Any, memory: Tensor, first: Tensor) -> Tensor:
         """Values [B] of observations [B, ...]."""
         tokens = self.inputs(self.trim(observation))
-        latents, _ = self._step(tokens, memory, first)
+        latents, _ = self._step(tokens, self._apart(memory)[0], first)
         return self.outputs.value(latents)
 
     def forward(
@@ -160,7 +180,7 @@ class PerceiverPolicy(nn.Module):
         if self.memory is None:
             latents, _ = self._step(tokens, memory, first)
         else:
-            latents = self.memory.sequence(self.encoder, tokens, memory, first)
+            latents = self.memory.sequence(self.encoder, tokens, self._apart(memory)[0], first)
         steps = len(optree.tree_leaves(action)[0])
         action = optree.tree_map(lambda x: x.flatten(0, 1), action)
         evaluated = self.outputs.evaluate_actions(latents, tokens, self._mask(flat), action)
