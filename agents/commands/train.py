@@ -38,6 +38,7 @@ The defaults shown are those {whose}.
 Give --config or --env with --help to see theirs."""
 GYMNASIUM: dict[str, Any] = {
     "num_envs": 16,
+    "policy": {"noise_correlation": 0.9},
     "ppo": {"unroll": 64, "minibatch": 256, "epochs": 8, "learning_rate": 1e-3, "entropy_coefficient": 0.0},
 }
 PROCESSES_PER_CORE = 2
