@@ -124,7 +124,7 @@ def ours(algorithm: str, task: str, seed: int, folder: Path) -> dict[str, Any]:
     config = read_config(find_config(alone if algorithm == "ppo" else f"{task}_{algorithm}"))
     changes = {"seed": seed, "workers": 2, "device": "cpu"}
     if task == "cartpole":
-        changes["env"] = "benchmarks.cluster:Noted"
+        changes["env"] = "benchmarks.cluster.__main__:Noted"
     watch = Watch(task, folder)
     with tempfile.TemporaryDirectory() as run_dir:
         cluster.train(config.model_copy(update=changes), Path(run_dir), watch, resume=False)
@@ -264,7 +264,7 @@ def measure(python: str, system: str, task: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder, "episodes")
         notes.mkdir()
-        root = str(Path(__file__).parents[1])
+        root = str(Path(__file__).parents[2])
         environment = {**os.environ, "OMP_NUM_THREADS": "1", FOLDER: str(notes), "PYTHONPATH": root}
         command = [python, "-m", "benchmarks.cluster", "--run", system, "--tasks", task, "--seed", str(seed)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)

@@ -1,6 +1,6 @@
 """A learner that is fed at ten times its speed holds the workers back: memory, queue and counts over half an hour.
 
-    python benchmarks/cluster_soak.py [--minutes 30]
+    python -m benchmarks.cluster.soak [--minutes 30]
 
 Two workers step CartPole for a learner that rests a second before every update, so that the workers could collect far
 more than ten times what it learns from. Every half minute: resident memory of every process of the run (what they share
@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
 import ray

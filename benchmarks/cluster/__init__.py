@@ -1,0 +1,1 @@
+"""Runs on several processes: their speed, and whether they last."""
