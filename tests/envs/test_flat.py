@@ -1,5 +1,8 @@
 """The mini-games under Gymnasium's names: Gymnasium's own checker, and the flat ones against the nested ones."""
 
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -13,6 +16,16 @@ from envs.standin.single_env import StandinEnv
 from envs.starcraft.maps import MAPS
 
 gymnasium_ids.register()
+
+
+def test_every_mini_game_is_known_by_name():
+    assert list(gymnasium_ids.GAMES) == list(MAPS)
+
+
+@pytest.mark.parametrize("first", ["envs.standin.protocol.install", "envs.starcraft.maps", "gymnasium"])
+def test_whoever_imports_gymnasium_first_may_be_half_imported(first):
+    program = f"import perceiver_rl, {first}, gymnasium; assert 'perceiver_rl/MoveToBeacon' in gymnasium.registry"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("name", MAPS)
