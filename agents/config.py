@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agents.extensions import ALGORITHMS, CALLBACKS, LOGGERS, LOSSES
+from envs.starcraft.opponents import parse_opponent
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.registry import MEMORIES, NETWORKS
 
@@ -13,6 +14,10 @@ LARGEST_SEED = 2**32 - 1
 """What every library's random numbers can be seeded with."""
 MOST_ENVS = 65_536
 """Environments of a run: more are a typing error."""
+WATCHED_AGAINST = "terran:medium"
+"""Who plays a melee policy that was trained against no computer, where one is needed."""
+OURSELVES = ("self", "pool")
+"""Opponents that are no computers: the policy, and those that it was."""
 
 
 class Learning(BaseModel):
@@ -129,6 +134,22 @@ class ClusterConfig(BaseModel):
     """What else a worker takes, such as sc2: 1 where machines were started with ray start --resources '{"sc2": 8}'."""
 
 
+class SelfPlayConfig(BaseModel):
+    """How opponents are drawn, where there are any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    self_share: float = Field(0.5, gt=0, lt=1)
+    """Part of the games in which the policy plays both sides, where others are opponents too."""
+    snapshot_interval: int = Field(50_000, ge=1)
+    """Steps after which the policy as it is then joins the pool."""
+    pool_size: int = Field(8, ge=2)
+    """Past policies in the pool at most; of more, those closest in time to others leave it."""
+    priority: Literal["hard", "variance", "even"] = "hard"
+    """Who of pool and computers is drawn more often: hard, whoever wins; variance, whoever is as strong, which with
+    computers of rising difficulty makes a curriculum; even, nobody."""
+
+
 class Config(BaseModel):
     """One experiment."""
 
@@ -149,8 +170,14 @@ class Config(BaseModel):
     curves and in the evaluation."""
     env_processes: int = Field(0, ge=0, le=1024)
     """Processes that step the games of a Gymnasium environment, for slow ones; 0: they are stepped in this one."""
+    opponents: tuple[str, ...] = ()
+    """Whom the policy learns to play a game for two against: self, pool (its past), and computers such as terran:hard;
+    several with commas between them."""
+    self_play: SelfPlayConfig = SelfPlayConfig()
+    """How they are drawn."""
     num_envs: int = Field(64, ge=1, le=MOST_ENVS)
-    """Environments stepped side by side, those of all workers together."""
+    """Environments stepped side by side, those of all workers together; with opponents, places of players: two a
+    game."""
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Seed of everything random in the run."""
     total_steps: int = Field(300_000, ge=1, le=10**15)
@@ -207,6 +234,42 @@ class Config(BaseModel):
     cluster: ClusterConfig = ClusterConfig()
     """Placement of a run with workers."""
 
+    @field_validator("opponents", mode="before")
+    @classmethod
+    def _split_opponents(cls, given: Any) -> Any:
+        listed = [given] if isinstance(given, str) else given
+        if not isinstance(listed, list | tuple) or not all(isinstance(text, str) for text in listed):
+            return given
+        names = [name.strip() for text in listed for name in text.split(",") if name.strip()]
+        found = [name if name in OURSELVES else str(parse_opponent(name)) for name in names]
+        twice = next((name for name in found if found.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"{twice} is named twice")
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _seat_opponents(self) -> Self:
+        if not self.opponents:
+            return self
+        if self.workers:
+            raise ValueError("opponents: games against them are played in one process so far; leave workers away")
+        if self.env.startswith("sc2/"):
+            raise ValueError(
+                f"opponents: the games of {self.env} are played against its own computers; train on "
+                f"sim/{self.env.removeprefix('sc2/')}, and evaluate there and here"
+            )
+        if "opponent" in self.env_options:
+            raise ValueError("opponents: leave the environment's option opponent away; name it among the opponents")
+        if self.num_envs % 2:
+            raise ValueError(
+                f"opponents: num_envs counts both sides of each game, so it must be even; use {self.num_envs + 1}"
+            )
+        if self.eval_interval:
+            raise ValueError(
+                "opponents: eval_interval must be 0; the run rates the policy on the way, in opponents.json"
+            )
+        return self
+
     @model_validator(mode="after")
     def _divide_environments(self) -> Self:
         if self.workers and self.num_envs % self.workers:
@@ -241,7 +304,24 @@ class Config(BaseModel):
     def env_arguments(self) -> dict[str, Any]:
         """What `envs.registry.make` is told of the environment, but for its name and number."""
         ours = ("env_wrappers", "env_time_limit", "env_metrics", "env_processes")
-        return {**self.env_options, **{name: value for name in ours if (value := getattr(self, name))}}
+        alone = {"opponent": next(iter(self.computers), WATCHED_AGAINST)} if self.opponents and self._melee else {}
+        return {**self.env_options, **alone, **{name: value for name in ours if (value := getattr(self, name))}}
+
+    @property
+    def training_arguments(self) -> dict[str, Any]:
+        """The same where it is trained: of a melee against opponents, both sides."""
+        if not (self.opponents and self._melee):
+            return self.env_arguments
+        return {name: value for name, value in self.env_arguments.items() if name != "opponent"} | {"players": 2}
+
+    @property
+    def _melee(self) -> bool:
+        return self.env.startswith("sim/")
+
+    @property
+    def computers(self) -> tuple[str, ...]:
+        """The opponents that are the game's own."""
+        return tuple(name for name in self.opponents if name not in OURSELVES)
 
     @property
     def learning(self) -> Learning:

@@ -19,6 +19,7 @@ LAYERS = (
     ("perceiver_policy.family", "perceiver_policy.policy"),
     ("agents.config", "agents.errors", "agents.extensions", "agents.device"),
     ("agents.acting", "agents.runs"),
+    ("agents.opponents",),
     ("agents.learning",),
     ("agents.placement",),
     ("agents.commands",),

@@ -182,7 +182,8 @@ def play_and_tell(asked: Evaluate, console: Console) -> list[Evaluation]:
     target = results_of(asked, config)
     path = target and target.absolute()
     asked = replace(asked, run=asked.run and asked.run.absolute())  # an environment may leave this folder
-    versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in asked.opponent] or [{}]
+    opponents = asked.opponent or (config.computers if config and not asked.env else ())
+    versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in opponents] or [{}]
     games = [
         (env_id, {**env_options_of(asked, config, env_id), **opponent})
         for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ())

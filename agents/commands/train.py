@@ -75,7 +75,7 @@ class Train:
 def train(argv: Sequence[str], prog: str) -> None:
     """Train a policy and evaluate it."""
     config, resume = parse_train(argv, prog)
-    registry.check(config.env, config.env_arguments)
+    registry.check(config.env, config.training_arguments)
     if resume:
         continue_run(config.run_dir or resume, config)
     elif config.run_dir:
@@ -297,6 +297,9 @@ def _tell_what_next(config: Config, shown: Path) -> None:
 
 
 def _evaluate(config: Config, run_dir: Path, console: Console, report: Report) -> None:
+    if config.opponents and not config.env.startswith(registry.SIM):
+        report.note("not evaluated: there is nobody to play against but itself")
+        return
     how = "actions drawn" if config.evaluation_sampled else "the likeliest actions"
     console.print(
         f"evaluating the policy as it is now, in fresh episodes, {how}; the return in training is the mean of the "
@@ -315,6 +318,7 @@ def _evaluate(config: Config, run_dir: Path, console: Console, report: Report) -
     step = folder.step_of(folder.checkpoints(run_dir)[0])
     for result in play_and_tell(asked, console):
         name = "evaluation" if result.label == registry.label(config.env) else f"evaluation/{result.label}"
+        name += f"/{result.opponent}" if config.opponents else ""
         known = result.as_dict()
         found = {"return": known["return"]["mean"], "sd": known["return"]["sd"], "length": known["length"]["mean"]}
         report.evaluation(step, {f"{name}/{key}": value for key, value in found.items() if value is not None})

@@ -18,6 +18,8 @@ from agents.acting.seeding import random_state, seed_all, set_random_state
 from agents.config import Config
 from agents.device import choose_device
 from agents.learning.learner import Learner
+from agents.opponents.league import League, payoff_table
+from agents.opponents.match import AgainstLeague
 from agents.placement.evaluations import Evaluations
 from agents.runs import checkpoint, experiment
 from agents.runs.callbacks import Silent, Step
@@ -37,8 +39,10 @@ def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> Non
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     seed_all(config.seed)
     run_dir.mkdir(parents=True, exist_ok=True)
-    env = registry.make(config.env, config.num_envs, **config.env_arguments)
+    env = registry.make(config.env, config.num_envs, **config.training_arguments)
     try:
+        if config.opponents:
+            env = AgainstLeague(env, config.env, League(config, run_dir, describe_spaces(env), device))
         Training(config, env, device).run(run_dir, report, resume=resume)
     finally:
         env.close()
@@ -52,6 +56,9 @@ class Training:
         self.spaces = describe_spaces(env)
         self.policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
         self.learner = Learner(self.policy, config, device=device)
+        self.league: League | None = getattr(env, "league", None)
+        if self.league:
+            self.league.begin(self.policy)
         self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
         self.episodes = EpisodeLog()
         self.ended: list[Episode] = []
@@ -96,6 +103,9 @@ class Training:
             evaluations.close()
         if saved != learner.steps:
             report.checkpoint(self.save(run_dir))
+        if self.league:
+            for name, text in payoff_table(self.league):
+                report.note(f"{name:<24}{text}")
 
     def _tell_of_steps(self, on_step: Callable[[Step], None]) -> None:
         env = self.rollout.env
@@ -121,6 +131,8 @@ class Training:
         self.episodes.add(self.ended)
         self.episodes.aborted = self.rollout.aborted
         metrics |= self.episodes.metrics()
+        if self.league:
+            metrics |= self.league.update(self.policy, self.learner.steps - trajectory.steps, self.learner.steps)
         metrics["time/collect_seconds"] = collected - began
         metrics["time/update_seconds"] = updated - collected
         metrics["time/steps_per_second"] = trajectory.steps / (updated - began)
@@ -153,6 +165,7 @@ class Training:
             "random": random_state(),
             "episodes": self.episodes.state_dict(),
             "best": self.best,
+            **({"league": self.league.state_dict()} if self.league else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -160,6 +173,8 @@ class Training:
         self.learner.load_state_dict(state["learner"])
         self.episodes.load_state_dict(state["episodes"])
         self.best = state.get("best", -math.inf)
+        if self.league:
+            self.league.load_state_dict(state["league"], self.policy)
         if "rollout" in state:  # a run with workers leaves none: its environments start anew
             self.rollout.load_state_dict(state["rollout"])
             torch.set_rng_state(state["torch"])

@@ -48,6 +48,12 @@ FIGURES = {
         "episode/length": "{:.4g} steps each",
     },
     "episodes": {"episode/count": "{:,.0f}", "episode/aborted": "{:,.0f} aborted"},
+    "opponents": {
+        "opponents/win_rate": "{:.0%} of the points, the mean over all",
+        "opponents/elo": "Elo {:+.0f}",
+        "opponents/elo_low": "{:+.0f} at least",
+        "opponents/elo_high": "{:+.0f} at most",
+    },
     "losses": {"loss/policy": "policy {:.3g}", "loss/value": "value {:.3g}", "loss/entropy": "entropy {:.3g}"},
     "change": {"learner/kl": "KL {:.2g}", "learner/clip_fraction": "{:.0%} clipped"},
     "updates": {"time/updates_per_second": "{:.3g} a second"},

@@ -113,6 +113,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self.games = np.zeros(count, GAME)
         if self.map.melee and self.players == 1:
             seat_computer(self.games, 2, self.opponent)
+        self._seats: dict[int, Opponent | None] = {}
         self.units = np.zeros((count, self.map.capacity), UNIT)
         self.slots = np.full((n, face.max_units), -1, np.int32)
         layout = self.map.layout()
@@ -251,7 +252,13 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._observe(self._all)
         return self._observation, {}
 
+    def seat(self, index: int, opponent: Opponent | None) -> None:
+        """From its next episode on, let a computer play the second side of a game of two; None: its row does."""
+        self._seats[index] = opponent
+
     def _start(self, which: npt.NDArray[np.int64]) -> None:
+        for k in which.tolist() if self._seats else ():
+            seat_computer(self.games[k : k + 1], 2, self._seats.get(k))
         number = SCENARIOS.index("Melee" if self.map.melee else self.scenario)
         game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._places, self._resources)
 

@@ -43,6 +43,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Any]):
         """``make`` returns a world when it is called with ``options``. Raises ValueError where agents differ."""
         first = make(**options)
         self.name, self.agents, self.time_limit = name, list(first.possible_agents), time_limit
+        self.players = len(self.agents)
         seen, chosen = ([ask(agent) for agent in self.agents] for ask in (first.observation_space, first.action_space))
         for what, kinds in (("observe", seen), ("choose", chosen)):
             for agent, kind in zip(self.agents, kinds, strict=True):

@@ -29,9 +29,13 @@ PACE = np.array(
 )
 
 
-def seat_computer(games: Any, number: int, opponent: Opponent) -> None:
-    """Let a computer play player 1 or 2 in games (records of :data:`envs.standin.rules.world.GAME`) that begin."""
+def seat_computer(games: Any, number: int, opponent: Opponent | None) -> None:
+    """Let a computer play player 1 or 2 in games (records of :data:`envs.standin.rules.world.GAME`) that begin; None:
+    nobody does."""
     prefix = "" if number == 1 else "other_"
+    if opponent is None:
+        games[f"{prefix}difficulty"] = 0
+        return
     games[f"{prefix}difficulty"] = DIFFICULTIES[opponent.difficulty]
     games[f"{prefix}build"] = BUILDS[opponent.build]
     games[f"{prefix}pace"] = PACE[DIFFICULTIES[opponent.difficulty]]

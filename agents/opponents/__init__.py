@@ -1,0 +1,1 @@
+"""Who a policy plays against: itself, its past, computers."""
