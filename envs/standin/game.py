@@ -8,14 +8,19 @@ import numpy as np
 
 from envs.standin.actions import act
 from envs.standin.orders import give_orders
-from envs.standin.rules.building import construct, produce, snap
+from envs.standin.rules.abilities.bunker import enter
+from envs.standin.rules.abilities.repair import repair
 from envs.standin.rules.cards import COMMANDS, SUCCESS, find_available
-from envs.standin.rules.catalog import SCV
-from envs.standin.rules.combat import bury, fight, fly_missiles, is_at_rest, weapon_loop
+from envs.standin.rules.catalog import KINDS, SCV
+from envs.standin.rules.combat import bury, fight, fly_missiles, garrison, is_at_rest, weapon_loop
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.economy import bring_back, gather
 from envs.standin.rules.motion import go, push_apart
 from envs.standin.rules.orders import perform
+from envs.standin.rules.players import most_hp, turn
+from envs.standin.rules.production.construction import construct
+from envs.standin.rules.production.plots import snap
+from envs.standin.rules.production.queues import START_ENERGY, finish_research, produce
 from envs.standin.rules.scenario_ids import (
     BUILD_MARINES,
     COLLECT_MINERAL_SHARDS,
@@ -28,21 +33,25 @@ from envs.standin.rules.scenario_ids import (
 )
 from envs.standin.rules.world import (
     BUILD,
+    ENTER,
     FOLLOW,
+    GARRISON,
     GATHER,
     IDLE,
     MOVE,
     NEUTRAL,
     OWN,
     PLAYING,
+    REPAIR,
     RETURN,
+    SCANS,
     TIME_UP,
     is_mobile,
     mix,
     next_order,
     present,
+    remove,
     spawn,
-    turn,
 )
 from envs.standin.scenarios import (
     collect_mineral_shards,
@@ -52,7 +61,8 @@ from envs.standin.scenarios import (
     melee,
     move_to_beacon,
 )
-from envs.standin.show.observe import explore, fill_minimap, fill_numbers, fill_screen, fill_units
+from envs.standin.show.observe import fill_numbers, fill_units
+from envs.standin.show.planes import explore, fill_minimap, fill_screen
 from envs.starcraft.interface import BELOW_CENTER
 
 FOLLOW_GAP = 0.5
@@ -71,6 +81,10 @@ def clear_player(g: Any) -> None:
     g.collected_minerals = 0
     g.collected_vespene = 0
     g.last_idle = 0
+    g.upgrades = 0
+    g.researching = 0
+    for k in range(SCANS):
+        g.scan_until[k] = 0
 
 
 @rule
@@ -118,6 +132,12 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
 def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
     """One loop of a unit that can move: its weapon's clockwork, then its order."""
     u = us[me]
+    if u.order == GARRISON:
+        garrison(g, us, ts, me)
+        return
+    if u.expires > 0 and g.loop >= u.expires:
+        remove(g, us, me)
+        return
     if u.moving == 0:
         u.speed = 0.0
     u.moving = 0
@@ -140,7 +160,11 @@ def unit_loop(g: Any, us: Any, ts: Any, me: int) -> None:
         bring_back(g, us, ts, me)
     elif u.order >= BUILD:
         construct(g, us, ts, me)
-    elif u.kind != SCV or u.order != IDLE or u.target >= 0:
+    elif u.order == ENTER:
+        enter(g, us, ts, me)
+    elif u.order == REPAIR:
+        repair(g, us, ts, me)
+    elif (u.kind != SCV or u.order != IDLE or u.target >= 0) and ts[u.kind].damage > 0.0:
         fight(g, us, ts, me)
     if u.order == IDLE and u.queued > 0:
         next_order(u)
@@ -281,7 +305,7 @@ def run(
 
 @kernel
 def turn_table(games: Any, units: Any) -> None:
-    """Let a batch of one be the other player's, or the first one's again; see :func:`envs.standin.rules.world.turn`."""
+    """Let a batch of one be the other player's, or the first one's again (:func:`envs.standin.rules.players.turn`)."""
     turn(games[0], units[0])
 
 
@@ -305,10 +329,22 @@ def create(games: Any, units: Any, ts: Any, kind: int, owner: int, x: float, y: 
     """Put a unit into a batch of one, a building onto the grid of map cells; its slot, or -1 if there is no room."""
     g = games[0]
     t = ts[kind]
-    if t.footprint_w > 0:
-        x, y = snap(x, t.footprint_w), snap(y, t.footprint_h)
+    if t.plot_w > 0:
+        x, y = snap(x, t.plot_w), snap(y, t.plot_h)
         g.obstacles += 1
-    return spawn(g, units[0], ts, kind, owner, x, y)
+    slot = spawn(g, units[0], ts, kind, owner, x, y)
+    if slot >= 0:
+        units[0, slot].hp = most_hp(g, ts, kind, owner)
+        units[0, slot].energy = START_ENERGY if t.energy > 0.0 else 0.0
+    return slot
+
+
+@kernel
+def research(games: Any, units: Any, row: int) -> None:
+    """Let the player of a batch of one have an upgrade."""
+    g = games[0]
+    if g.upgrades & (1 << (row - KINDS)) == 0:
+        finish_research(g, units[0], OWN, row)
 
 
 @kernel
@@ -355,9 +391,9 @@ def observe(
         if columns.shape[0]:
             fill_units(g, us, ts, raw, kinds, columns, features[b], mask[b], slots[b])
         if screen_planes.shape[0]:
-            fill_screen(g, us, ts, explored[b], screen_planes, screen[b])
+            fill_screen(g, us, ts, kinds, explored[b], screen_planes, screen[b])
         if minimap_planes.shape[0]:
-            fill_minimap(g, us, ts, explored[b], minimap_planes, minimap[b])
+            fill_minimap(g, us, ts, kinds, explored[b], minimap_planes, minimap[b])
         if names.shape[0]:
             fill_numbers(g, us, ts, names, numbers[b])
         find_available(g, us, ts, raw, available)

@@ -16,7 +16,8 @@ from envs.standin.rules.cards import COMMANDS, NO_OP, SUCCESS, built_by, can, fi
 from envs.standin.rules.catalog import BEACON, GEYSER, MINERAL_FIELD, REFINERY
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.orders import perform
-from envs.standin.rules.world import ENEMY, OWN, turn
+from envs.standin.rules.players import turn
+from envs.standin.rules.world import ENEMY, OWN
 from envs.starcraft.functions import ORDER_GRID, STRIDE
 from envs.starcraft.interface import MAP_SIZE
 

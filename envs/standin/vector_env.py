@@ -148,8 +148,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             }
         columns = [list(sc.UNIT_FEATURES).index(c) for c in face.unit_features] if face.max_units else []
         names = list(sc.UNIT_TYPES.values())
-        kinds = np.zeros(len(self._types), np.int8)
-        kinds[[1 + names.index(name) for name in face.unit_types] or slice(1, None)] = 1
+        # what number each of the stand-in's kinds has here: 0 is any other; -1 are those that are not asked for
+        kinds = np.where(np.arange(len(self._types)) <= len(names), np.arange(len(self._types)), 0)
+        kinds[[k for k, name in enumerate(names, 1) if face.unit_types and name not in face.unit_types]] = -1
+        kinds[len(names) + 1 :] = -1 if face.unit_types else 0
         screen, minimap, numbers = (
             [list(table).index(name) for name in names]
             for table, names in (

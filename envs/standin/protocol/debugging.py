@@ -15,6 +15,7 @@ from s2clientprotocol import debug_pb2
 from envs.standin import game
 from envs.standin.protocol.checks import Refused
 from envs.standin.protocol.match import Match
+from envs.standin.rules.catalog import KINDS, ROWS
 from envs.standin.rules.world import FAST, FOOD, FREE, GOD, LOST, NEUTRAL, TECH, WON
 
 NOBODY = (0, 16)
@@ -39,8 +40,8 @@ GIFTS: dict[int, tuple[str, ...]] = {
     debug_pb2.minerals: ("minerals",),
     debug_pb2.gas: ("vespene",),
 }
-NOTHING_TO_DO = (debug_pb2.upgrade, debug_pb2.cooldown)
-"""The stand-in has no upgrades and no abilities that must cool down."""
+NOTHING_TO_DO = (debug_pb2.cooldown,)
+"""The stand-in has no abilities that must cool down."""
 
 
 def carry_out(match: Match, command: debug_pb2.DebugCommand) -> None:
@@ -57,6 +58,9 @@ def carry_out(match: Match, command: debug_pb2.DebugCommand) -> None:
             g["dying"] |= len(killed) > 0
         case "unit_value":
             value = command.unit_value
+            if value.unit_value == debug_pb2.DebugSetUnitValue.Energy:
+                set_energy(match, value.unit_tag, value.value)
+                return
             if value.unit_value != debug_pb2.DebugSetUnitValue.Life:
                 name = debug_pb2.DebugSetUnitValue.UnitValue.Name(value.unit_value)
                 raise Refused(f"debug: unit_value: no unit of the stand-in has {name.lower()}")
@@ -78,6 +82,9 @@ def cheat(match: Match, state: int) -> None:
     elif state in GIFTS:
         for stock in GIFTS[state]:
             g[stock] = min(int(g[stock]) + GIFT, HIGHEST)
+    elif state == debug_pb2.upgrade:
+        for row in range(KINDS, ROWS):
+            game.research(match.games, match.units, row)
     elif state == debug_pb2.show_map:
         # A map without fog, or a game that is played without it, is shown already.
         g["fog"] = match.fogged and not g["fog"]
@@ -87,7 +94,7 @@ def cheat(match: Match, state: int) -> None:
 
 def create_units(match: Match, asked: debug_pb2.DebugCreateUnit) -> None:
     """So many units of a type around a place, as near to it as the ground allows."""
-    kinds = np.flatnonzero(match.types["api_id"] == asked.unit_type)
+    kinds = np.flatnonzero(match.types["api_id"][:KINDS] == asked.unit_type)
     if asked.unit_type == 0 or len(kinds) == 0:
         raise Refused(f"debug: create_unit: the stand-in game has no units of type {asked.unit_type}")
     if asked.owner not in (*NOBODY, 1, 2):
@@ -111,6 +118,15 @@ def set_life(match: Match, tag: int, life: float) -> None:
     match.units["hp"][0, slot] = min(max(life, 0.0), most)
     if life <= 0:
         match.games["dying"] = 1
+
+
+def set_energy(match: Match, tag: int, energy: float) -> None:
+    """Set a unit's energy, at most what its kind has."""
+    slot = match.slot(tag)
+    if slot >= 0:
+        most = float(match.types["energy"][match.units[0, slot]["kind"]])
+        match.units["energy"][0, slot] = min(max(energy, 0.0), most)
+        match.units["energy_at"][0, slot] = match.loop
 
 
 def test_process(asked: debug_pb2.DebugTestProcess) -> None:

@@ -10,21 +10,35 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from envs.standin.rules.building import take_down
-from envs.standin.rules.catalog import BANELING, LIGHT, SCV
+import numpy as np
+
+from envs.standin.rules.catalog import (
+    ARMORED,
+    BANELING,
+    CONCUSSIVE_SHELLS,
+    INFANTRY_ARMOR,
+    INFANTRY_WEAPONS,
+    LIGHT,
+    MARAUDER,
+    MARINE,
+    REAPER,
+    SCV,
+)
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.motion import go, turn_to
+from envs.standin.rules.players import cheats_of, has_upgrade, upgrades_of
+from envs.standin.rules.production.construction import take_down
 from envs.standin.rules.world import (
     ATTACK,
     ATTACK_MOVE,
     ENEMY,
+    GARRISON,
     GOD,
     HOLD,
     IDLE,
     MISSILES,
     NEUTRAL,
     PATROL,
-    cheats_of,
     distance,
     is_structure,
     next_order,
@@ -37,6 +51,15 @@ SLOP = 1.0
 """A shot that was begun still leaves if its target has got no farther than this out of range (``RangeSlop``)."""
 
 LEAST_DAMAGE = 0.5
+
+STIM_RATE = 1.5
+"""``AttackSpeedMultiplier`` of stimpacks."""
+SLOW_LOOPS = 24
+"""How long concussive shells slow their victim: 1.5 s."""
+BUNKER_RANGE = 1.0
+"""What being in a bunker adds to a weapon's range."""
+REST_LOOPS = 10 * 16
+"""How long after the last hit a reaper begins to heal (``LifeRegenDelay``)."""
 
 LOOK_PERIOD = 8
 """A unit without a target in range looks for one when it gets an order, and then every so many loops. How often is not
@@ -63,14 +86,19 @@ def can_attack(ts: Any, u: Any) -> bool:
 def acquire(g: Any, us: Any, ts: Any, me: int, reach: float) -> int:
     """The enemy to attack within ``reach``: of those with the highest priority, the nearest. -1 if there is none."""
     u = us[me]
+    return acquire_from(g, us, ts, u.owner, u.x, u.y, ts[u.kind].radius, reach)
+
+
+@rule
+def acquire_from(g: Any, us: Any, ts: Any, owner: int, x: float, y: float, mine: float, reach: float) -> int:
+    """As :func:`acquire`, for somebody of that owner's at a place, whose radius is ``mine``."""
     best, best_gap, best_priority = -1, 0.0, 0
-    mine = ts[u.kind].radius
     for i in range(g.top):
         v = us[i]
-        if v.kind == 0 or v.owner == u.owner or v.owner == NEUTRAL or v.hp <= 0.0:
+        if v.kind == 0 or v.owner == owner or v.owner == NEUTRAL or v.hp <= 0.0:
             continue
         t = ts[v.kind]
-        dx, dy = v.x - u.x, v.y - u.y
+        dx, dy = v.x - x, v.y - y
         limit = reach + mine + t.radius
         d2 = dx * dx + dy * dy
         if d2 > limit * limit:
@@ -109,7 +137,7 @@ def fight(g: Any, us: Any, ts: Any, me: int) -> None:
     else:
         u.target = -1
     if u.target >= 0:
-        engage(g, us, ts, u)
+        engage(g, us, ts, me)
     elif u.order in (ATTACK_MOVE, PATROL) and go(g, us, ts, u, u.order_x, u.order_y):
         if u.order == PATROL:
             u.order_x, u.from_x = u.from_x, u.order_x
@@ -119,8 +147,9 @@ def fight(g: Any, us: Any, ts: Any, me: int) -> None:
 
 
 @rule
-def engage(g: Any, us: Any, ts: Any, u: Any) -> None:
+def engage(g: Any, us: Any, ts: Any, me: int) -> None:
     """Shoot at the target if it is in range and the weapon is ready; close in if it is not in range."""
+    u = us[me]
     t = ts[u.kind]
     v = us[u.target]
     away = distance(u.x, u.y, v.x, v.y)
@@ -134,8 +163,75 @@ def engage(g: Any, us: Any, ts: Any, u: Any) -> None:
         g.dying = 1
         return
     if u.cooldown <= 0.0 and facing:
+        begin_shot(g, us, ts, me)
+
+
+@rule
+def begin_shot(g: Any, us: Any, ts: Any, me: int) -> None:
+    """The weapon is set off. A stimpack hastens it."""
+    u = us[me]
+    t = ts[u.kind]
+    if g.loop < u.stim_until:
+        u.cooldown += t.period / STIM_RATE + uniform(g, -1.0, 2.0)
+        u.windup = t.damage_point / STIM_RATE
+    else:
         u.cooldown += t.period + uniform(g, -1.0, 2.0)
         u.windup = t.damage_point
+    if u.windup <= 0.0:
+        shoot(g, us, ts, me)
+
+
+@rule
+def garrison(g: Any, us: Any, ts: Any, me: int) -> None:
+    """One loop of a unit in a bunker: it shoots from there, a little farther, at whom it can reach."""
+    u = us[me]
+    t = ts[u.kind]
+    u.cooldown = u.cooldown - 1.0 if u.cooldown > 0.0 else 0.0
+    if t.damage <= 0.0 or u.kind == SCV or not present(us, u.order_slot, u.order_tag):
+        return
+    b = us[u.order_slot]
+    reach = t.range + BUNKER_RANGE
+    if u.target >= 0:
+        there = present(us, u.target, u.target_tag) and us[u.target].hp > 0.0
+        if not there or gap(ts, b, us[u.target]) > reach:
+            call_off(u)
+            u.target = -1
+    if u.target < 0 and g.loop >= u.look:
+        u.look = g.loop + LOOK_PERIOD
+        u.target = acquire_from(g, us, ts, u.owner, b.x, b.y, ts[b.kind].radius, reach)
+        if u.target >= 0:
+            u.target_tag = us[u.target].tag
+    if u.target < 0:
+        return
+    if u.windup > 0.0:
+        u.windup -= 1.0
+        if u.windup <= 0.0:
+            u.windup = 0.0
+            shoot(g, us, ts, me)
+    elif u.cooldown <= 0.0:
+        begin_shot(g, us, ts, me)
+
+
+@rule
+def damage_of(g: Any, ts: Any, u: Any, v: Any) -> float:
+    """What each hit of a unit's does to another, before its armor."""
+    t = ts[u.kind]
+    damage = t.damage
+    if ts[v.kind].attributes & LIGHT:
+        damage += t.bonus_light
+    if ts[v.kind].attributes & ARMORED:
+        damage += t.bonus_armored
+    if upgrades_of(g, u.owner) and has_upgrade(g, u.owner, INFANTRY_WEAPONS) and u.kind in (MARINE, REAPER, MARAUDER):
+        damage += np.float32(1.0)
+        if u.kind == MARAUDER and ts[v.kind].attributes & ARMORED:
+            damage += np.float32(1.0)
+    return damage
+
+
+@rule
+def slows(g: Any, ts: Any, u: Any, v: Any) -> bool:
+    """Do a unit's shots slow another?"""
+    return u.kind == MARAUDER and has_upgrade(g, u.owner, CONCUSSIVE_SHELLS) and not is_structure(ts, v.kind)
 
 
 @rule
@@ -144,20 +240,26 @@ def shoot(g: Any, us: Any, ts: Any, me: int) -> None:
     u = us[me]
     t = ts[u.kind]
     v = us[u.target]
-    damage = t.damage
-    if ts[v.kind].attributes & LIGHT:
-        damage += t.bonus_light
+    damage = damage_of(g, ts, u, v)
+    at = me
+    if u.order == GARRISON:  # who answers, answers to the bunker
+        at = u.order_slot
     if t.missile > 0.0 and g.missiles < MISSILES:
         n = g.missiles
-        g.missile_left[n] = distance(u.x, u.y, v.x, v.y) / t.missile
+        g.missile_left[n] = distance(us[at].x, us[at].y, v.x, v.y) / t.missile
+        g.missile_slows[n] = slows(g, ts, u, v)
         g.missile_damage[n] = damage
         g.missile_slot[n] = u.target
         g.missile_tag[n] = u.target_tag
-        g.missile_from[n] = me
-        g.missile_from_tag[n] = u.tag
+        g.missile_from[n] = at
+        g.missile_from_tag[n] = us[at].tag
         g.missiles = n + 1
-    else:
-        hurt(g, us, ts, u.target, damage, me, u.tag)
+        return
+    if slows(g, ts, u, v):
+        v.slow_until = g.loop + SLOW_LOOPS
+    for _ in range(t.hits):
+        if v.hp > 0.0:
+            hurt(g, us, ts, u.target, damage, at, us[at].tag)
 
 
 @rule
@@ -170,12 +272,15 @@ def fly_missiles(g: Any, us: Any, ts: Any) -> None:
         if left > 0.0:
             g.missile_left[kept] = left
             g.missile_damage[kept] = g.missile_damage[k]
+            g.missile_slows[kept] = g.missile_slows[k]
             g.missile_slot[kept] = slot
             g.missile_tag[kept] = tag
             g.missile_from[kept] = g.missile_from[k]
             g.missile_from_tag[kept] = g.missile_from_tag[k]
             kept += 1
         elif present(us, slot, tag):
+            if g.missile_slows[k]:
+                us[slot].slow_until = g.loop + SLOW_LOOPS
             hurt(g, us, ts, slot, g.missile_damage[k], g.missile_from[k], g.missile_from_tag[k])
     g.missiles = kept
 
@@ -186,7 +291,11 @@ def hurt(g: Any, us: Any, ts: Any, slot: int, damage: float, attacker: int, atta
     v = us[slot]
     if cheats_of(g, v.owner) & GOD:
         return
-    v.hp -= max(LEAST_DAMAGE, damage - ts[v.kind].armor)
+    armor = ts[v.kind].armor
+    if upgrades_of(g, v.owner) and has_upgrade(g, v.owner, INFANTRY_ARMOR) and is_infantry(v.kind):
+        armor += np.float32(1.0)
+    v.hp -= max(LEAST_DAMAGE, damage - armor)
+    v.hurt_at = g.loop
     if v.hp <= 0.0:
         g.dying = 1
     if not present(us, attacker, attacker_tag) or us[attacker].owner == v.owner:
@@ -200,6 +309,12 @@ def hurt(g: Any, us: Any, ts: Any, slot: int, damage: float, attacker: int, atta
         friend = w.kind != 0 and w.owner == v.owner and i != slot
         if friend and distance(w.x, w.y, v.x, v.y) <= HELP_RADIUS:
             answer(ts, w, attacker, attacker_tag)
+
+
+@rule
+def is_infantry(kind: int) -> bool:
+    """Does infantry armor protect it?"""
+    return kind in (MARINE, SCV, MARAUDER, REAPER)
 
 
 @rule
@@ -252,7 +367,7 @@ def is_at_rest(g: Any, ts: Any, u: Any) -> bool:
     """Is there nothing that the unit would do in this loop?"""
     if u.order != IDLE or u.moving != 0 or u.target >= 0 or g.loop >= u.look or u.queued > 0:
         return False
-    still = u.speed == 0.0 and u.windup <= 0.0 and u.cooldown == 0.0
+    still = u.speed == 0.0 and u.windup <= 0.0 and u.cooldown == 0.0 and u.expires == 0
     return still and (ts[u.kind].regeneration <= 0.0 or u.hp >= ts[u.kind].hp)
 
 
@@ -261,7 +376,7 @@ def weapon_loop(g: Any, us: Any, ts: Any, me: int) -> bool:
     """One loop of a unit's clockwork: regeneration, cooldown, damage point. True while it is busy shooting."""
     u = us[me]
     t = ts[u.kind]
-    if t.regeneration > 0.0 and u.hp < t.hp:
+    if t.regeneration > 0.0 and u.hp < t.hp and (u.kind != REAPER or g.loop >= u.hurt_at + REST_LOOPS):
         u.hp = min(u.hp + t.regeneration, t.hp)
     # What is left of the loop in which it ran out counts for a shot that begins in that loop, not for a later one.
     u.cooldown = u.cooldown - 1.0 if u.cooldown > 0.0 else 0.0

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from envs.standin.rules.catalog import COMMAND_CENTER, MINERAL_FIELD, REFINERY, SCV
+from envs.standin.rules.catalog import MINERAL_FIELD, MULE, REFINERY, SCV, SMALL_MINERAL_FIELD
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.motion import go
+from envs.standin.rules.players import earn
 from envs.standin.rules.world import (
     DROPPING,
     GATHER,
@@ -23,7 +24,7 @@ from envs.standin.rules.world import (
     RETURN,
     VESPENE,
     distance,
-    earn,
+    is_town_hall,
     next_order,
     present,
     remove,
@@ -31,6 +32,8 @@ from envs.standin.rules.world import (
 
 MINERALS_A_TRIP, VESPENE_A_TRIP = 5, 4
 MINE_LOOPS, DRAW_LOOPS, DROP_LOOPS = 2.786 * 16, 1.981 * 16, 0.5 * 16
+MULE_TRIP, MULE_TIME = 25, 2.05
+"""A MULE's minerals a trip, and how much longer than a worker it mines (``MULEGather``)."""
 SEARCH_RADIUS = 10.0
 """How far a worker looks for another patch."""
 
@@ -42,12 +45,18 @@ REACH = 0.1
 
 
 @rule
+def is_patch(kind: int) -> bool:
+    """Is it a mineral field?"""
+    return kind in (MINERAL_FIELD, SMALL_MINERAL_FIELD)
+
+
+@rule
 def is_source(us: Any, slot: int, tag: int, owner: int) -> bool:
     """Is there something for a player to harvest?"""
     if not present(us, slot, tag):
         return False
     o = us[slot]
-    return o.kind == MINERAL_FIELD or (o.kind == REFINERY and o.owner == owner and o.build_left <= 0.0)
+    return is_patch(o.kind) or (o.kind == REFINERY and o.owner == owner and o.build_left <= 0.0)
 
 
 @rule
@@ -74,7 +83,7 @@ def nearest_source(g: Any, us: Any, x: float, y: float, free: bool) -> int:
     best, best_distance = -1, SEARCH_RADIUS
     for i in range(g.top):
         o = us[i]
-        if o.kind == MINERAL_FIELD:
+        if is_patch(o.kind):
             d = distance(x, y, o.x, o.y)
             if d < best_distance and not (free and is_reserved(g, us, i)):
                 best, best_distance = i, d
@@ -87,7 +96,7 @@ def nearest_drop(g: Any, us: Any, owner: int, x: float, y: float) -> int:
     best, best_distance = -1, 1e9
     for i in range(g.top):
         o = us[i]
-        if o.kind == COMMAND_CENTER and o.owner == owner and o.build_left <= 0.0:
+        if is_town_hall(o.kind) and o.owner == owner and o.build_left <= 0.0:
             d = distance(x, y, o.x, o.y)
             if d < best_distance:
                 best, best_distance = i, d
@@ -143,8 +152,14 @@ def gather(g: Any, us: Any, ts: Any, me: int) -> None:
     if u.cargo != NO_CARGO:
         u.order = RETURN
         return
+    if u.kind == MULE:  # works beside whoever is there
+        u.source = u.order_slot
+        u.source_tag = u.order_tag
+        u.phase = MINING
+        u.timer = MULE_TIME * MINE_LOOPS
+        return
     if present(us, o.worker, o.worker_tag) and o.worker != me:
-        if o.kind == MINERAL_FIELD and g.loop >= u.look:
+        if is_patch(o.kind) and g.loop >= u.look:
             u.look = g.loop + LOOK_PERIOD
             other = nearest_source(g, us, o.x, o.y, True)
             if other >= 0:
@@ -155,7 +170,7 @@ def gather(g: Any, us: Any, ts: Any, me: int) -> None:
     u.source = u.order_slot
     u.source_tag = u.order_tag
     u.phase = MINING
-    u.timer = MINE_LOOPS if o.kind == MINERAL_FIELD else DRAW_LOOPS
+    u.timer = MINE_LOOPS if is_patch(o.kind) else DRAW_LOOPS
 
 
 @rule
@@ -163,14 +178,15 @@ def finish_trip(g: Any, us: Any, u: Any, me: int) -> None:
     """The load is taken: out of the resource, onto the worker, and back."""
     if is_source(us, u.source, u.source_tag, u.owner):
         o = us[u.source]
-        wanted = MINERALS_A_TRIP if o.kind == MINERAL_FIELD else VESPENE_A_TRIP
+        wanted = MINERALS_A_TRIP if is_patch(o.kind) else VESPENE_A_TRIP
+        wanted = MULE_TRIP if u.kind == MULE else wanted
         taken = min(wanted, int(o.contents))
         if taken > 0:
             o.contents -= taken
-            u.cargo = MINERALS if o.kind == MINERAL_FIELD else VESPENE
+            u.cargo = MINERALS if is_patch(o.kind) else VESPENE
             u.cargo_amount = taken
         leave_source(us, u, me)
-        if o.contents <= 0.0 and o.kind == MINERAL_FIELD:
+        if o.contents <= 0.0 and is_patch(o.kind):
             remove(g, us, u.source)
             g.obstacles += 1
     u.phase = GOING
@@ -188,7 +204,7 @@ def bring_back(g: Any, us: Any, ts: Any, me: int) -> None:
     if u.cargo == NO_CARGO:
         go_on(us, u)
         return
-    if not present(us, u.order_slot, u.order_tag) or us[u.order_slot].kind != COMMAND_CENTER:
+    if not present(us, u.order_slot, u.order_tag) or not is_town_hall(us[u.order_slot].kind):
         u.order_slot = nearest_drop(g, us, u.owner, u.x, u.y)
         if u.order_slot < 0:
             u.speed = 0.0

@@ -24,8 +24,11 @@ TURN = math.radians(999.84 / 16)
 ARC = math.radians(11.25)
 _TURN_COS, _TURN_SIN, _READY = math.cos(TURN), math.sin(TURN), math.cos(TURN + ARC)
 
-WIDEST = 1.0
-"""No two units that can move touch at this distance or more: twice the largest radius among them, the roach's."""
+WIDEST = 1.125
+"""No two units that can move touch at this distance or more: twice the largest radius among them, the marauder's."""
+
+STIM_SPEED, SLOW_SPEED = np.float32(1.5), np.float32(0.5)
+"""``MoveSpeedMultiplier`` of stimpacks and of concussive shells."""
 
 
 TOUCH = 0.005
@@ -68,10 +71,15 @@ def advance(g: Any, u: Any, ts: Any, x: float, y: float) -> bool:
     u.moving = 1
     u.stirred = 1
     g.crowded = 1
+    fastest = t.speed
+    if g.loop < u.stim_until:
+        fastest *= STIM_SPEED
+    if g.loop < u.slow_until:
+        fastest *= SLOW_SPEED
     if t.acceleration > 0.0:
-        u.speed = min(u.speed + t.acceleration, t.speed)
+        u.speed = min(u.speed + t.acceleration, fastest)
     else:
-        u.speed = t.speed
+        u.speed = fastest
     if left <= u.speed:
         u.x = x
         u.y = y

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.rules.building import fits, geyser_at, snap
-from envs.standin.rules.cards import BAD_PLACE, C_MOVE, COMMANDS, SUCCESS, built_by, can, means
+from envs.standin.rules.cards import BAD_PLACE, C_MOVE, COMMANDS, SUCCESS, built_by, can, means, trained_by
 from envs.standin.rules.catalog import REFINERY
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.motion import is_clear, search
+from envs.standin.rules.production.addons import OFFSET_X, OFFSET_Y
+from envs.standin.rules.production.plots import fits, geyser_at, snap
 from envs.standin.rules.world import distance
 
 WALKER = 0.375
@@ -33,13 +34,16 @@ def placement(games: Any, units: Any, ts: Any, what: int, x: float, y: float, fr
     """Can what a build command makes stand there? SUCCESS, or what is in the way."""
     g, us = games[0], units[0]
     kind = built_by(what)
+    if kind == 0:  # an add-on of a building there
+        kind = trained_by(what)
+        x, y = x + OFFSET_X, y + OFFSET_Y
     if kind == REFINERY:
         geyser = geyser_at(g, us, x, y)
         if geyser < 0:
             return BAD_PLACE
         x, y = us[geyser].x, us[geyser].y
     else:
-        x, y = snap(x, ts[kind].footprint_w), snap(y, ts[kind].footprint_h)
+        x, y = snap(x, ts[kind].plot_w), snap(y, ts[kind].plot_h)
     if not fits(g, us, ts, kind, x, y):
         return BAD_PLACE
     return SUCCESS if free else means(g, us, ts, what)

@@ -6,7 +6,7 @@ from typing import Any
 
 from envs.standin.rules.catalog import SCV
 from envs.standin.rules.compiled import rule
-from envs.standin.rules.world import IDLE, OWN, is_army, is_structure, is_target, is_visible
+from envs.standin.rules.world import GARRISON, IDLE, OWN, is_army, is_structure, is_target, is_visible
 from envs.starcraft.interface import CAMERA_WIDTH
 
 
@@ -159,12 +159,12 @@ def select_army(g: Any, us: Any, add: int) -> bool:
     """All units that fight; False if there are none."""
     found = False
     for i in range(g.top):
-        if us[i].owner == OWN and is_army(us[i].kind):
+        if us[i].owner == OWN and is_army(us[i].kind) and us[i].order != GARRISON:
             found = True
     if found and add == 0:
         clear_selection(g, us)
     for i in range(g.top):
-        if us[i].owner == OWN and is_army(us[i].kind):
+        if us[i].owner == OWN and is_army(us[i].kind) and us[i].order != GARRISON:
             us[i].selected = 1
     return found
 

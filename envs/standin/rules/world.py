@@ -15,7 +15,12 @@ import numpy as np
 
 from envs.standin.rules.catalog import (
     BEACON,
+    COMMAND_CENTER,
+    MARAUDER,
     MARINE,
+    MULE,
+    ORBITAL_COMMAND,
+    REAPER,
     ROACH,
     SHARD,
     STRUCTURE,
@@ -28,14 +33,21 @@ NEUTRAL, OWN, ENEMY = 0, 1, 2
 QUEUE = 8
 """Orders that can wait behind the one being carried out."""
 
-PRODUCTION = 5
-"""Units that a building can have in production."""
+PRODUCTION = 8
+"""Units that a building can have in production: five, and eight beside a reactor."""
+
+SCANS = 4
+"""Scans of a player's that can last at the same time."""
+SCAN_RADIUS = 13.0
+
+SHIELD = 10
+"""Hit points that a combat shield adds."""
 
 MISSILES = 16
 """Missiles that can be in the air."""
 
-# Orders. Building kind k is ordered by BUILD + k.
-IDLE, MOVE, FOLLOW, ATTACK_MOVE, ATTACK, PATROL, HOLD, GATHER, RETURN = range(9)
+# Orders. Building kind k is ordered by BUILD + k. Who is in a bunker has the order GARRISON, and is far off the map.
+IDLE, MOVE, FOLLOW, ATTACK_MOVE, ATTACK, PATROL, HOLD, GATHER, RETURN, ENTER, REPAIR, GARRISON = range(12)
 BUILD = 16
 
 # What a worker is doing about its GATHER or RETURN order.
@@ -108,6 +120,19 @@ UNIT = np.dtype(
         ("rally_y", "f4"),
         ("rally_slot", "i4"),
         ("rally_tag", "i4"),
+        ("second_left", "f4"),  # of the second, where two are made at once
+        ("addon", "i4"),  # beside a building, its add-on; of an add-on, its building
+        ("addon_tag", "i4"),
+        ("addon_kind", "i4"),  # the kind of the finished add-on; 0: none
+        ("extra", "i4"),  # halves of supply that were dropped on a depot
+        # what lasts: until which game loop; energy at a game loop, hit points at the last loop that took some
+        ("stim_until", "i4"),
+        ("slow_until", "i4"),
+        ("expires", "i4"),  # 0: never
+        ("hurt_at", "i4"),
+        ("energy", "f4"),
+        ("energy_at", "i4"),
+        ("owed", "f4"),  # vespene that repairing has used and not paid
         # the orders waiting
         ("queued", "i4"),
         ("queue", "i4", (QUEUE,)),
@@ -132,6 +157,11 @@ _PLAYER: list[tuple[Any, ...]] = [
     ("collected_minerals", "i4"),
     ("collected_vespene", "i4"),
     ("last_idle", "i4"),  # the tag of the worker that select_idle_worker chose last
+    ("upgrades", "i4"),  # bit k - KINDS: has that row of the catalog
+    ("researching", "i4"),
+    ("scan_x", "f4", (SCANS,)),
+    ("scan_y", "f4", (SCANS,)),
+    ("scan_until", "i4", (SCANS,)),
     # a computer player's, 0 for others: Difficulty and AIBuild of the API, kept from game to game
     ("difficulty", "i4"),
     ("build", "i4"),
@@ -174,6 +204,7 @@ GAME = np.dtype(
         ("missiles", "i4"),
         ("missile_left", "f4", (MISSILES,)),
         ("missile_damage", "f4", (MISSILES,)),
+        ("missile_slows", "i4", (MISSILES,)),
         ("missile_slot", "i4", (MISSILES,)),
         ("missile_tag", "i4", (MISSILES,)),
         ("missile_from", "i4", (MISSILES,)),
@@ -263,7 +294,18 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.build_left = 0.0
     u.producing = 0
     u.product_left = -1.0
+    u.second_left = -1.0
     u.rally = 0
+    u.addon = -1
+    u.addon_kind = 0
+    u.extra = 0
+    u.stim_until = 0
+    u.slow_until = 0
+    u.expires = 0
+    u.hurt_at = -1000
+    u.energy = 0.0
+    u.energy_at = g.loop
+    u.owed = 0.0
     g.enemies += owner == ENEMY
     g.fellows += owner == OWN
     g.crowded = 1
@@ -286,13 +328,19 @@ def remove(g: Any, us: Any, slot: int) -> None:
 @rule
 def is_army(kind: int) -> bool:
     """Does ``select_army`` take such a unit?"""
-    return kind == MARINE or ZERGLING <= kind <= ROACH
+    return kind in (MARINE, MARAUDER, REAPER) or ZERGLING <= kind <= ROACH
 
 
 @rule
 def is_mobile(kind: int) -> bool:
     """Can it move?"""
-    return MARINE <= kind <= ROACH
+    return MARINE <= kind <= ROACH or MARAUDER <= kind <= MULE
+
+
+@rule
+def is_town_hall(kind: int) -> bool:
+    """Do workers bring their cargo there?"""
+    return kind in (COMMAND_CENTER, ORBITAL_COMMAND)
 
 
 @rule
@@ -319,6 +367,15 @@ def is_visible(g: Any, us: Any, ts: Any, slot: int) -> bool:
             dx, dy, sight = u.x - v.x, u.y - v.y, ts[v.kind].sight
             if dx * dx + dy * dy <= sight * sight:
                 return True
+    return is_scanned(g, u.x, u.y)
+
+
+@rule
+def is_scanned(g: Any, x: float, y: float) -> bool:
+    """Does one of the player's scans show that place?"""
+    for k in range(SCANS):
+        if g.scan_until[k] > g.loop and distance(x, y, g.scan_x[k], g.scan_y[k]) <= SCAN_RADIUS:
+            return True
     return False
 
 
@@ -349,67 +406,3 @@ def next_order(u: Any) -> None:
         u.queue_y[i] = u.queue_y[i + 1]
         u.queue_slot[i] = u.queue_slot[i + 1]
         u.queue_tag[i] = u.queue_tag[i + 1]
-
-
-@rule
-def cheats_of(g: Any, owner: int) -> int:
-    """The cheats that are on for a player."""
-    return g.cheats if owner == OWN else g.other_cheats
-
-
-@rule
-def earn(g: Any, owner: int, minerals: int, vespene: int) -> None:
-    """Add to a player's stocks; what is negative is spent."""
-    if owner == OWN:
-        g.minerals += minerals
-        g.vespene += vespene
-    else:
-        g.other_minerals += minerals
-        g.other_vespene += vespene
-
-
-@rule
-def player_number(g: Any, owner: int) -> int:
-    """The API's number of a player, whoever looks: 1 or 2, and 16 for nobody."""
-    if owner == NEUTRAL:
-        return 16
-    return OWN + ENEMY - owner if g.turned else owner
-
-
-@rule
-def turn(g: Any, us: Any) -> None:
-    """Turn the table round: the other player's units are OWN now, and all that a player has is theirs.
-
-    What a player sees, chooses and commands is written from OWN's place alone; for the second player the table is
-    turned before and after. Time does not pass meanwhile.
-    """
-    g.turned = 1 - g.turned
-    g.enemies, g.fellows = g.fellows, g.enemies
-    g.corner = 3 - g.corner
-    if g.status in (LOST, WON):
-        g.status = LOST + WON - g.status
-    g.score, g.other_score = g.other_score, g.score
-    g.camera_x, g.other_camera_x = g.other_camera_x, g.camera_x
-    g.camera_y, g.other_camera_y = g.other_camera_y, g.camera_y
-    g.cheats, g.other_cheats = g.other_cheats, g.cheats
-    g.minerals, g.other_minerals = g.other_minerals, g.minerals
-    g.vespene, g.other_vespene = g.other_vespene, g.vespene
-    g.collected_minerals, g.other_collected_minerals = g.other_collected_minerals, g.collected_minerals
-    g.collected_vespene, g.other_collected_vespene = g.other_collected_vespene, g.collected_vespene
-    g.last_idle, g.other_last_idle = g.other_last_idle, g.last_idle
-    g.difficulty, g.other_difficulty = g.other_difficulty, g.difficulty
-    g.build, g.other_build = g.other_build, g.build
-    g.plan, g.other_plan = g.other_plan, g.plan
-    g.wave, g.other_wave = g.other_wave, g.wave
-    g.attacking, g.other_attacking = g.other_attacking, g.attacking
-    g.busy, g.other_busy = g.other_busy, g.busy
-    g.target_x, g.other_target_x = g.other_target_x, g.target_x
-    g.target_y, g.other_target_y = g.other_target_y, g.target_y
-    for k in range(PACE):
-        g.pace[k], g.other_pace[k] = g.other_pace[k], g.pace[k]
-    for i in range(g.top):
-        u = us[i]
-        if u.owner != NEUTRAL:
-            u.owner = OWN + ENEMY - u.owner
-        u.selected, u.other_selected = u.other_selected, u.selected
-        u.groups, u.other_groups = u.other_groups, u.groups

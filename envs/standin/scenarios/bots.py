@@ -1,6 +1,6 @@
 """The computer player of a melee: what it builds and trains, at the pace of its difficulty.
 
-It plays by the player's own rules and from a player's place (:func:`envs.standin.rules.world.turn`): its workers bring
+It plays by the player's own rules and from a player's place (:func:`envs.standin.rules.players.turn`): workers bring
 in what it spends, its buildings are built by workers on free ground, and supply limits it. A difficulty is how many
 workers and barracks it goes for, how long it takes from one decision to the next, and when and with how many marines it
 attacks; a build scales that. Only the two highest are given minerals, as their names say. What the army does is in
@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin.rules.building import enqueue, supply_cap, supply_used
 from envs.standin.rules.cards import C_BARRACKS, C_DEPOT, C_TRAIN_MARINE, C_TRAIN_SCV, SUCCESS, means
 from envs.standin.rules.catalog import BARRACKS, COMMAND_CENTER, MARINE, SCV, SUPPLY_DEPOT
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.orders import build_command, give
+from envs.standin.rules.production.queues import enqueue
+from envs.standin.rules.production.supply import supply_cap, supply_used
 from envs.standin.rules.world import BUILD, GATHER, IDLE, OWN, distance, present, random
 from envs.standin.scenarios.armies import lead, send_to_work
 from envs.standin.scenarios.plans import (

@@ -11,7 +11,8 @@ from typing import Any
 from envs.standin.rules.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.economy import set_source
-from envs.standin.rules.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn, turn
+from envs.standin.rules.players import turn
+from envs.standin.rules.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn
 from envs.standin.scenarios import bots
 from envs.standin.scenarios.economies import START_MINERALS
 

@@ -26,6 +26,7 @@ _GROUND, _EDGE, _TEXT, _DIM, _CLICK = (44, 48, 56), (70, 76, 88), (235, 235, 235
 _OWNERS = {world.OWN: (86, 196, 98), world.ENEMY: (222, 84, 76), world.NEUTRAL: (150, 150, 160)}
 _RESOURCES = {
     catalog.MINERAL_FIELD: (88, 150, 240),
+    catalog.SMALL_MINERAL_FIELD: (88, 150, 240),
     catalog.SHARD: (120, 190, 255),
     catalog.GEYSER: (60, 150, 120),
     catalog.BEACON: (90, 220, 230),
@@ -44,6 +45,17 @@ NAMES = {
     catalog.GEYSER: ("g", "gas"),
     catalog.BEACON: ("", "beacon"),
     catalog.SHARD: ("m", "minerals"),
+    catalog.MARAUDER: ("Md", "Marauder"),
+    catalog.REAPER: ("Rp", "Reaper"),
+    catalog.MULE: ("Mu", "MULE"),
+    catalog.BUNKER: ("Bu", "Bunker"),
+    catalog.ENGINEERING_BAY: ("E", "Engineering Bay"),
+    catalog.MISSILE_TURRET: ("T", "Missile Turret"),
+    catalog.TECH_LAB: ("TL", "Tech Lab"),
+    catalog.REACTOR: ("Rx", "Reactor"),
+    catalog.ORBITAL_COMMAND: ("OC", "Orbital Command"),
+    catalog.LOWERED_DEPOT: ("d", "lowered Depot"),
+    catalog.SMALL_MINERAL_FIELD: ("m", "minerals"),
 }
 """Kind of unit -> its letters in the picture, and its name."""
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from envs.standin import game
 from envs.standin.rules import catalog, world
+from envs.standin.rules.cards import COMMANDS
 from envs.standin.vector_env import make
 
 OWN, ENEMY, NEUTRAL = world.OWN, world.ENEMY, world.NEUTRAL
@@ -28,7 +30,8 @@ class Arena:
         slot = int(self.env.games["top"][0])
         u = self.env.units[:, slot]
         u[:] = 0
-        blank = dict.fromkeys(("order_slot", "target", "source", "worker", "way_version", "product_left", "face_y"), -1)
+        nothing = ("order_slot", "target", "source", "worker", "way_version", "product_left", "second_left", "addon")
+        blank = dict.fromkeys((*nothing, "face_y"), -1) | {"hurt_at": -1000}
         values = {**blank, "called": -1000, "stirred": 1, "hp": self.types[kind]["hp"], **fields}
         values |= {"contents": fields.get("contents", self.types[kind]["contents"])}
         for name, value in {**values, "kind": kind, "owner": owner, "x": x, "y": y, "tag": slot + 1}.items():
@@ -67,6 +70,15 @@ class Arena:
         if "queued" in action:
             action["queued"][:] = queued
         return self.env.step(action)
+
+    def command(self, name, slots, at=(0.0, 0.0), target=-1, queued=0):
+        """Give any command in the first game, without letting time pass; what comes of it."""
+        chosen = np.zeros(self.env.units.shape[1], np.int64)
+        chosen[list(slots)] = 1
+        if target >= 0:
+            at = self.unit(target)["x"], self.unit(target)["y"]
+        state = self.env.games[:1], self.env.units[:1], self.types
+        return game.command(*state, COMMANDS.index(name), queued, float(at[0]), float(at[1]), target, chosen)
 
     def unit(self, slot, game=0):
         return self.env.units[game, slot]

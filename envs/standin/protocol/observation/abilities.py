@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envs.standin.rules.catalog import BARRACKS, COMMAND_CENTER, MARINE, REFINERY, SCV, SUPPLY_DEPOT
+from envs.standin.rules.cards import BUILT, COMMANDS, QUEUED
+from envs.standin.rules.catalog import MARAUDER
 from envs.standin.rules.world import (
     ATTACK,
     ATTACK_MOVE,
     BUILD,
+    ENTER,
     FOLLOW,
     GATHER,
     HOLD,
     MOVE,
     PATROL,
+    REPAIR,
     RETURN,
 )
 
@@ -50,27 +53,46 @@ ABILITIES = (
     Ability("Rally_Workers", 203, 3690),
     Ability("Cancel", 314, 3659, False),
     Ability("Cancel_Last", 306, 3671, False),
+    Ability("Build_EngineeringBay", 322, 322),
+    Ability("Build_MissileTurret", 323, 323),
+    Ability("Build_Bunker", 324, 324),
+    Ability("Train_Reaper", 561, 561, False),
+    Ability("Train_Marauder", 563, 563, False),
+    Ability("Build_TechLab", 421, 3682, False),
+    Ability("Build_Reactor", 422, 3683, False),
+    Ability("Research_Stimpack", 730, 730, False),
+    Ability("Research_CombatShield", 731, 731, False),
+    Ability("Research_ConcussiveShells", 732, 732, False),
+    Ability("Research_TerranInfantryWeapons", 652, 3698, False),
+    Ability("Research_TerranInfantryArmor", 656, 3697, False),
+    Ability("Morph_OrbitalCommand", 1516, 1516, False),
+    Ability("Morph_SupplyDepot_Lower", 556, 556, False),
+    Ability("Morph_SupplyDepot_Raise", 558, 558, False),
+    Ability("Effect_Stim", 380, 3675, False),
+    Ability("Effect_Scan", 399, 399),
+    Ability("Effect_CalldownMULE", 171, 171),
+    Ability("Effect_SupplyDrop", 255, 255),
+    Ability("Effect_Repair", 316, 3685),
+    Ability("Load", 407, 3668),
+    Ability("UnloadAll", 408, 3664, False),
 )
 BY_COMMAND = {ability.command: ability for ability in ABILITIES}
 BY_ID = {i: ability for ability in ABILITIES for i in (ability.general, ability.id)}
 BY_ID[308] = BY_COMMAND["Cancel_Last"]  # as the command center calls it
 BY_ID[304] = BY_COMMAND["Cancel_Last"]
+BY_ID[312] = BY_COMMAND["Cancel_Last"]  # as a barracks does
+BY_ID[253] = BY_COMMAND["Effect_Stim"]  # as a marauder does
 
 _ORDERS = {
-    MOVE: 16,
-    FOLLOW: 16,
-    ATTACK_MOVE: 23,
-    ATTACK: 23,
-    PATROL: 17,
-    HOLD: 18,
-    GATHER: 295,
-    RETURN: 296,
-    BUILD + COMMAND_CENTER: 318,
-    BUILD + SUPPLY_DEPOT: 319,
-    BUILD + REFINERY: 320,
-    BUILD + BARRACKS: 321,
-}
-_TRAINING = {SCV: 524, MARINE: 560}
+    MOVE: 16, FOLLOW: 16, ATTACK_MOVE: 23, ATTACK: 23, PATROL: 17, HOLD: 18, GATHER: 295, RETURN: 296, ENTER: 1,
+    REPAIR: 316, **{BUILD + int(BUILT[i]): BY_COMMAND[name].id for i, name in enumerate(COMMANDS) if BUILT[i]},
+}  # fmt: skip
+_MAKING = {int(QUEUED[i]): BY_COMMAND[name].id for i, name in enumerate(COMMANDS) if QUEUED[i]}
+
+
+def told_id(ability: Ability, kind: int) -> int:
+    """An ability's number on the card of a kind of unit."""
+    return 253 if ability.command == "Effect_Stim" and kind == MARAUDER else ability.id
 
 
 def order_ability(order: int) -> int:
@@ -79,5 +101,5 @@ def order_ability(order: int) -> int:
 
 
 def training_ability(kind: int) -> int:
-    """The ability that trains a kind of unit."""
-    return _TRAINING[kind]
+    """The ability that makes a kind of unit, an add-on or an upgrade."""
+    return _MAKING[kind]

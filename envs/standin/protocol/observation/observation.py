@@ -17,7 +17,8 @@ from envs.standin.protocol.observation.abilities import BY_COMMAND
 from envs.standin.protocol.observation.layers import MINIMAP, SCREEN, Layers
 from envs.standin.protocol.observation.units import Units, records
 from envs.standin.rules.cards import COMMANDS
-from envs.standin.rules.world import LOST, TIME_UP, WON
+from envs.standin.rules.catalog import KINDS
+from envs.standin.rules.world import LOST, SCAN_RADIUS, SCANS, TIME_UP, WON
 from envs.starcraft import interface as sc
 
 _VICTORY, _DEFEAT = (sc_pb.Victory, sc_pb.Defeat), (sc_pb.Defeat, sc_pb.Victory)
@@ -27,6 +28,7 @@ RESULTS = (
     {TIME_UP: (sc_pb.Tie, sc_pb.Tie), LOST: _DEFEAT, WON: _VICTORY},
 )
 """By whether the map is a melee, and by how the game ended for the first player: its result and the second's."""
+SCANNER_SWEEP = 6
 _FUNCTIONS = np.arange(len(COMMANDS))
 _NAMES = list(sc.NUMBERS)
 _NUMBERS = np.arange(len(_NAMES))
@@ -94,7 +96,7 @@ class Observer:
         ]
         game.observe(
             match.games, match.units, match.types, np.arange(1), 1, raw, self._explored,
-            (np.arange(len(match.types)) > 0).astype(np.int8),
+            np.arange(len(match.types)),
             _places(tuple(sc.UNIT_FEATURES), columns),
             self._features, self._mask, self._slots,
             _places(tuple(SCREEN), tuple(screen)), planes[0],
@@ -186,6 +188,16 @@ class Observer:
         shown = records(match.units[0, self._slots[0, rows]])
         for u, features in zip(shown, self._features[0, rows].tolist(), strict=True):
             self.units.fill(raw.units.add(), u, features)
+        upgrades = int(g["upgrades"])
+        raw.player.upgrade_ids.extend(
+            int(match.types["api_id"][row]) for row in range(KINDS, len(match.types)) if upgrades >> (row - KINDS) & 1
+        )
+        for k in range(SCANS):
+            if g["scan_until"][k] > g["loop"]:
+                scan = raw.effects.add(
+                    effect_id=SCANNER_SWEEP, alliance=raw_pb2.Self, owner=match.player, radius=SCAN_RADIUS
+                )
+                scan.pos.add(x=float(g["scan_x"][k]), y=float(g["scan_y"][k]))
         size = int(sc.MAP_SIZE)
         state = raw.map_state
         for image, bits in ((state.visibility, 8), (state.creep, 1)):

@@ -10,6 +10,7 @@ from s2clientprotocol import raw_pb2, ui_pb2
 from envs.standin.protocol.match import Match
 from envs.standin.protocol.observation.abilities import training_ability
 from envs.standin.protocol.observation.units import ALLIANCE, progress_of, records
+from envs.standin.rules.catalog import KINDS
 
 
 def fill(match: Match, ui: ui_pb2.ObservationUI) -> None:
@@ -34,8 +35,8 @@ def fill(match: Match, ui: ui_pb2.ObservationUI) -> None:
 def _production(match: Match, panel: ui_pb2.ProductionPanel, u: Any) -> None:
     _info(match, panel.unit, u)
     for i in range(u.producing):
-        progress = progress_of(match, u) if i == 0 else 0.0
-        unit_type = int(match.types["api_id"][u.product[i]])
+        progress = progress_of(match, u, i)
+        unit_type = int(match.types["api_id"][u.product[i]]) if u.product[i] < KINDS else 0  # an upgrade is no unit
         panel.build_queue.add(unit_type=unit_type, player_relative=raw_pb2.Self, build_progress=progress)
         panel.production_queue.add(ability_id=training_ability(u.product[i]), build_progress=progress)
 

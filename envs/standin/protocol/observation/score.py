@@ -14,21 +14,36 @@ import numpy as np
 import numpy.typing as npt
 from s2clientprotocol import score_pb2
 
-from envs.standin.rules.catalog import BARRACKS, KINDS, MARINE, STRUCTURE
+from envs.standin.rules.catalog import (
+    BARRACKS,
+    BUNKER,
+    ENGINEERING_BAY,
+    KINDS,
+    MARAUDER,
+    MARINE,
+    MISSILE_TURRET,
+    REACTOR,
+    REAPER,
+    STRUCTURE,
+    TECH_LAB,
+)
 from envs.standin.rules.world import ENEMY, OWN
 
 _ECONOMY, _ARMY, _TECHNOLOGY = "economy", "army", "technology"
 
 
 def _category(kind: int) -> str:
-    return {MARINE: _ARMY, BARRACKS: _TECHNOLOGY}.get(kind, _ECONOMY)
+    if kind in (MARINE, MARAUDER, REAPER):
+        return _ARMY
+    technology = (BARRACKS, ENGINEERING_BAY, TECH_LAB, REACTOR, BUNKER, MISSILE_TURRET)
+    return _TECHNOLOGY if kind in technology else _ECONOMY
 
 
 class Ledger:
     """What both players of a match have had, by unit type; looked at from the first player's place."""
 
     def __init__(self, types: npt.NDArray[Any]) -> None:
-        self._types = types
+        self._types = types = types[:KINDS]
         self._structure = types["attributes"] & STRUCTURE != 0
         self.begin()
 

@@ -11,12 +11,30 @@ from s2clientprotocol import raw_pb2
 from envs.standin.protocol.match import Match, shown_tag
 from envs.standin.protocol.observation.abilities import order_ability, training_ability
 from envs.standin.protocol.observation.layers import BUFFS
-from envs.standin.rules.catalog import GEYSER, MINERAL_FIELD, REFINERY, SCV
-from envs.standin.rules.world import ENEMY, IDLE, NEUTRAL, OWN, UNIT
-from envs.standin.show.observe import TERRAIN_HEIGHT
+from envs.standin.rules.abilities.bunker import PLACES
+from envs.standin.rules.abilities.orbital import ENERGY_A_LOOP
+from envs.standin.rules.catalog import (
+    BARRACKS,
+    BUNKER,
+    COMBAT_SHIELD,
+    GEYSER,
+    INFANTRY_ARMOR,
+    INFANTRY_WEAPONS,
+    KINDS,
+    MARAUDER,
+    MARINE,
+    MINERAL_FIELD,
+    REFINERY,
+    SCV,
+    SMALL_MINERAL_FIELD,
+)
+from envs.standin.rules.world import ENEMY, GARRISON, IDLE, NEUTRAL, OWN, SHIELD, UNIT
+from envs.standin.show.planes import TERRAIN_HEIGHT
 from envs.starcraft import interface as sc
 
 NEUTRAL_OWNER = 16
+STIMMED, STIMMED_MARAUDER, SUPPLY_DROPPED, SLOWED = 27, 24, 25, 33
+"""Buffs, by the API's numbers."""
 HEIGHT = 32.0 * TERRAIN_HEIGHT / 255.0 - 16.0
 """Where the ground is, in world units, by the API's scale of heights."""
 
@@ -31,11 +49,10 @@ def records(rows: Any) -> list[Any]:
     return [Record._make(row) for row in rows.tolist()]
 
 
-def progress_of(match: Match, u: Any) -> float:
-    """How much of the first thing in a building's queue is done."""
-    if u.product_left < 0.0:
-        return 0.0
-    return 1.0 - u.product_left / float(match.types["build_loops"][u.product[0]])
+def progress_of(match: Match, u: Any, index: int) -> float:
+    """How much of a thing in a building's queue is done."""
+    left = (u.product_left, u.second_left)[index] if index < 2 else -1.0
+    return 0.0 if left < 0.0 else 1.0 - left / float(match.types["build_loops"][u.product[index]])
 
 
 class Units:
@@ -63,16 +80,45 @@ class Units:
         shown.is_on_screen = abs(u.x - float(g["camera_x"])) <= half and abs(u.y - float(g["camera_y"])) <= half
         shown.is_selected = u.selected != 0
         shown.is_blip = shown.is_flying = shown.is_burrowed = shown.is_hallucination = shown.is_powered = False
-        shown.health, shown.health_max = u.hp, t["hp"]
-        shown.shield = shown.shield_max = shown.energy = shown.energy_max = 0.0
-        if u.kind == MINERAL_FIELD:
+        shown.health, shown.health_max = u.hp, self._most_hp(u)
+        shown.shield = shown.shield_max = shown.energy = 0.0
+        shown.energy_max = t["energy"]
+        if t["energy"]:
+            shown.energy = min(u.energy + ENERGY_A_LOOP * (self.match.loop - u.energy_at), t["energy"])
+        if u.kind in (MINERAL_FIELD, SMALL_MINERAL_FIELD):
             shown.mineral_contents = int(u.contents)
         elif u.kind in (GEYSER, REFINERY):
             shown.vespene_contents = int(u.contents)
         if u.cargo:
             shown.buff_ids.append(BUFFS[u.cargo])
+        if u.stim_until > self.match.loop:
+            shown.buff_ids.append(STIMMED_MARAUDER if u.kind == MARAUDER else STIMMED)
+        if u.slow_until > self.match.loop:
+            shown.buff_ids.append(SLOWED)
+        if u.extra:
+            shown.buff_ids.append(SUPPLY_DROPPED)
+        if u.addon >= 0 and u.kind == BARRACKS and self._is_there(u.addon, u.addon_tag):
+            shown.add_on_tag = shown_tag(u.addon_tag)
         if u.owner == OWN:
             self._fill_own(shown, u, t, int(assigned), int(ideal))
+
+    def _most_hp(self, u: Any) -> float:
+        g = self.match.games[0]
+        has = int(g["upgrades"] if u.owner == OWN else g["other_upgrades"]) >> (COMBAT_SHIELD - KINDS) & 1
+        return float(self._types[u.kind]["hp"]) + (SHIELD if has and u.kind == MARINE else 0)
+
+    def _level(self, row: int) -> int:
+        return int(self.match.games[0]["upgrades"]) >> (row - KINDS) & 1
+
+    def _passengers(self, shown: raw_pb2.Unit, u: Any) -> None:
+        units = self.match.units[0]
+        inside = (units["kind"] != 0) & (units["order"] == GARRISON) & (units["order_tag"] == u.tag)
+        shown.cargo_space_max = PLACES
+        for p in records(units[inside]):
+            shown.cargo_space_taken += self._types[p.kind]["cargo_size"]
+            shown.passengers.add(
+                tag=shown_tag(p.tag), unit_type=self._types[p.kind]["api_id"], health=p.hp, health_max=self._most_hp(p)
+            )
 
     def _numbers(self) -> tuple[int, int, int]:
         """The players' numbers, by NEUTRAL, OWN and ENEMY."""
@@ -82,15 +128,19 @@ class Units:
     def _fill_own(self, shown: raw_pb2.Unit, u: Any, t: dict[str, Any], assigned: int, ideal: int) -> None:
         shown.is_active = u.order != IDLE or u.producing > 0
         shown.assigned_harvesters, shown.ideal_harvesters = assigned, ideal
-        shown.cargo_space_taken = shown.cargo_space_max = 0
-        shown.attack_upgrade_level = shown.armor_upgrade_level = shown.shield_upgrade_level = 0
+        shown.cargo_space_taken, shown.cargo_space_max = 0, 0
+        if u.kind == BUNKER and u.build_left <= 0:
+            self._passengers(shown, u)
+        shown.attack_upgrade_level = self._level(INFANTRY_WEAPONS) if t["damage"] > 0 and u.kind != SCV else 0
+        shown.armor_upgrade_level = self._level(INFANTRY_ARMOR) if t["supply"] > 0 else 0
+        shown.shield_upgrade_level = 0
         shown.weapon_cooldown = max(u.cooldown, 0.0) if t["damage"] > 0 else 0.0
         if u.target >= 0 and u.kind != SCV and self._is_there(u.target, u.target_tag):
             shown.engaged_target_tag = shown_tag(u.target_tag)
         if u.producing:
             for i in range(u.producing):
                 order = shown.orders.add(ability_id=training_ability(u.product[i]))
-                order.progress = progress_of(self.match, u) if i == 0 else 0.0
+                order.progress = progress_of(self.match, u, i)
         elif u.order != IDLE:
             self._order(shown.orders.add(), u.order, u.order_x, u.order_y, u.order_slot, u.order_tag)
             for i in range(u.queued):

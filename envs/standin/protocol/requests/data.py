@@ -36,7 +36,7 @@ def data(session: Session, asked: sc_pb.RequestData, told: sc_pb.ResponseData) -
 def catalog() -> sc_pb.ResponseData:
     """All that can be asked for."""
     told = tables.read()
-    for number in c.type_table()["api_id"][1:].tolist():
+    for number in c.type_table()["api_id"][1 : c.KINDS].tolist():
         unit = told.units[number]
         if not unit.available:  # a campaign's, which a melee's data does not describe
             unit.name, unit.available = UNIT_TYPES[number], True

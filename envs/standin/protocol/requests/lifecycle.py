@@ -17,7 +17,7 @@ from envs.standin.protocol.observation.observation import picture_sizes, playabl
 from envs.standin.protocol.session import Guest, Session
 from envs.standin.protocol.shared.peers import Relay, find_host, ports_of, wait_for_guest
 from envs.standin.protocol.version import BUILD, DATA_VERSION, GAME_VERSION
-from envs.standin.show.observe import TERRAIN_HEIGHT
+from envs.standin.show.planes import TERRAIN_HEIGHT
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MAPS, MELEE, MiniGame
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent

@@ -7,7 +7,7 @@ from s2clientprotocol import error_pb2, query_pb2
 
 from envs.standin.protocol.checks import at_most
 from envs.standin.protocol.match import Match
-from envs.standin.protocol.observation.abilities import BY_COMMAND, BY_ID
+from envs.standin.protocol.observation.abilities import BY_COMMAND, BY_ID, told_id
 from envs.standin.protocol.session import Session
 from envs.standin.rules import questions
 from envs.standin.rules.cards import BAD_PLACE, COMMANDS
@@ -50,7 +50,7 @@ def _abilities(match: Match, tag: int, free: bool, told: query_pb2.ResponseQuery
     questions.abilities_of(match.games, match.units, match.types, slot, free, able)
     for what in np.flatnonzero(able):
         ability = BY_COMMAND[COMMANDS[what]]
-        told.abilities.add(ability_id=ability.id, requires_point=ability.aimed)
+        told.abilities.add(ability_id=told_id(ability, unit["kind"]), requires_point=ability.aimed)
 
 
 def _placement(match: Match, place: query_pb2.RequestQueryBuildingPlacement, free: bool) -> int:

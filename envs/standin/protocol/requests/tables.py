@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-TABLE = Path(__file__).with_name("game_data.tsv")
+from envs.standin.rules import game_data
+
 COLUMNS = {
     "units": (
         "name", "available", "cargo_size", "mineral_cost", "vespene_cost", "food_required", "food_provided",
@@ -76,24 +76,14 @@ def _weapon(weapon: Any) -> str:
 def read() -> sc_pb.ResponseData:
     """The table as an answer: lists that begin at 0 and have no gaps, since clients find an entry by its place."""
     data = sc_pb.ResponseData()
-    kind, columns = "", [""]
-    for first, *cells in _rows():
-        if not first.isdecimal():
-            kind, columns = first, cells
-            continue
+    for kind, rows in game_data.read().items():
         entries = getattr(data, kind)
-        while len(entries) <= int(first):
-            entries.add(**{NUMBERS[kind]: len(entries)})
-        entry = entries[int(first)]
-        for column, cell in zip(columns, cells, strict=False):  # what is empty at the end of a row is left out
-            if cell:
-                _fill(entry, column, cell)
+        for number, cells in rows.items():
+            while len(entries) <= number:
+                entries.add(**{NUMBERS[kind]: len(entries)})
+            for column, cell in cells.items():
+                _fill(entries[number], column, cell)
     return data
-
-
-def _rows() -> Iterator[list[str]]:
-    for line in TABLE.read_text(encoding="utf-8").splitlines():
-        yield line.split("\t")
 
 
 def _fill(entry: Any, column: str, cell: str) -> None:
@@ -129,4 +119,4 @@ def load(path: Path) -> sc_pb.ResponseData:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(write(load(Path(sys.argv[1]))), encoding="utf-8")
+    game_data.TABLE.write_text(write(load(Path(sys.argv[1]))), encoding="utf-8")

@@ -12,6 +12,7 @@ from envs.standin.protocol.observation.abilities import BY_ID  # noqa: E402
 from envs.standin.protocol.requests import tables  # noqa: E402
 from envs.standin.protocol.requests.data import catalog  # noqa: E402
 from envs.standin.rules import catalog as rules  # noqa: E402
+from envs.standin.rules import game_data  # noqa: E402
 from envs.starcraft.interface import UNIT_TYPES  # noqa: E402
 from tests.envs.standin.protocol.player import Player  # noqa: E402
 
@@ -61,7 +62,7 @@ def test_the_table_is_the_games(recorded):
                     assert getattr(mine, column) == getattr(theirs, column), (kind, number, column)
                     compared += 1
     assert compared > 30_000
-    assert tables.TABLE.read_text() == tables.write(recorded)
+    assert game_data.TABLE.read_text() == tables.write(recorded)
 
 
 def test_what_makes_something_is_described():
@@ -73,19 +74,21 @@ def test_what_makes_something_is_described():
 
 def test_units_are_those_that_are_played():
     told = catalog()
-    for t in rules.type_table()[1:]:
+    for kind, t in list(enumerate(rules.type_table()))[1 : rules.KINDS]:
         unit = told.units[int(t["api_id"])]
-        assert (unit.available, unit.name) == (True, UNIT_TYPES[unit.unit_id])
+        assert unit.available
+        assert unit.name == UNIT_TYPES.get(unit.unit_id, unit.name)
         if unit.unit_id == 1680:
             continue  # the shards are a campaign's
-        assert (unit.mineral_cost, unit.vespene_cost) == (t["minerals"], t["vespene"])
+        before = 400 if kind == rules.ORBITAL_COMMAND else 0  # what the command center has cost
+        assert (unit.mineral_cost - before, unit.vespene_cost) == (t["minerals"], t["vespene"])
         assert (unit.food_required, unit.food_provided) == (t["supply"] / 2, t["provides"] / 2)
         assert (unit.build_time, unit.sight_range, unit.armor) == (t["build_loops"], t["sight"], t["armor"])
         assert unit.movement_speed == pytest.approx(t["speed"] * rules.LOOPS)
-        assert unit.has_minerals == (unit.unit_id == 341)
-        if unit.weapons:
+        assert unit.has_minerals == (unit.unit_id in (341, 483))
+        if unit.weapons and unit.weapons[0].type != 2:
             weapon = unit.weapons[0]
-            assert (weapon.damage, weapon.attacks) == (t["damage"], 1)
+            assert (weapon.damage, weapon.attacks) == (t["damage"], t["hits"])
             assert (weapon.range, weapon.speed) == (pytest.approx(t["range"]), pytest.approx(t["period"] / rules.LOOPS))
         else:
             assert t["damage"] == 0 or t["splash"] > 0  # the game lists no weapon for a unit that bursts
@@ -97,8 +100,8 @@ def test_abilities_are_available_if_they_are_played():
     for number, ability in BY_ID.items():
         entry = told.abilities[number]
         assert entry.friendly_name == ability.command.replace("_", " ")
-        # 1 is the API's word for an ability that is aimed at nothing.
-        assert (entry.target != 1) == ability.aimed, ability
+        # 1 is the API's word for an ability that is aimed at nothing, 5 for one that can be.
+        assert (entry.target not in (1, 5)) == ability.aimed, ability
 
 
 def test_python_sc2_knows_what_everything_costs():

@@ -1,0 +1,1 @@
+"""What some units can do beside moving, fighting and harvesting."""
