@@ -1,0 +1,1 @@
+"""Bots that others have written, against the stand-in game."""
