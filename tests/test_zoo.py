@@ -21,7 +21,7 @@ QUICK = {"move_to_beacon": 48, "collect_mineral_shards": 16}
 
 def agrees(name: str, episodes: int) -> None:
     run = ZOO / name
-    told = json.loads((run / "evaluation.json").read_text())[0]["return"]
+    told = json.loads((run / "score.json").read_text())[0]["return"]
     config = read_run_config(run)
     env = registry.make(config.env, games_for(episodes), **config.env_arguments)
     player = load_player(run, config, env, greedy=False, seed=1)

@@ -38,6 +38,8 @@ MAPS = (
     "build_marines",
 )
 EPISODES = 100
+SCORE = "score.json"
+"""The evaluation that the card is of; whoever evaluates a checkpoint again writes evaluation.json beside it."""
 FRAMES, RATE, WIDTH, GAP = 72, 8, 280, 6
 """Of the picture: frames, frames a second, and the pixels that a game is wide and that lie between two."""
 SKIPPED = {"collect_minerals_and_gas": 5, "build_marines": 10}
@@ -54,6 +56,7 @@ def add(run: Path, name: str) -> None:
     if command(["evaluate", str(home), "--sampled", "--episodes", str(EPISODES)]):
         sys.exit(f"{run}: cannot be evaluated")
     (home / "README.md").write_text(card(home, name), encoding="utf-8")
+    (home / "evaluation.json").rename(home / SCORE)
     if command(["watch", str(home), "--sampled", "--video", str(home / "episode.mp4"), "--fps", str(RATE)]):
         sys.exit(f"{run}: cannot be watched")
 
@@ -64,7 +67,7 @@ def check() -> bool:
     for name in MAPS:
         if not (ZOO / name).is_dir():
             continue
-        told = json.loads((ZOO / name / "evaluation.json").read_text())[0]["return"]
+        told = json.loads((ZOO / name / SCORE).read_text())[0]["return"]
         found = ZOO / name / "again.json"
         argv = ["evaluate", str(ZOO / name), "--sampled", "--seed", "1", "--json", str(found)]
         if command([*argv, "--episodes", str(EPISODES)]):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from agents.commands.play import (
 )  # fmt: skip
 from agents.config import Config
 from agents.errors import UserError
+from agents.extensions import LOGGERS
 from agents.learning.imitation_config import ImitationConfig
 from agents.runs import experiment
 from envs import registry
@@ -187,6 +188,7 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     device = choose_device(config.device)
     policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
     columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
+    course: list[tuple[int, dict[str, float]]] = []
     for turn in range(imitation.dagger_rounds + 1):
         if turn:
             learner_player = PolicyPlayer(policy, device=device, greedy=False, seed=config.seed + turn)
@@ -196,15 +198,35 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
             print(f"round {turn}: the clone earns {more.card['mean_return']:.4g}; {len(more):,} steps more are shown")
             data = demonstrations.joined([more, data])
         with Progress(*columns, transient=True) as progress:
-            told = partial(progress.advance, progress.add_task(f"{len(data):,} steps", total=imitation.epochs))
-            metrics = learn(policy, data, imitation, seed=config.seed, on_epoch=lambda *_, told=told: told())
+            task = progress.add_task(f"{len(data):,} steps", total=imitation.epochs)
+
+            def told(epoch: int, metrics: dict[str, float], task: Any = task, steps: int = len(data)) -> None:
+                progress.advance(task)
+                course.append((steps + (course[-1][0] if course else 0), metrics))
+
+            metrics = learn(policy, data, imitation, seed=config.seed, on_epoch=told)
     env.close()
     run_dir.mkdir(parents=True, exist_ok=True)
     experiment.write_config(config, run_dir / "config.yaml")
     learner = Learner(policy, config, device=device)
     data_of = checkpoint.data_of(policy.observation_space, policy.action_space)
     checkpoint.save(run_dir, 0, {"learner": learner.state_dict()}, spaces=spaces, space_data=data_of, keep=1)
+    record_course(course, config, run_dir)
     print(", ".join(f"{name.removeprefix('imitation/')} {value:.3f}" for name, value in metrics.items()))
+
+
+def record_course(course: Sequence[tuple[int, Mapping[str, float]]], config: Config, run_dir: Path) -> None:
+    """Write down what each pass has measured, by the steps learned from until then, as training does."""
+    from agents.runs.report import METRICS
+
+    lines = [json.dumps({"step": step, **metrics}) + "\n" for step, metrics in course]
+    (run_dir / METRICS).write_text("".join(lines), encoding="utf-8")
+    for name in config.track:
+        logger = LOGGERS.find(name)()
+        logger.start(run_dir, config, 0)
+        for step, metrics in course:
+            logger.scalars(step, metrics)
+        logger.close()
 
 
 def plain_options(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def read(run_dir: Path, metric: str) -> tuple[Array, Array]:
     path = run_dir / METRICS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{run_dir}: has no curves: there is no {METRICS}, which training writes") from None
     except OSError as error:
         raise UserError(f"{run_dir}: its {METRICS} cannot be read ({error})") from error
     records = []

@@ -43,6 +43,9 @@ def test_a_clone_is_a_run_that_plays_and_goes_on(shown: Path, tmp_path: Path, ca
     said = capsys.readouterr().out
     assert "held_out" in said
     assert "sim/MoveToBeacon (stand-in game)" in said
+    course = [json.loads(line) for line in (clone / "metrics.jsonl").read_text().splitlines()]
+    assert [(record["step"], "imitation/held_out" in record) for record in course] == [(120, True), (240, True)]
+    assert list((clone / "tensorboard").iterdir())
     assert experiment.read_run_config(clone).env_options == {"style": "orders", "max_loops": 160}
     assert run(["evaluate", str(clone), "--episodes", "2"]) == 0
     steps = ["--num-envs", "2", "--total-steps", "64", "--ppo.unroll", "16", "--evaluation-episodes", "0"]
@@ -56,6 +59,8 @@ def test_a_clone_learns_from_what_it_is_told_where_it_has_led(shown: Path, tmp_p
     assert "round 1: the clone earns" in said
     assert "round 2: the clone earns" in said
     assert said.count("60 steps more are shown") == 2
+    course = [json.loads(line)["step"] for line in (tmp_path / "it" / "metrics.jsonl").read_text().splitlines()]
+    assert course == [120, 240, 420, 600, 840, 1080]  # two passes each over 120, 180 and 240 steps
 
 
 def test_labels_are_the_demonstrators_and_the_way_is_the_players() -> None:
