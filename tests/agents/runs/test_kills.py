@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from agents.commands.cli import run
-from agents.runs import checkpoint
+from agents.runs import checkpoint, folder
 from tests.agents.commands.test_cli import TINY
 from tests.agents.commands.test_stops import recorded
 from tests.agents.placement.test_resume import assert_same
@@ -24,7 +24,7 @@ FREQUENT = ["--checkpoint-interval", "64", "--evaluation-episodes", "0"]
 
 
 def cut_short(argv: list[str], number: int, run_dir: Path, wait: float) -> int:
-    """Start, and send a signal so long after a new record; returns the exit code."""
+    """Start, and send a signal so long after a new record, once there is a checkpoint; returns the exit code."""
     before = len(recorded(run_dir))
     process = subprocess.Popen(
         [sys.executable, "-m", "agents.commands.cli", "train", *argv],
@@ -33,7 +33,7 @@ def cut_short(argv: list[str], number: int, run_dir: Path, wait: float) -> int:
         stderr=subprocess.PIPE,
     )
     until = time.monotonic() + 120
-    while len(recorded(run_dir)) <= before and process.poll() is None:
+    while (len(recorded(run_dir)) <= before or not folder.checkpoints(run_dir)) and process.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.002)
     time.sleep(wait)
