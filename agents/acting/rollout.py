@@ -206,7 +206,7 @@ class Rollout:
         optree.tree_map_(lambda store, x: store[t].copy_(x), storage, values)
 
     def _to_device(self, nest: Any) -> Any:
-        return nest if self.device.type == "cpu" else optree.tree_map(self._on, self.policy.trim(nest))
+        return nest if self.device.type == "cpu" else optree.tree_map(self._on, self.policy.trim(nest, exactly=False))
 
     def _on(self, x: Tensor) -> Tensor:
         if self.device.type == "cuda":  # from pinned memory a copy does not hold up the host

@@ -12,13 +12,18 @@ milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
 from agents.errors import UserError
 from perceiver_policy.core.cost import on_host
+
+
+PART = 512
+"""Steps of a minibatch that a processor learns from at once, where they differ in length."""
 
 
 def several() -> bool:
@@ -81,6 +86,14 @@ def minibatches(
             yield (chosen % steps * batch + column)[mine], len(chosen)
 
 
+def parts(rows: Tensor, lengths: np.ndarray | None) -> list[Tensor]:
+    """A minibatch's rows in parts that have about as many tokens each: on a processor short ones are then not padded to
+    the longest, and what one part computes stays in the cache. ``lengths``: of all rows; None: all are alike."""
+    if lengths is None or len(rows) <= PART:
+        return [rows]
+    return list(rows[torch.from_numpy(np.argsort(lengths[rows.numpy()], kind="stable"))].split(PART))
+
+
 def mean_over(count: int) -> Callable[[Tensor], Tensor]:
     """A mean over ``count`` numbers, of which all learners hold a part: this learner's part of it."""
     return lambda x: x.sum() / count
@@ -89,20 +102,27 @@ def mean_over(count: int) -> Callable[[Tensor], Tensor]:
 def descend(
     policy: nn.Module,
     optimizer: torch.optim.Optimizer,
-    terms: dict[str, Tensor],
+    terms: dict[str, Tensor] | Iterable[dict[str, Tensor]],
     max_norm: float,
     only: Collection[nn.Parameter] | None = None,
 ) -> dict[str, Tensor]:
     """One step down ``terms["loss/total"]``; the terms, which are parts of means, summed over the learners.
+
+    Of a minibatch in several parts, ``terms`` are each part's, made when the one before has been differentiated.
 
     ``only``: the parameters that move; None: all of them.
 
     Where a term or the gradient is not finite there is no step. On the host UserError is raised, on every learner; on
     another device, which would have to be waited for, the optimizer is told (Adam heeds it), and :func:`means` raises.
     """
-    values = total(torch.stack(list(terms.values())).detach())
     optimizer.zero_grad(set_to_none=True)
-    terms["loss/total"].backward()
+    names: list[str] = []
+    sums = []
+    for part in (terms,) if isinstance(terms, dict) else terms:
+        names = list(part)
+        sums.append(torch.stack(list(part.values())).detach())
+        part["loss/total"].backward()
+    values = total(torch.stack(sums).sum(0))
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     if several():
         # a head that no step of this minibatch has used has no gradient here, but may have one elsewhere
@@ -115,7 +135,7 @@ def descend(
             if id(parameter) not in learned:
                 parameter.grad = None
         parameters = [parameter for parameter in parameters if id(parameter) in learned]
-    measured = dict(zip(terms, values, strict=True))
+    measured = dict(zip(names, values, strict=True))
     measured["learner/gradient_norm"] = nn.utils.clip_grad_norm_(parameters, max_norm).detach()
     if on_host(values):
         check_finite({name: float(number) for name, number in measured.items()})

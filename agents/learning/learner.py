@@ -58,7 +58,8 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         lag = (self.version - trajectory.version).float()
-        trajectory = replace(trajectory, observation=self.policy.trim(trajectory.observation)).to(self.device)
+        observation = self.policy.trim(trajectory.observation, exactly=self.device.type == "cpu")
+        trajectory = replace(trajectory, observation=observation).to(self.device)
         check_data(trajectory, self.policy.observation_space)
         if self.options.reference_schedule == "linear":
             weight = self._given.reference_coefficient * max(0.0, 1 - self.steps / self.total_steps)

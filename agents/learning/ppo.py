@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.acting.rollout import Trajectory
 from agents.config import PPOConfig
-from agents.learning.gradient import descend, mean_over, means, minibatches, moments
+from agents.learning.gradient import descend, mean_over, means, minibatches, moments, parts
 from agents.learning.regularization import evaluate_by, regularize
 from agents.learning.returns import gae
 from agents.learning.state import LearnerState
@@ -65,14 +65,22 @@ def improve(
     memory, whole = trajectory.memory, policy.memory is not None
     if not whole:  # then a step is a sequence of its own
         data = optree.tree_map(lambda x: x.flatten(0, 1), data)
+    lengths = None if whole else policy.trim.lengths(data["observation"])
+
+    def chosen(rows: Tensor) -> tuple[Any, Tensor]:
+        batch: Any = optree.tree_map(lambda x: x[:, rows] if whole else x[rows][None], data)
+        return batch, memory[rows] if whole else memory[:0]
+
     only = policy.outputs.value_parameters() if learner.version < config.value_warmup else None
     passes = 0
     for _ in range(config.epochs):
         passes += 1
         divergences = []
         for rows, steps in minibatches(advantage.shape, config.minibatch, learner.generator, whole=whole):
-            batch: Any = optree.tree_map(lambda x: x[:, rows] if whole else x[rows][None], data)  # noqa: B023
-            terms = loss_terms(policy, batch, memory[rows] if whole else memory[:0], config, steps, learner.reference)
+            terms = (
+                loss_terms(policy, *chosen(part), config, steps, learner.reference)  # noqa: B023
+                for part in parts(rows, lengths)
+            )
             measured.append(descend(policy, learner.optimizer, terms, config.max_gradient_norm, only))
             divergences.append(measured[-1]["learner/kl"])
         if config.target_kl is not None and float(torch.stack(divergences).mean()) > 1.5 * config.target_kl:

@@ -40,20 +40,26 @@ class Distribution:
     from_noise: Callable[[Tensor], Tensor] | None = None
 
 
+def draw(p: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draws from the last axis by probabilities: p / e, with exponential e, is largest at i with probability p_i.
+
+    A number that is drawn evenly and its logarithm cost a fraction of an exponential one.
+    """
+    even = torch.empty_like(p).uniform_(generator=generator)
+    # 0 has no logarithm, and the only legal choice may be the one that draws it
+    return (p / even.clamp_(min=torch.finfo(p.dtype).tiny).log_().neg_()).argmax(-1)
+
+
 def categorical(logits: Tensor, mask: Tensor | None) -> Distribution:
     """Over logits [B, n], mask [B, n]; where nothing is legal, everything is equally likely."""
     if mask is not None:
         logits = logits.masked_fill(~mask.bool(), ILLEGAL)
     log_p = logits.log_softmax(-1)
 
-    def sample(generator: torch.Generator | None) -> Tensor:
-        # the exponential race: p / e is largest at i with probability p_i
-        return (log_p.exp() / torch.empty_like(log_p).exponential_(generator=generator)).argmax(-1)
-
     return Distribution(
         log_prob=lambda action: log_p.gather(-1, action.long()[:, None])[:, 0],
         entropy=lambda: -(log_p.exp() * log_p).sum(-1),
-        sample=sample,
+        sample=lambda generator: draw(log_p.exp(), generator),
         best=lambda: logits.argmax(-1),
         parameters=log_p,
         divergence=lambda other: (other.parameters.exp() * (other.parameters - log_p)).sum(-1),

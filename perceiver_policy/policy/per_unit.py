@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import PerUnit, Place, Pointer, SpaceError, Units, at
-from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, normal
+from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, draw, normal
 from perceiver_policy.policy.heads import Head, last_layer
 from perceiver_policy.policy.inputs import Tokens
 from perceiver_policy.policy.places import PlaceKeys
@@ -127,8 +127,7 @@ class _Joint:
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def sample(self, generator: torch.Generator | None) -> Orders:
-        noise = torch.empty_like(self.log_p).exponential_(generator=generator)
-        return self._orders((self.log_p.exp() / noise).argmax(-1), [a.sample(generator) for a in self.arguments])
+        return self._orders(draw(self.log_p.exp(), generator), [a.sample(generator) for a in self.arguments])
 
     def best(self) -> Orders:
         return self._orders(self.log_p.argmax(-1), [a.best() for a in self.arguments])

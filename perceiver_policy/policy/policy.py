@@ -50,7 +50,7 @@ class PerceiverPolicy(nn.Module):
             read=config.model_dump()["read"],
         )
         self.trim = Trim(observation_space, _masks_of_orders(action_space))
-        self.encoder = make_encoder(config)
+        self.encoder = make_encoder(config, self.inputs.most)
         self.memory = make_memory(
             config.memory,
             latents=config.latents,
@@ -211,8 +211,8 @@ def make_policy(
     return kind(observation_space, action_space, config)
 
 
-def make_encoder(config: PolicyConfig) -> Any:
-    """The Perceiver's encoder, or the network of somebody's own that stands in its place."""
+def make_encoder(config: PolicyConfig, tokens: int) -> Any:
+    """The Perceiver's encoder of that many tokens at most, or the network of somebody's own that stands in its place."""
     found = NETWORKS.find(config.network)
     if not (isinstance(found, type) and issubclass(found, PerceiverPolicy)):
         return Trunk(found(config), config)
@@ -228,6 +228,7 @@ def make_encoder(config: PolicyConfig) -> Any:
         self_heads=config.heads,
         cross_widening=config.widening,
         self_widening=config.widening,
+        project_inputs=config.cross_heads > 1 or tokens <= config.latents,
     )
 
 

@@ -1,12 +1,11 @@
 """Sets of units cut to what a batch of them holds, where the batch is made: on the host, from its arrays.
 
 A set has room for all that there may ever be; most of it is empty, and would be embedded, attended to and masked all
-the same. The sizes are few, so that what was compiled or captured for one of them is used again.
+the same. Where that is for another device the sizes are few, so that what was captured for one of them is used again.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection
 from typing import Any
 
@@ -30,22 +29,34 @@ class Trim:
         self.sets = [keys for keys, leaf in leaves(space) if isinstance(leaf, Units)]
         self.orders = [keys for keys in orders if _has(space, keys)]
 
-    def __call__(self, observation: Any) -> Any:
+    def __call__(self, observation: Any, *, exactly: bool = True) -> Any:
+        """``exactly``: to the longest of the batch; else to one of a few sizes."""
         for keys in self.sets:
             units = at(observation, keys)
-            size = _size(units["mask"], 0)
+            size = _size(units["mask"], 0, exactly)
             if size is not None:
                 cut = {"features": units["features"][..., :size, :], "mask": units["mask"][..., :size]}
                 observation = _with(observation, keys, cut)
         for keys in self.orders:
             mask = at(observation, keys)
-            size = _size(mask["function"], 1)
+            size = _size(mask["function"], 1, exactly)
             if size is not None:
                 observation = _with(observation, keys, {**mask, "function": mask["function"][..., :size, :]})
         return observation
 
+    def lengths(self, observation: Any) -> np.ndarray | None:
+        """Rows that each of the observations [B, ...] needs, over all sets and orders; None: without sets, all alike, or
+        not on the host."""
+        masks = [at(observation, keys)["mask"] for keys in self.sets]
+        masks += [at(observation, keys)["function"] for keys in self.orders]
+        if not masks or not on_host(masks[0]):
+            return None
+        found = [_lengths(mask.numpy() if mask.dim() == 2 else mask.numpy().any(-1)) for mask in masks]
+        total: np.ndarray = np.sum(found, 0)
+        return None if (total == total[0]).all() else total
 
-def _size(mask: Tensor, after: int) -> int | None:
+
+def _size(mask: Tensor, after: int, exactly: bool) -> int | None:
     """The smallest size that holds all that is set, of the axis with that many ``after`` it; None: all of it."""
     if not on_host(mask):
         return None
@@ -53,8 +64,14 @@ def _size(mask: Tensor, after: int) -> int | None:
     axis = here.ndim - 1 - after
     used = np.flatnonzero(here.any(tuple(i for i in range(here.ndim) if i != axis)))
     longest = int(used[-1]) + 1 if len(used) else 1
-    size = SIZES[place] if (place := bisect_left(SIZES, longest)) < len(SIZES) else here.shape[axis]
+    size = longest if exactly else next((size for size in SIZES if size >= longest), here.shape[axis])
     return size if size < here.shape[axis] else None
+
+
+def _lengths(mask: np.ndarray) -> np.ndarray:
+    """Of each row [..., n], how many there are up to the last that is set."""
+    n = mask.shape[-1]
+    return np.where(mask.any(-1), n - np.argmax(mask[..., ::-1] != 0, -1), 0)
 
 
 def _has(space: Any, keys: Keys) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import Feature, Numbers, Planes, SpaceError, Units
-from perceiver_policy.core.positions import fourier_features
 from perceiver_policy.policy.inputs.positions import POSITION_RESOLUTION, cell_positions
 
 
@@ -89,35 +89,48 @@ class NumbersEmbedder(nn.Module):
 class FeatureReader(nn.Module):
     """Values [..., F] -> floats [..., width] of order one, as each feature's kind says."""
 
-    scale: Tensor
+    plain: Tensor
+    plain_scale: Tensor
+    logs: Tensor
+    logs_scale: Tensor
+    positions: Tensor
+    positions_scale: Tensor
+    frequencies: Tensor
 
     def __init__(self, features: Sequence[Feature], bands: int) -> None:
         super().__init__()
-        self.kinds = tuple(f.kind for f in features)
-        self.sizes = tuple(f.scale for f in features)
-        self.bands = bands
         of = {kind: [i for i, f in enumerate(features) if f.kind == kind] for kind in ("scalar", "log", "position")}
-        self.plain = of["scalar"]
-        self.logs, self.positions = of["log"], of["position"]
         # a category of two values is a flag: one column says it all
-        self.flags = [i for i, f in enumerate(features) if f.kind == "category" and f.scale <= 2]
+        flags = [i for i, f in enumerate(features) if f.kind == "category" and f.scale <= 2]
         self.categories = [(i, int(f.scale)) for i, f in enumerate(features) if f.kind == "category" and f.scale > 2]
-        scales = [1.0 if f.kind == "category" else f.scale for f in features]
-        self.register_buffer("scale", torch.tensor(scales, dtype=torch.float32), persistent=False)
-        self.width = len(self.plain) + len(self.logs) + len(self.flags) + sum(n for _, n in self.categories)
-        self.width += len(self.positions) * (2 * bands + 1)
+        self.bands = bands
+        columns = {"plain": of["scalar"] + flags, "logs": of["log"], "positions": of["position"]}
+        self.counts = {name: len(index) for name, index in columns.items()}
+        scales = torch.tensor([1.0 if f.kind == "category" else f.scale for f in features], dtype=torch.float32)
+        # made once: on the way to an action each small tensor costs as much as a layer
+        for name, index in columns.items():
+            self.register_buffer(name, torch.tensor(index, dtype=torch.int64), persistent=False)
+            scale = scales[index].log1p() if name == "logs" else scales[index]
+            self.register_buffer(f"{name}_scale", scale, persistent=False)
+        for i, count in self.categories:
+            self.register_buffer(f"values_{i}", torch.arange(count, dtype=torch.float32), persistent=False)
+        self.register_buffer("frequencies", torch.linspace(1.0, POSITION_RESOLUTION / 2, bands), persistent=False)
+        self.width = self.counts["plain"] + self.counts["logs"] + sum(n for _, n in self.categories)
+        self.width += self.counts["positions"] * (2 * bands + 1)
 
     def forward(self, value: Tensor) -> Tensor:
+        value = value.float()
         parts = []
-        if self.plain or self.flags:
-            index = self.plain + self.flags
-            parts.append(value[..., index].float() / self.scale[index])
-        if self.logs:
-            parts.append(value[..., self.logs].float().clamp(min=0).log1p() / self.scale[self.logs].log1p())
-        for i, count in self.categories:
+        if self.counts["plain"]:
+            parts.append(value.index_select(-1, self.plain) / self.plain_scale)
+        if self.counts["logs"]:
+            parts.append(value.index_select(-1, self.logs).clamp(min=0).log1p() / self.logs_scale)
+        for i, _ in self.categories:
             # an unknown category is none of them, not an error: the game may show more than was declared
-            parts.append((value[..., i, None] == torch.arange(count, device=value.device)).float())
-        if self.positions:
-            place = value[..., self.positions].float() / self.scale[self.positions] * 2 - 1
-            parts.append(fourier_features(place, self.bands, [POSITION_RESOLUTION] * len(self.positions)))
+            parts.append((value[..., i, None] == getattr(self, f"values_{i}")).float())
+        if self.counts["positions"]:
+            place = value.index_select(-1, self.positions) / self.positions_scale * 2 - 1
+            # as `core.positions.fourier_features` has them
+            angles = (math.pi * (place[..., None] * self.frequencies)).flatten(-2)
+            parts += [place, angles.sin(), angles.cos()]
         return torch.cat(parts, -1)
