@@ -21,7 +21,6 @@ from torch import Tensor, distributed, nn
 from agents.errors import UserError
 from perceiver_policy.core.cost import on_host
 
-
 PART = 512
 """Steps of a minibatch that a processor learns from at once, where they differ in length."""
 

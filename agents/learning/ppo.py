@@ -78,8 +78,7 @@ def improve(
         divergences = []
         for rows, steps in minibatches(advantage.shape, config.minibatch, learner.generator, whole=whole):
             terms = (
-                loss_terms(policy, *chosen(part), config, steps, learner.reference)  # noqa: B023
-                for part in parts(rows, lengths)
+                loss_terms(policy, *chosen(part), config, steps, learner.reference) for part in parts(rows, lengths)
             )
             measured.append(descend(policy, learner.optimizer, terms, config.max_gradient_norm, only))
             divergences.append(measured[-1]["learner/kl"])

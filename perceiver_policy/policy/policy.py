@@ -212,7 +212,7 @@ def make_policy(
 
 
 def make_encoder(config: PolicyConfig, tokens: int) -> Any:
-    """The Perceiver's encoder of that many tokens at most, or the network of somebody's own that stands in its place."""
+    """The Perceiver's encoder, of so many tokens at most, or the network of somebody's own that stands in its place."""
     found = NETWORKS.find(config.network)
     if not (isinstance(found, type) and issubclass(found, PerceiverPolicy)):
         return Trunk(found(config), config)

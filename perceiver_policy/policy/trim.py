@@ -45,8 +45,10 @@ class Trim:
         return observation
 
     def lengths(self, observation: Any) -> np.ndarray | None:
-        """Rows that each of the observations [B, ...] needs, over all sets and orders; None: without sets, all alike, or
-        not on the host."""
+        """Rows that each of the observations [B, ...] needs, of all sets and orders.
+
+        None: without sets, where all are alike, or where that is not on the host.
+        """
         masks = [at(observation, keys)["mask"] for keys in self.sets]
         masks += [at(observation, keys)["function"] for keys in self.orders]
         if not masks or not on_host(masks[0]):

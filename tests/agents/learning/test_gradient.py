@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optree
 import pytest
 import torch
 from torch import distributed, multiprocessing
 
 from agents.acting.rollout import Rollout, Trajectory
-from agents.config import Config
+from agents.config import Config, PPOConfig
 from agents.errors import UserError
+from agents.learning import gradient, ppo
 from agents.learning.gradient import descend, minibatches
 from agents.learning.learner import Learner
 from envs import registry
 from perceiver_policy.policy.policy import PerceiverPolicy
-from tests.policies import SMALL
+from tests.policies import FUNCTIONS, SMALL, game, perturbed
 
 CPU = torch.device("cpu")
 POLE, PICK = "CartPole-v1", "tests.agents.probes:PickTheMarked"
@@ -131,3 +133,29 @@ def test_a_step_is_down_the_gradient_scaled_to_its_largest_norm() -> None:
         assert layer.weight.tolist() == [pytest.approx([1 - 2 * 0.1 * 3 * factor, 1 - 2 * 0.1 * 4 * factor])]
         assert values["learner/gradient_norm"] == pytest.approx(5)
         assert values["other"] == pytest.approx(2 * values["loss/total"])
+
+
+def test_a_minibatch_in_parts_by_length_has_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    space, observation = game(40)
+    observation["units"]["mask"] = (torch.arange(5) < torch.randint(1, 6, (40, 1))).to(torch.int8)
+    policy = perturbed(space, FUNCTIONS)
+    memory, first = policy.initial_memory(40), torch.ones(40, dtype=torch.bool)
+    action = policy.act(observation, memory, first, generator=torch.Generator().manual_seed(0))[0].action
+    batch: Any = {"observation": observation, "action": action, "first": first}
+    batch |= {name: torch.randn(40) for name in ("log_prob", "value", "advantage", "target")}
+    lengths = policy.trim.lengths(observation)
+
+    def gradients(size: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(gradient, "PART", size)
+        found = gradient.parts(torch.randperm(40), lengths)
+        assert len(found) == -(-40 // size)
+        chosen: list[Any] = [optree.tree_map(lambda x: x[rows][None], batch) for rows in found]  # noqa: B023
+        units = [int(part["observation"]["units"]["mask"].sum(-1).max()) for part in chosen]
+        assert units == sorted(units)
+        terms = (ppo.loss_terms(policy, part, memory[:0], PPOConfig(), 40) for part in chosen)
+        optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+        measured = descend(policy, optimizer, terms, 1e9)
+        return [*measured.values(), *(p.grad for p in policy.parameters() if p.grad is not None)]
+
+    for parted, whole in zip(gradients(7), gradients(40), strict=True):
+        torch.testing.assert_close(parted, whole, atol=1e-5, rtol=1e-5)

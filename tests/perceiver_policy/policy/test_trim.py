@@ -61,7 +61,7 @@ def test_sets_cut_short_and_whole_give_the_same(kind: str) -> None:
     short = evaluated(policy, observation, action)
     cut = policy.trim(observation)
     assert cut["units"]["mask"].shape[1] < observation["units"]["mask"].shape[1]
-    policy.trim = lambda x: x  # type: ignore[assignment]
+    policy.trim = lambda x, **_: x  # type: ignore[assignment]
     for mine, reference in zip(short, evaluated(policy, observation, action), strict=True):
         torch.testing.assert_close(mine, reference, atol=1e-5, rtol=1e-5)
 
@@ -72,7 +72,7 @@ def test_sizes_are_few_and_hold_all_that_is_there() -> None:
     seen = set()
     for units in range(1, CAPACITY + 1):
         whole = observe(units, max(1, units // 2))
-        cut = trim(whole)
+        cut = trim(whole, exactly=False)
         size = cut["units"]["mask"].shape[1]
         seen.add(size)
         assert size == cut["units"]["features"].shape[1]
@@ -81,6 +81,23 @@ def test_sizes_are_few_and_hold_all_that_is_there() -> None:
     assert seen <= {*SIZES, CAPACITY}
     assert len(seen) < CAPACITY / 2
     assert whole["units"]["mask"].shape == (12, CAPACITY)  # and what is given is left as it is
+
+
+def test_on_the_host_sets_end_with_the_longest() -> None:
+    space, _ = orders()
+    trim = Trim(space, [(ACTION_MASK,)])
+    for units in (1, 7, 13, CAPACITY):
+        whole = observe(units, units)
+        there, ordered = whole["units"]["mask"], whole[ACTION_MASK]["function"].any(-1)
+        rows = [max([1, *(i + 1 for i in range(CAPACITY) if mask[:, i].any())]) for mask in (there, ordered)]
+        cut = trim(whole)
+        assert [cut["units"]["mask"].shape[1], cut[ACTION_MASK]["function"].shape[1]] == rows
+        lengths = [
+            sum(max([0, *(i + 1 for i in range(CAPACITY) if mask[row, i])]) for mask in (there, ordered))
+            for row in range(len(there))
+        ]
+        found = trim.lengths(whole)
+        assert found is None if len({*lengths}) == 1 else found is not None and found.tolist() == lengths
 
 
 def test_nobody_there_is_a_set_of_one_row() -> None:
