@@ -145,6 +145,8 @@ class Evaluation:
     played: Played
     opponent: str = ""
     """Whom it played against, if anybody."""
+    games: int = 0
+    """Games side by side, which decide with the seed what each episode begins with; 0: not known."""
 
     @property
     def returns(self) -> list[float]:
@@ -175,6 +177,7 @@ class Evaluation:
             "environment": self.label,
             "player": self.player,
             "seed": self.seed,
+            "games": self.games,
             "episodes": len(self.returns),
             "confidence_interval": f"{CONFIDENCE:.0%} of the mean, {INTERVAL}",
             "return": _known(asdict(Spread.of(self.returns))),
@@ -194,7 +197,8 @@ class Evaluation:
         played = Played(
             list(told["returns"]), list(told["lengths"]), outcomes, int(told["aborted"]), int(told.get("cut", 0))
         )
-        return Evaluation(told["environment"], told["player"], told["seed"], played, told.get("opponent", ""))
+        known = told.get("opponent", ""), told.get("games", 0)
+        return Evaluation(told["environment"], told["player"], told["seed"], played, *known)
 
     def is_like(self, other: Evaluation) -> bool:
         """Is it of the same player, games and number of episodes?"""
@@ -350,8 +354,13 @@ def _overall(evaluations: list[Evaluation]) -> str:
     points = (outcomes.count(1) + outcomes.count(0) / 2) / len(outcomes)
     return (
         f"all {len(outcomes)} games: {won.rate:.0%} won ({won.low:.0%} to {won.high:.0%}), "
-        f"{points:.0%} of the points, a draw being half a point"
+        f"{points:.0%} of the points, a draw being half a point; Elo {elo_above(points):+.0f} above the field"
     )
+
+
+def elo_above(points: float) -> float:
+    """How much stronger somebody is, in Elo points, who wins this part of the points; at most 800 either way."""
+    return 400 * math.log10(min(max(points, 0.01), 0.99) / (1 - min(max(points, 0.01), 0.99)))
 
 
 def _outcome_columns(one: Evaluation, aborted: list[str]) -> list[str]:

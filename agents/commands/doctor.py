@@ -145,7 +145,8 @@ def _starcraft() -> Finding:
 
 
 def _maps() -> Finding:
-    from envs.starcraft.maps import MAPS, archive
+    from envs.starcraft.layouts.archive import archive
+    from envs.starcraft.maps import MAPS
 
     folder = installation.maps_folder(installation.folder())
     there = set(installation.map_files(installation.folder()))

@@ -30,11 +30,12 @@ SHOWN = 10
 class Compare:
     """Draw the curves of runs, with intervals over the seeds of each experiment, and say in a table where they end.
 
-    Runs whose options differ in the seed alone are one experiment.
+    Runs whose options differ in the seed alone are one experiment. Of two files that evaluate has written (.json), the
+    difference is told game by game instead.
     """
 
     runs: Positional[tuple[Path, ...]] = ()
-    """Run folders, or folders that hold some."""
+    """Run folders, or folders that hold some; or two evaluations."""
     metric: str = "episode/return"
     """What is compared: any figure of metrics.jsonl."""
     image: Path = Path("compare.png")
@@ -46,6 +47,9 @@ class Compare:
 def compare(argv: Sequence[str], prog: str) -> None:
     """Draw the curves of several runs, with intervals over their seeds, and say where they end."""
     asked = options.parse(Compare, Compare(), argv, prog)
+    if any(path.suffix == ".json" for path in asked.runs):
+        compare_evaluations(asked)
+        return
     if asked.image.suffix not in (".png", ".svg", ".pdf"):
         raise UserError(f"--image {asked.image}: expected a name that ends in .png, .svg or .pdf")
     run_dirs = [found for path in asked.runs for found in (run_folders(path) if path.is_dir() else [path])]
@@ -66,6 +70,30 @@ def compare(argv: Sequence[str], prog: str) -> None:
             raise UserError(f"--json {asked.json}: cannot be written ({error})") from error
     draw(found, asked.metric, asked.image)
     print(f"curves in {asked.image}", file=sys.stderr if to_standard_output(asked.json) else sys.stdout)
+
+
+def compare_evaluations(asked: Compare) -> None:
+    """Say how much better the second of two evaluations is than the first, game by game."""
+    if len(asked.runs) != 2 or any(path.suffix != ".json" for path in asked.runs):
+        raise UserError(
+            "name two files of evaluate's, such as one/evaluation.json other/evaluation.json, or run folders"
+        )
+    from agents.acting import evaluate
+    from agents.acting.pairs import pair, table
+
+    both = []
+    for path in asked.runs:
+        try:
+            both.append(evaluate.read_json(path))
+        except (OSError, ValueError) as error:
+            raise UserError(str(error)) from error
+        if not both[-1]:
+            raise UserError(f"{path}: there is no such file, or no evaluation in it")
+    try:
+        found = pair(*both)
+    except ValueError as error:
+        raise UserError(f"{asked.runs[0]} and {asked.runs[1]}: {error}") from error
+    print(table(found, *(one[0].player for one in both)))
 
 
 @dataclass(frozen=True)

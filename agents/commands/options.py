@@ -22,7 +22,7 @@ from agents.runs import experiment
 from agents.runs.experiment import parse_value
 from agents.runs.synonyms import meant
 from envs.spelling import did_you_mean
-from envs.starcraft.opponents import parse_opponent
+from envs.starcraft.opponents import expand_opponents
 
 T = TypeVar("T")
 UNTYPED = ("env_options", "env_wrappers", "read", "algorithm_options", "network_options")
@@ -136,12 +136,18 @@ def check_number(name: str, value: float | None, least: float, most: float) -> N
         raise UserError(f"{name} should be {limits}, got {value}")
 
 
-def check_opponent(name: str) -> None:
-    """Refuse what names no computer player."""
+def opponents_in(text: str) -> list[str]:
+    """The computer players that ``text`` names. Raises UserError for what names none."""
     try:
-        parse_opponent(name)
+        return expand_opponents(text)
     except ValueError as error:
-        raise UserError(f"--opponent {name}: {error}") from error
+        raise UserError(f"--opponent {text}: {error}") from error
+
+
+def check_opponent(name: str) -> None:
+    """Refuse what names no single computer player."""
+    if len(opponents_in(name)) != 1:
+        raise UserError(f"--opponent {name}: expected one, race:difficulty:build")
 
 
 def check_device(name: str) -> None:

@@ -55,8 +55,8 @@ class Evaluate:
     sampled: bool = False
     """Sample actions as in training, instead of taking the likeliest one."""
     opponent: UseAppendAction[tuple[str, ...]] = ()
-    """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; given several times, each has a
-    row."""
+    """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; given several times, and of
+    commas in it each combination (terran:easy,hard:rush,macro), each has a row."""
     num_envs: int | None = None
     """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
     device: str = "auto"
@@ -114,8 +114,7 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
     options.check_number("--num-envs", asked.num_envs, 1, MOST_ENVS)
     options.check_number("--max-steps", asked.max_steps, 1, MOST_STEPS)
     check_player(asked)
-    for opponent in asked.opponent:
-        options.check_opponent(opponent)
+    asked = replace(asked, opponent=tuple(one for text in asked.opponent for one in options.opponents_in(text)))
     to_stdout = to_standard_output(asked.json)
     if asked.json and not to_stdout:
         _check_file("--json", asked.json, "; name a file in it, or - for standard output")
@@ -254,7 +253,8 @@ def _evaluate_one(
         player, name = make_player(asked, config, env_id, env)
         against = env_options.get("opponent")
         versus = str(parse_opponent(against)) if against else ""
-        wanted = Evaluation(registry.label(env_id), name, asked.seed, Played([0.0] * asked.episodes), versus)
+        blank, side_by_side = Played([0.0] * asked.episodes), env.num_envs
+        wanted = Evaluation(registry.label(env_id), name, asked.seed, blank, versus, side_by_side)
         for one in before:
             if one.is_like(wanted):
                 return one

@@ -85,6 +85,8 @@ class Game:
         self.observation: Nest
         self.moment: Moment
         self.seeds = np.random.SeedSequence(0)
+        self.seed: int | None = None
+        """What a melee's episode began with."""
         self.stop = threading.Event()
         self.failures: Counter[str] = Counter()
         self.aborted = self.launches = self.failures_in_a_row = 0
@@ -137,19 +139,22 @@ class Game:
             score=float(self.moment.response.observation.score.score),
         )  # fmt: skip
         self._mourn(failure, f"episode aborted at loop {lost.loop}")
-        self._begin()
+        # the same game once more, so that an evaluation's games are those it was to have; if it was the game, the next
+        self._begin(self.seed if self.failures_in_a_row == 1 else None)
         return lost
 
     def _begin(self, seed: int | None = None) -> None:
         """Start an episode, in a new process if there is none or the one there is fails."""
         while True:
             try:
-                if self.session is None:
-                    self._launch(self._next_seed() if seed is None else seed)
-                    seed = None
-                elif seed is None and self.options.opponent is not None:
-                    seed = self._next_seed()  # PySC2 creates a game anew for each such episode, always from one seed
-                self.moment = self._ask("reset", lambda session: session.reset(seed))  # noqa: B023 called at once
+                fresh, melee = self.session is None, self.options.opponent is not None
+                if seed is None and (fresh or melee):  # PySC2 creates each melee anew, always from one seed
+                    seed = self._next_seed()
+                self.seed = seed if melee else None
+                if fresh:
+                    self._launch(seed or 0)
+                later = None if fresh else seed
+                self.moment = self._ask("reset", lambda session: session.reset(later))  # noqa: B023 called at once
                 self.observation = self._observe(self.moment)
                 return
             except GameFailure as failure:

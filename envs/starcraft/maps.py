@@ -8,13 +8,8 @@ melee map is the stand-in's own: two bases on flat ground, whatever melee map is
 from __future__ import annotations
 
 import difflib
-import importlib.util
-import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from envs.starcraft.interface import (
@@ -27,8 +22,7 @@ from envs.starcraft.interface import (
     Interface,
     InterfaceError,
 )
-
-Rect = tuple[float, float, float, float]
+from envs.starcraft.layouts.archive import COMMAND_CENTER, Layout, Rect, archive, read_layout
 
 INTERFACE_OPTIONS = tuple(f.name for f in fields(Interface))
 """The options of an environment that say what is seen and done."""
@@ -39,19 +33,6 @@ LONGEST_STEP, LONGEST_EPISODE = 28_800, 10_000_000
 
 class UnknownMap(ValueError):
     """A map that is not among those known."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where things are on a map, in world units.
-
-    ``places`` are rows of four numbers. Row 0 is the playable rectangle (left, bottom, right, top); what the others are
-    says the map's entry in :data:`MAPS`. ``resources`` are rows (0 mineral field or 1 geyser, x, y).
-    """
-
-    loops: int
-    places: tuple[Rect, ...]
-    resources: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,13 +60,8 @@ class MiniGame:
     def layout(self) -> Layout:
         """The map's layout: from its archive if that is installed, else as written down here."""
         path = archive(self.name)
-        return self.written if path is None else read_layout(self.name, path)
+        return self.written if path is None else read_layout(self.name, path, self.written.resources)
 
-
-COMMAND_CENTER = (29.5, 27.5)
-"""Where the command center stands. The scripts ask for (29.8251, 28.0083), and a 5 x 5 footprint fits the grid here and
-at (29.5, 28.5). No source at hand says which, but the resources lie evenly around this point, and only from here are
-places free where published agents built a second command center and depots by screen coordinates."""
 
 _ARENA: Rect = (22.0, 20.0, 44.0, 36.0)
 _BASE: Rect = (19.9362, 18.998, 45.936, 36.998)
@@ -155,6 +131,20 @@ _WORK: Mapping[str, Any] = {
     "numbers": ("game_loop", "minerals", "vespene", "food_used", "food_cap", "food_workers"),
     "minimap": 32,
 }  # fmt: skip
+_WAR: Mapping[str, Any] = {
+    "unit_types": ("SCV", "CommandCenter", "SupplyDepot", "Barracks", "MineralField", "Marine"),
+    "unit_features": (*_WORK["unit_features"], "health_ratio", "weapon_cooldown"),
+    "numbers": (*_WORK["numbers"], "army_count"),
+    "max_units": 128,
+    "functions": (
+        *_WORK["functions"],
+        "Build_Barracks_pt",
+        "Train_Marine_quick",
+        "Attack_unit",
+        "Attack_pt",
+        "Move_pt",
+    ),
+}
 
 MAPS: Mapping[str, MiniGame] = {
     m.name: m
@@ -259,11 +249,9 @@ _MELEE_GEYSERS = ((-7, 6), (5, -7))
 
 def _melee_resources() -> tuple[tuple[float, float, float], ...]:
     """Each base's resources, on the side of its corner of the map."""
-    rows = []
-    for (x, y), outward in zip(_MELEE_BASES, (1, -1), strict=True):
-        for kind, offsets in ((0.0, _MELEE_MINERALS), (1.0, _MELEE_GEYSERS)):
-            rows += [(kind, x + outward * dx, y + outward * dy) for dx, dy in offsets]
-    return tuple(rows)
+    each = [(0.0, *offset) for offset in _MELEE_MINERALS] + [(1.0, *offset) for offset in _MELEE_GEYSERS]
+    bases = zip(_MELEE_BASES, (1, -1), strict=True)
+    return tuple((kind, x + out * dx, y + out * dy) for (x, y), out in bases for kind, dx, dy in each)
 
 
 MELEE: Mapping[str, MiniGame] = {
@@ -284,6 +272,7 @@ MELEE: Mapping[str, MiniGame] = {
             "functions": _PLAYING,
             "arguments": _CLICKS,
         },
+        orders={**_WORK, **_WAR},
     )
     for name in ("Simple64", "Simple96", "Simple128", "Flat32", "Flat48", "Flat64", "Flat96", "Flat128")
 }
@@ -372,77 +361,3 @@ def common_interface(names: Sequence[str], **options: Any) -> Interface:
         joined[size] = tuple(map(max, *(getattr(face, f"{size}_size") for face in each), (1, 1)))
     interface_for(names[0], **options)  # refuses an option that there is not
     return Interface(**{**joined, **options})
-
-
-def archive(name: str) -> Path | None:
-    """The map's archive in the installed ``pysc2_evolved`` package, or None. Imports neither it nor anything else."""
-    if importlib.util.find_spec("mpyq") is None:
-        return None
-    spec = importlib.util.find_spec("pysc2_evolved")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / "maps" / "mini_games" / f"{name}.SC2Map"
-    return path if path.is_file() else None
-
-
-@lru_cache(maxsize=16)
-def read_layout(name: str, path: Path) -> Layout:
-    """A map's layout, read from its archive: the script's timer, ``Regions`` and ``Objects``."""
-    import mpyq
-
-    files = mpyq.MPQArchive(str(path))
-    script, regions, objects = (
-        files.read_file(part).decode("utf-8-sig") for part in ("MapScript.galaxy", "Regions", "Objects")
-    )
-    timer = re.search(r"TimerStart\(gv_episodeCountdownTimer, ([\w.]+), false, c_timeGame\)", script)
-    if timer and not timer[1][0].isdigit():
-        timer = re.search(rf"\b{timer[1]} = ([0-9.]+);", script)
-    if timer is None:
-        raise ValueError(f"{path}: its script starts no episode timer")
-    shapes = _shapes(regions)
-    kinds = {"MineralField": 0.0, "VespeneGeyser": 1.0}
-    resources = []
-    for node in ElementTree.fromstring(objects).iter("ObjectUnit"):
-        x, y, *_ = _numbers(node.get("Position", ""))
-        if node.get("UnitType") in kinds:
-            resources.append((kinds[node.get("UnitType", "")], x, y))
-    return Layout(round(float(timer[1]) * 16), _places(name, shapes, objects), _in_order(resources, name))
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
-
-
-def _shapes(regions: str) -> dict[int, list[tuple[float, ...]]]:
-    """Region number -> its shapes in order: a rectangle's four numbers, or a disc's center and radius."""
-    found: dict[int, list[tuple[float, ...]]] = {}
-    for region in ElementTree.fromstring(regions).iter("region"):
-        shapes = found.setdefault(int(region.get("id", "0")), [])
-        for shape in region.iter("shape"):
-            parts = {part.tag: _numbers(part.get("value") or "0") for part in shape}
-            shapes.append(parts["quad"] if "quad" in parts else parts["center"] + parts["radius"])
-    return found
-
-
-def _places(name: str, shapes: dict[int, list[tuple[float, ...]]], objects: str) -> tuple[Rect, ...]:
-    rows: list[tuple[float, ...]] = [shapes[1][0]]
-    if name == "MoveToBeacon":
-        rows += [*shapes[3], shapes[2][0][2:]]
-    elif name == "CollectMineralShards":
-        rows += shapes[3]
-    elif name in ("DefeatRoaches", "DefeatZerglingsAndBanelings"):
-        rows += [shapes[4][0], shapes[5][0]]
-    elif name == "FindAndDefeatZerglings":
-        outer, inner = shapes[4]
-        rows += [*shapes[3], (*inner, outer[2])]
-    else:
-        points = ElementTree.fromstring(objects).iter("ObjectPoint")
-        asked = next(_numbers(p.get("Position", "")) for p in points if p.get("Name") == "Command Center")
-        rows += [COMMAND_CENTER, asked[:2]]
-    return tuple((*row, 0.0, 0.0, 0.0)[:4] for row in rows)  # type: ignore[misc]
-
-
-def _in_order(resources: list[tuple[float, float, float]], name: str) -> tuple[tuple[float, float, float], ...]:
-    """In the order in which they are written down: it decides ties, so it must not depend on what is installed."""
-    written = [tuple(row) for row in MAPS[name].written.resources]
-    return tuple(sorted(resources, key=lambda row: written.index(row) if row in written else len(written)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from envs.spelling import did_you_mean
 
@@ -72,6 +73,12 @@ def parse_opponent(text: str) -> Opponent:
     if len(parts) <= 3:
         return Opponent(*parts)
     raise ValueError(f"opponent: expected race:difficulty:build, such as zerg:hard:rush, got {text!r}")
+
+
+def expand_opponents(text: str) -> list[str]:
+    """Every combination of what is listed with commas: ``terran:easy,hard:rush,macro`` are four opponents."""
+    parts = [[one for one in part.split(",") if one.strip()] for part in text.split(":")]
+    return [str(parse_opponent(":".join(one))) for one in product(*parts)]
 
 
 def check_playable(opponent: Opponent | str | None) -> None:

@@ -23,7 +23,8 @@ from envs.starcraft import installation
 from envs.starcraft.functions import ORDER_GRID
 from envs.starcraft.installation import HOW_TO_GET_PYSC2, Installation, InstallationError
 from envs.starcraft.interface import CAMERA_WIDTH, ORDERS, Function, Interface
-from envs.starcraft.maps import archive, check_players
+from envs.starcraft.layouts.archive import archive
+from envs.starcraft.maps import check_players
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from envs.standin.players.sight import KINDS, Action, Observation, Player, Sight
 from envs.starcraft.interface import BELOW_CENTER, CAMERA_WIDTH, MAP_SIZE, Interface
-from envs.starcraft.maps import COMMAND_CENTER, MAPS
+from envs.starcraft.layouts.archive import COMMAND_CENTER
+from envs.starcraft.maps import MAPS
 
 Point = tuple[float, float]
 

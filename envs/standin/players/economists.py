@@ -10,7 +10,8 @@ from envs.standin.players.commanders import Field
 from envs.standin.players.sight import KINDS, Action, Observation, Player
 from envs.standin.rules.catalog import type_table
 from envs.starcraft.interface import MAP_SIZE, ORDERS, Interface
-from envs.starcraft.maps import COMMAND_CENTER, MAPS
+from envs.starcraft.layouts.archive import COMMAND_CENTER
+from envs.starcraft.maps import MAPS
 
 Point = tuple[float, float]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from envs.spaces import ACTION_MASK
-from envs.standin.players import builders, commanders, economists, fighters
+from envs.standin.players import builders, commanders, economists, fighters, generals
 from envs.standin.players.sight import Action, Observation, Player
 from envs.starcraft.interface import ARGUMENTS, FUNCTIONS, Interface
 from envs.starcraft.maps import interface_for, mini_game
@@ -86,6 +86,7 @@ _ORDERS: Mapping[tuple[str, str], _Maker] = {
     ("FindAndDefeatZerglings", "scripted"): commanders.search,
     ("CollectMineralsAndGas", "scripted"): economists.mine_and_expand,
     ("BuildMarines", "scripted"): economists.build_marines,
+    ("Melee", "scripted"): generals.attack,
 }
 _RAW: Mapping[str, _Maker] = {"CollectMineralShards": fighters.shards_by_command}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import envs
 from envs.standin.protocol.version import BUILD
-from envs.starcraft.maps import MAPS, MELEE, archive
+from envs.starcraft.layouts.archive import archive
+from envs.starcraft.maps import MAPS, MELEE
 
 MARK = "PERCEIVER_RL_STANDIN"
 """The file that marks a folder as one of ours."""

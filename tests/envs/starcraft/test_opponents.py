@@ -2,7 +2,7 @@
 
 import pytest
 
-from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent, parse_opponent
+from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent, expand_opponents, parse_opponent
 
 
 def test_numbers_are_the_protocols():
@@ -45,3 +45,11 @@ def test_parts_may_be_left_out(text, race, difficulty, build):
 def test_unknown_names_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_opponent(text)
+
+
+def test_commas_are_every_combination():
+    found = expand_opponents("terran:easy,hard:rush,macro")
+    assert found == ["terran:easy:rush", "terran:easy:macro", "terran:hard:rush", "terran:hard:macro"]
+    assert expand_opponents("hard") == ["random:hard:random"]
+    with pytest.raises(ValueError, match="did you mean 'easy'"):
+        expand_opponents("terran:hard,eazy")

@@ -1,0 +1,1 @@
+"""The ground that maps are played on."""
