@@ -14,5 +14,9 @@ setup(
         "agents.configs",
     ],
     package_dir={"agents.configs": "configs"},
-    package_data={"": ["py.typed"], "agents.configs": ["*.yaml"], "envs": ["standin/rules/game_data.tsv"]},
+    package_data={
+        "": ["py.typed"],
+        "agents.configs": ["*.yaml"],
+        "envs": ["standin/rules/game_data.tsv", "starcraft/static/static.tsv"],
+    },
 )

@@ -14,18 +14,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, create_empty_array
 
 from envs.checks import whole
 from envs.spaces import ACTION_MASK
 from envs.standin import game
-from envs.standin.actions import ACTION, MODES
+from envs.standin.actions import A_MINIMAP, A_WORLD, ACTION
+from envs.standin.commands import Commands
 from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks
-from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.standin.scenarios.pace import seat_computer
+from envs.standin.show.columns import Columns
 from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
@@ -130,9 +131,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._rewards = np.zeros(n, np.float32)
         self._refused = np.zeros(n, np.int8)
         self._no_tags = np.zeros((n, face.max_units), np.int8)
-        self._sizes = np.array([*face.screen_size, *face.minimap_size])
+        self._sizes = np.array([*face.screen_size, *(face.world_size if face.style == "raw" else face.minimap_size)])
         functions = [face.function_table[name] for name in face.functions]
-        self._commands = np.array([COMMANDS.index(f.command) for f in functions])
+        self._can = Commands(face)
+        self._commands = self._can.what
         self._ordering = face.style == "orders"
         if self._ordering:
             self._aims = np.array([0 if f.mode == "ui" else AIMS.index(f.mode) for f in functions])
@@ -141,17 +143,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             self._order_masks = np.zeros((n, face.max_units, len(functions)), np.int8)
             self._target_masks = np.zeros((n, len(TARGETS), face.max_units), np.int8)
         else:
-            self._modes = np.array([MODES.index(f.mode) for f in functions])
-            self._argument_columns = {
-                name: 2 + list(sc.ARGUMENTS).index(name)
-                for name in self.single_action_space.arguments  # type: ignore[attr-defined]
-            }
+            taken = self.single_action_space.arguments  # type: ignore[attr-defined]
+            self._argument_columns = {name: 2 + list(sc.ARGUMENTS).index(name) for name in taken}
         columns = [list(sc.UNIT_FEATURES).index(c) for c in face.unit_features] if face.max_units else []
-        names = list(sc.UNIT_TYPES.values())
-        # what number each of the stand-in's kinds has here: 0 is any other; -1 are those that are not asked for
-        kinds = np.where(np.arange(len(self._types)) <= len(names), np.arange(len(self._types)), 0)
-        kinds[[k for k, name in enumerate(names, 1) if face.unit_types and name not in face.unit_types]] = -1
-        kinds[len(names) + 1 :] = -1 if face.unit_types else 0
+        self._columns = Columns(face, self._types)
         screen, minimap, numbers = (
             [list(table).index(name) for name in names]
             for table, names in (
@@ -170,7 +165,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         function_mask = np.zeros((n, len(functions)), np.int8)
         own_mask, target_mask = (np.zeros((n, face.max_units), np.int8) for _ in range(2))
         self._show = (
-            kinds, np.array(columns, np.int64), units["features"], units["mask"], self.slots,
+            self._columns.shown, np.array(columns, np.int64), units["features"], units["mask"], self.slots,
             np.array(screen, np.int64), screen_planes,
             np.array(minimap, np.int64), map_planes,
             np.array(numbers, np.int64), values,
@@ -195,7 +190,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             observation["minimap"] = map_planes
         if numbers:
             observation["player"] = values
-        self._observation = observation
+        empty = [name for name in ("upgrades", "effects") if name in self.observation_space.spaces]  # there are none
+        self._observation = observation | {
+            name: create_empty_array(self.single_observation_space[name], n) for name in empty
+        }
 
     def _observe(self, which: npt.NDArray[np.int64]) -> None:
         whole = self.interface.whole_map
@@ -204,6 +202,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             game.observe,
             lambda lo, hi: (*state, which[players * lo : players * hi], players, whole, self.explored, *self._show),
         )(len(which) // players)
+        self._columns.finish(*state[:2], self.slots, which, players, self._observation)
+        self._can.hide(self._observation[ACTION_MASK]["function"])
         if self._ordering:
             masks = self._commands, self._order_masks, self._target_masks
             self._split(
@@ -273,12 +273,16 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             self._give_orders(actions)
         else:
             self._choose(actions)
-        self._split(
-            game.run,
-            lambda lo, hi: (
-                self.games, self.units, self._types, lo, hi, self.step_mul, self.players, self._places, self._rewards,
-            ),
-        )(len(self.games))  # fmt: skip
+        state = self.games, self.units, self._types
+        if not self.interface.max_delay:
+            self._split(
+                game.run,
+                lambda lo, hi: (*state, lo, hi, self.step_mul, self.players, self._places, self._rewards),
+            )(len(self.games))
+        else:  # each game to its own next decision: of two players, the one who wants it sooner
+            delays = 1 + np.asarray(actions["delay"]).reshape(-1, self.players).min(1)
+            for k, loops in enumerate(delays.tolist()):
+                game.run(*state, k, k + 1, loops, self.players, self._places, self._rewards)
         return self._after_step()
 
     def _choose(self, actions: dict[str, npt.NDArray[Any]]) -> None:
@@ -286,13 +290,15 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
         rows[:, 0] = self._commands[function]
-        rows[:, 1] = self._modes[function]
+        rows[:, 1] = self._can.modes[function]
         tags = self._no_tags
         for name, column in self._argument_columns.items():
             if name == "unit_tags":
                 tags = np.ascontiguousarray(actions[name], np.int8)
             else:
                 rows[:, column] = actions[name]
+        if "world" in self._argument_columns:
+            rows[:, A_WORLD] = rows[:, A_MINIMAP] = face.world_cells(actions)
         self._split(
             game.choose_all,
             lambda lo, hi: (
@@ -300,6 +306,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 self._refused,
             ),
         )(len(self.games))  # fmt: skip
+        self._refused |= ~self._can.known[function]
 
     def _give_orders(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         orders, function = self._orders, np.asarray(actions["function"])

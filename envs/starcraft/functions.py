@@ -1,113 +1,103 @@
-"""What can be told to the game's units: PySC2's functions that the mini-games have a use for, by style."""
+"""What can be told to the game's units: PySC2's functions, by style."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from envs.starcraft.static.table import RACES, rows
+
+Mode = Literal["ui", "quick", "screen", "minimap", "pt", "unit", "autocast", "away"]
+
 
 @dataclass(frozen=True)
 class Function:
-    """One of PySC2's functions: its number there, its arguments in PySC2's order, and what it comes down to."""
+    """One of PySC2's functions: its number there, its arguments in PySC2's order, and what it comes down to.
+
+    ``ability`` is the game's, 0 for what is done in the panels; ``general`` the ability that it is a special form of.
+    """
 
     id: int
     arguments: tuple[str, ...]
     command: str
-    mode: Literal["ui", "quick", "screen", "minimap", "pt", "unit", "away"]
+    mode: Mode
+    ability: int = 0
+    general: int = 0
+    races: str = ""
+    """Of ``T``, ``Z`` and ``P`` those whose units have it; empty for all."""
 
 
-def _ui(id: int, name: str, *arguments: str) -> tuple[str, Function]:
-    return name, Function(id, arguments, name, "ui")
+SHORT = (
+    "no_op", "move_camera", "select_point", "select_rect", "select_control_group", "select_unit", "select_idle_worker",
+    "select_army", "build_queue", "Attack_screen", "Attack_minimap", "Build_Barracks_screen",
+    "Build_CommandCenter_screen", "Build_Refinery_screen", "Build_SupplyDepot_screen", "Cancel_quick",
+    "Cancel_Last_quick", "Harvest_Gather_screen", "Harvest_Return_quick", "HoldPosition_quick", "Move_screen",
+    "Move_minimap", "Patrol_screen", "Patrol_minimap", "Rally_Units_screen", "Rally_Units_minimap",
+    "Rally_Workers_screen", "Rally_Workers_minimap", "Smart_screen", "Smart_minimap", "Stop_quick",
+    "Train_Marine_quick", "Train_SCV_quick",
+)  # fmt: skip
+"""The functions of the feature style that the mini-games have a use for."""
+
+RAW_SHORT = (
+    "no_op", "Attack_pt", "Attack_unit", "Build_Barracks_pt", "Build_CommandCenter_pt", "Build_Refinery_pt",
+    "Build_SupplyDepot_pt", "Cancel_quick", "Cancel_Last_quick", "Harvest_Gather_unit", "Harvest_Return_quick",
+    "HoldPosition_quick", "Move_pt", "Move_unit", "Patrol_pt", "Patrol_unit", "Rally_Units_pt", "Rally_Units_unit",
+    "Rally_Workers_pt", "Rally_Workers_unit", "Smart_pt", "Smart_unit", "Stop_quick", "Train_Marine_quick",
+    "Train_SCV_quick",
+)  # fmt: skip
+"""The functions of the raw style that the mini-games have a use for."""
 
 
-def _commands(command: str, **ids: int) -> Iterable[tuple[str, Function]]:
-    takes = {
-        "quick": ("queued",),
-        "screen": ("queued", "screen"),
-        "minimap": ("queued", "minimap"),
-    }
-    for mode, id in ids.items():
-        yield f"{command}_{mode}", Function(id, takes[mode], command, mode)  # type: ignore[arg-type]
+def _functions(kind: str, first: tuple[str, ...]) -> Mapping[str, Function]:
+    """All of the table, those that the mini-games have a use for at the front, in their old order."""
+    found: dict[str, Function] = dict.fromkeys(first)  # type: ignore[arg-type]
+    for number, name, mode, ability, general, arguments, races in rows(kind):
+        taken: tuple[str, ...] = tuple(filter(None, arguments.split(",")))
+        command, at = (name if mode == "ui" else name.rsplit("_", 1)[0]), mode
+        if name == "raw_move_camera":
+            command, at = "move_camera", "pt"
+        elif "target_unit_tag" in taken:
+            at = "unit"  # Build_Refinery_pt points to a geyser
+        found[name] = Function(int(number), taken, command, at, int(ability or 0), int(general or 0), races)  # type: ignore[arg-type]
+    return found
 
 
-def _raw(command: str, **ids: int) -> Iterable[tuple[str, Function]]:
-    takes = {
-        "quick": ("queued", "unit_tags"),
-        "pt": ("queued", "unit_tags", "world"),
-        "unit": ("queued", "unit_tags", "target_unit_tag"),
-    }
-    for mode, id in ids.items():
-        yield f"{command}_{mode}", Function(id, takes[mode], command, mode)  # type: ignore[arg-type]
+FUNCTIONS: Mapping[str, Function] = _functions("functions", SHORT)
+"""The functions of the feature style (``pysc2.lib.actions.FUNCTIONS``)."""
 
-
-FUNCTIONS: Mapping[str, Function] = dict(
-    [
-        _ui(0, "no_op"),
-        _ui(1, "move_camera", "minimap"),
-        _ui(2, "select_point", "select_point_act", "screen"),
-        _ui(3, "select_rect", "select_add", "screen", "screen2"),
-        _ui(4, "select_control_group", "control_group_act", "control_group_id"),
-        _ui(5, "select_unit", "select_unit_act", "select_unit_id"),
-        _ui(6, "select_idle_worker", "select_worker"),
-        _ui(7, "select_army", "select_add"),
-        _ui(11, "build_queue", "build_queue_id"),
-        *_commands("Attack", screen=12, minimap=13),
-        *_commands("Build_Barracks", screen=42),
-        *_commands("Build_CommandCenter", screen=44),
-        *_commands("Build_Refinery", screen=79),
-        *_commands("Build_SupplyDepot", screen=91),
-        *_commands("Cancel", quick=140),
-        *_commands("Cancel_Last", quick=168),
-        *_commands("Harvest_Gather", screen=264),
-        *_commands("Harvest_Return", quick=269),
-        *_commands("HoldPosition", quick=274),
-        *_commands("Move", screen=331, minimap=332),
-        *_commands("Patrol", screen=333, minimap=334),
-        *_commands("Rally_Units", screen=335, minimap=336),
-        *_commands("Rally_Workers", screen=343, minimap=344),
-        *_commands("Smart", screen=451, minimap=452),
-        *_commands("Stop", quick=453),
-        *_commands("Train_Marine", quick=477),
-        *_commands("Train_SCV", quick=490),
-    ]
-)
-"""The functions of the feature style that the mini-games have a use for (``pysc2.lib.actions.FUNCTIONS``)."""
-
-RAW_FUNCTIONS: Mapping[str, Function] = dict(
-    [
-        _ui(0, "no_op"),
-        *_raw("Attack", pt=2, unit=3),
-        *_raw("Build_Barracks", pt=185),
-        *_raw("Build_CommandCenter", pt=187),
-        ("Build_Refinery_pt", Function(214, ("queued", "unit_tags", "target_unit_tag"), "Build_Refinery", "unit")),
-        *_raw("Build_SupplyDepot", pt=222),
-        *_raw("Cancel", quick=98),
-        *_raw("Cancel_Last", quick=129),
-        *_raw("Harvest_Gather", unit=102),
-        *_raw("Harvest_Return", quick=103),
-        *_raw("HoldPosition", quick=17),
-        *_raw("Move", pt=13, unit=14),
-        *_raw("Patrol", pt=15, unit=16),
-        *_raw("Rally_Units", pt=106, unit=107),
-        *_raw("Rally_Workers", pt=114, unit=115),
-        *_raw("Smart", pt=1, unit=12),
-        *_raw("Stop", quick=101),
-        *_raw("Train_Marine", quick=511),
-        *_raw("Train_SCV", quick=520),
-    ]
-)
+RAW_FUNCTIONS: Mapping[str, Function] = _functions("raw_functions", RAW_SHORT)
 """The functions of the raw style (``pysc2.lib.actions.RAW_FUNCTIONS``)."""
 
 ORDER_FUNCTIONS: Mapping[str, Function] = {
-    **{name: function for name, function in RAW_FUNCTIONS.items() if not name.startswith(("Smart", "Cancel"))},
+    **{name: RAW_FUNCTIONS[name] for name in RAW_SHORT if not name.startswith(("Smart", "Cancel"))},
     "Move_away_unit": Function(13, ("queued", "unit_tags", "world"), "Move", "away"),
 }
-"""The functions of the orders style: the raw style's, and a few steps away from a unit."""
+"""The functions of the orders style: the raw style's short ones, and a few steps away from a unit."""
+
+
+@cache
+def function_groups(style: str) -> Mapping[str, tuple[str, ...]]:
+    """Groups that functions can be asked for by.
+
+    ``all``; ``minigames``, which the mini-games have a use for; a race: what its units can be told, in its general form
+    alone (Stop_quick is there, and says what its special forms, such as Stop_Stop_quick, say).
+    """
+    table, short = {"feature": (FUNCTIONS, SHORT), "raw": (RAW_FUNCTIONS, RAW_SHORT)}.get(
+        style, (ORDER_FUNCTIONS, tuple(ORDER_FUNCTIONS))
+    )
+    plain = {name: f.races for name, f in table.items() if not f.general}
+    races = {
+        race: tuple(name for name, of in plain.items() if not of or letter in of)
+        for race, letter in RACES.items() if race != "neutral"
+    }  # fmt: skip
+    return {"all": tuple(table), "minigames": short, **races}
+
 
 ORDER_TARGETS: Mapping[str, str] = {
     "Attack_unit": "enemy",

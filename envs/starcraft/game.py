@@ -102,7 +102,7 @@ class Game:
     def step(self, action: Mapping[str, Any]) -> Step:
         """Carry out an action. A game that ends, or fails, has begun its next episode when this returns."""
         calls, told_wrong = self.translator.calls(action, self.observation[ACTION_MASK]["function"])
-        loops = self.options.step_mul
+        loops = self.options.interface.loops(action, self.options.step_mul)
         if self.options.max_loops is not None:
             loops = min(loops, self.options.max_loops - self.moment.loop)
         try:

@@ -2,27 +2,26 @@
 
 An :class:`Interface` is a handful of options. From it follow the observation space, the action space and, for each
 game, which arrays to fill and how to read an action. Names of planes, functions and arguments are PySC2's own (pysc2
-``lib/features.py`` and ``lib/actions.py``), and so are the values in the planes, with one exception: unit types are
-mapped to the short vocabulary :data:`UNIT_TYPES` so that they can be embedded cheaply.
+``lib/features.py`` and ``lib/actions.py``), and so are the values in the planes, with one exception: unit types, orders
+and buffs are numbered by what the interface is told to tell apart, so that little is embedded where little is needed.
 
 Three styles of playing:
 
 ``feature``
-    Select, then command, with clicks on the screen and on the minimap. The units observed are those on the screen,
-    and their positions are in the frame of the screen: 0 to 1, left to right and top to bottom, so that the center of
-    cell (row, column) is ((column + .5) / width, (row + .5) / height).
+    Select, then command, with clicks on the screen and on the minimap. The units observed are those that the planes of
+    the screen show, and their positions are in the frame of the screen: 0 to 1, left to right and top to bottom, so
+    that the center of cell (row, column) is ((column + .5) / width, (row + .5) / height).
 ``raw``
-    Commands name their units and their target. The units observed are all visible ones, and their positions are in
-    the frame of the minimap, which is the whole map.
+    Commands name their units and their target. The units observed are all that the game tells of, those remembered
+    (``display_type`` 2) among them, and their positions are in the frame of the minimap, which is the whole map.
 ``orders``
     Every own unit is given an order in each step, or goes on with the one that it has. Observed as in the raw style.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +41,33 @@ from envs.spaces import (
     Pointers,
     Units,
 )
-from envs.starcraft.functions import FUNCTIONS, ORDER_FUNCTIONS, ORDER_TARGETS, RAW_FUNCTIONS, Function
+from envs.starcraft.functions import (
+    FUNCTIONS,
+    ORDER_FUNCTIONS,
+    ORDER_TARGETS,
+    RAW_FUNCTIONS,
+    Function,
+    function_groups,
+)
+from envs.starcraft.static import vocabulary as words
+from envs.starcraft.static.columns import (
+    ARGUMENTS,
+    EFFECT_FEATURES,
+    MINIMAP_PLANES,
+    NUMBERS,
+    ORDERS,
+    SCREEN_PLANES,
+    UNIT_FEATURES,
+    UNIT_TYPES,
+    VALUES,
+)
+from envs.starcraft.static.table import entries, groups, select
+
+__all__ = [
+    "ARGUMENTS", "BELOW_CENTER", "CAMERA_WIDTH", "EFFECT_FEATURES", "FUNCTIONS", "MAP_SIZE", "MINIMAP_PLANES",
+    "NUMBERS", "ORDERS", "RAW_FUNCTIONS", "SCREEN_PLANES", "UNIT_FEATURES", "UNIT_TYPES", "VALUES", "Function",
+    "Interface", "InterfaceError", "Size",
+]  # fmt: skip
 
 CAMERA_WIDTH = 24.0
 """World units that the screen is wide (and, being square, high): PySC2's default ``camera_width_world_units``."""
@@ -53,167 +78,12 @@ BELOW_CENTER = 3.0
 MAP_SIZE = 64.0
 """World units that a mini-game's map, and so its minimap, is wide and high (the maps' ``t3Terrain.xml``)."""
 
-UNIT_TYPES: Mapping[int, str] = {
-    48: "Marine",
-    45: "SCV",
-    105: "Zergling",
-    9: "Baneling",
-    110: "Roach",
-    18: "CommandCenter",
-    19: "SupplyDepot",
-    21: "Barracks",
-    20: "Refinery",
-    341: "MineralField",
-    342: "VespeneGeyser",
-    317: "Beacon_Terran",
-    1680: "NaturalMinerals",
-}
-"""Unit type of the API -> name. In observations a unit's type is 1 + its place in this mapping; 0 is any other."""
-
-ORDERS = ("none", "move", "attack", "patrol", "hold", "gather", "return", "build", "train", "other")
-"""What a unit's first order may be, as its ``order`` column tells it."""
-
-UNIT_FEATURES: Mapping[str, Feature] = {
-    f.name: f
-    for f in (
-        Feature("unit_type", "category", len(UNIT_TYPES) + 1),
-        Feature("alliance", "category", 5),  # 1 own, 2 ally, 3 neutral, 4 enemy
-        Feature("x", "position"),
-        Feature("y", "position"),
-        Feature("health_ratio"),
-        Feature("health", "log"),
-        Feature("selected"),
-        Feature("radius"),
-        Feature("weapon_cooldown", scale=16),  # loops
-        Feature("order", "category", len(ORDERS)),
-        Feature("carrying", "category", 3),  # 1 minerals, 2 vespene
-        Feature("build_progress"),
-        Feature("contents", scale=1800),  # minerals or vespene left
-        Feature("assigned_harvesters", scale=8),
-        Feature("ideal_harvesters", scale=8),
-        Feature("queue", scale=5),  # units in production
-    )
-}
-
-NUMBERS: Mapping[str, Feature] = {
-    f.name: f
-    for f in (
-        Feature("game_loop", scale=1344),  # loops; 1344 are a minute
-        Feature("score", "log"),
-        Feature("minerals", "log"),
-        Feature("vespene", "log"),
-        Feature("food_used", scale=20),
-        Feature("food_cap", scale=20),
-        Feature("food_workers", scale=20),
-        Feature("food_army", scale=20),
-        Feature("idle_worker_count", scale=12),
-        Feature("army_count", scale=12),
-        Feature("selected_count", scale=12),
-        Feature("camera_x", "position"),
-        Feature("camera_y", "position"),
-    )
-}
-
-
-def _planes(table: Mapping[str, tuple[str, float]]) -> dict[str, Feature]:
-    return {name: Feature(name, kind, scale) for name, (kind, scale) in table.items()}  # type: ignore[arg-type]
-
-
-_TYPE = ("category", float(len(UNIT_TYPES) + 1))
-_FLAG = ("category", 2.0)
-_BYTE = ("scalar", 255.0)
-
-SCREEN_PLANES: Mapping[str, Feature] = _planes(
-    {
-        "height_map": _BYTE,
-        "visibility_map": ("category", 4),
-        "creep": _FLAG,
-        "power": _FLAG,
-        "player_id": ("category", 17),
-        "player_relative": ("category", 5),
-        "unit_type": _TYPE,
-        "selected": _FLAG,
-        "unit_hit_points": ("log", 1),
-        "unit_hit_points_ratio": _BYTE,
-        "unit_energy": ("log", 1),
-        "unit_energy_ratio": _BYTE,
-        "unit_shields": ("log", 1),
-        "unit_shields_ratio": _BYTE,
-        "unit_density": ("scalar", 2),
-        "unit_density_aa": _BYTE,
-        "effects": ("category", 16),
-        "hallucinations": _FLAG,
-        "cloaked": _FLAG,
-        "blip": _FLAG,
-        "buffs": ("category", 3),  # 1 carries minerals, 2 carries vespene
-        "buff_duration": _BYTE,
-        "active": _FLAG,
-        "build_progress": _BYTE,
-        "pathable": _FLAG,
-        "buildable": _FLAG,
-        "placeholder": _FLAG,
-    }
-)
-
-MINIMAP_PLANES: Mapping[str, Feature] = _planes(
-    {
-        "height_map": _BYTE,
-        "visibility_map": ("category", 4),
-        "creep": _FLAG,
-        "camera": _FLAG,
-        "player_id": ("category", 17),
-        "player_relative": ("category", 5),
-        "selected": _FLAG,
-        "unit_type": _TYPE,
-        "alerts": _FLAG,
-        "pathable": _FLAG,
-        "buildable": _FLAG,
-    }
-)
-
-VALUES: Mapping[str, tuple[str, ...]] = {
-    "queued": ("now", "queued"),
-    "control_group_act": ("recall", "set", "append", "set_and_steal", "append_and_steal"),
-    "select_point_act": ("select", "toggle", "select_all_type", "add_all_type"),
-    "select_add": ("select", "add"),
-    "select_unit_act": ("select", "deselect", "select_all_type", "deselect_all_type"),
-    "select_worker": ("select", "add", "select_all", "add_all"),
-}
-"""Argument -> what its values mean, where they have names (``pysc2.lib.actions``)."""
-
-ARGUMENTS: Mapping[str, int] = {
-    "screen": 0,
-    "minimap": 0,
-    "screen2": 0,
-    "world": 0,
-    "unit_tags": 0,
-    "target_unit_tag": 0,
-    "queued": 2,
-    "control_group_act": 5,
-    "control_group_id": 10,
-    "select_point_act": 4,
-    "select_add": 2,
-    "select_unit_act": 4,
-    "select_unit_id": 500,
-    "select_worker": 4,
-    "build_queue_id": 10,
-}
-"""Argument -> number of values; 0 for places and pointers, whose size follows from the interface."""
-
 
 class InterfaceError(ValueError):
     """An interface option that cannot be served."""
 
 
-def _known(option: str, names: Iterable[str], table: Mapping[str, Any]) -> None:
-    for name in names:
-        if name not in table:
-            near = difflib.get_close_matches(name, table, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(table)}"
-            raise InterfaceError(f"{option}: unknown name {name!r}{hint}")
-
-
-LARGEST_MAP, MOST_UNITS = 512, 512
+LARGEST_MAP, MOST_UNITS, FINEST, LONGEST_DELAY = 512, 512, 16, 1024
 
 Size = tuple[int, int]
 """Cells in width and height."""
@@ -241,10 +111,20 @@ class Interface:
 
     style: Literal["feature", "raw", "orders"] = "feature"
     max_units: int = 4
-    """Rows of the units observed: own first, then enemies, then neutrals. 0: none observed."""
+    """Rows of the units observed: own first, then allies, enemies, neutrals. 0: none observed."""
     unit_features: tuple[str, ...] = ("unit_type", "alliance", "x", "y", "health_ratio", "selected")
     unit_types: tuple[str, ...] = ()
-    """Kinds of units to observe, so that those that do not matter fill no rows. Empty: all."""
+    """Kinds of units to observe, so that those that do not matter fill no rows, or groups of them. Empty: all."""
+    vocabulary: tuple[str, ...] = ("minigames",)
+    """Kinds of units that ``unit_type``, as a column and as a plane, tells apart, or groups of them: minigames, all,
+    terran, zerg, protoss, neutral. In what is observed they are numbered from 1; 0 is any other."""
+    buffs: tuple[str, ...] = ()
+    """Buffs that ``buff_id_0``, ``buff_id_1`` and the plane ``buffs`` tell apart; all, or named, those that PySC2 has
+    names for. Empty: the plane says what is carried."""
+    upgrades: tuple[str, ...] = ()
+    """Own upgrades to observe; all, named, terran, zerg, protoss. Empty: none."""
+    max_effects: int = 0
+    """Rows of the effects observed, such as storms and scans: one for each place of one. 0: none observed."""
     screen: int | Size = 16
     """Cells that the screen is wide and high, for its planes and for clicks; two numbers for a rectangle."""
     screen_planes: tuple[str, ...] = ("player_relative", "selected", "unit_density")
@@ -256,51 +136,71 @@ class Interface:
     numbers: tuple[str, ...] = ("game_loop", "army_count", "selected_count")
     """Numbers to observe. Empty: none."""
     functions: tuple[str, ...] = ("no_op", "select_army", "select_point", "Move_screen")
-    """Functions that the agent chooses from."""
+    """Functions that the agent chooses from, or groups of them: minigames, terran, zerg, protoss, all."""
     arguments: tuple[str, ...] = ()
     """Arguments, beside places and pointers, that the agent chooses. The others are held at 0: not queued, replace
     the selection, recall control group 0, and so on."""
+    fineness: int = 1
+    """In the raw style a place is chosen on the minimap and then within its cell, on so many cells by so many: by the
+    argument ``world_part``. 1: the cell's center."""
+    max_delay: int = 0
+    """The most game loops to the next decision: as AlphaStar's, an argument of every function, ``delay``, counted from
+    1. 0: every ``step_mul`` loops."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "unit_features",
-            "unit_types",
-            "screen_planes",
-            "minimap_planes",
-            "numbers",
-            "functions",
-            "arguments",
-        ):
+        if self.style not in ("feature", "raw", "orders"):
+            raise InterfaceError(f"style: expected 'feature', 'raw' or 'orders', got {self.style!r}")
+        choices = {name: size for name, size in ARGUMENTS.items() if size}
+        known: Mapping[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, ...]]]] = {
+            "unit_features": (UNIT_FEATURES, {"all": tuple(UNIT_FEATURES)}),
+            "unit_types": (words.units(), words.unit_groups()),
+            "vocabulary": (words.units(), words.unit_groups()),
+            "buffs": (entries("buffs"), groups("buffs")),
+            "upgrades": (entries("upgrades"), groups("upgrades")),
+            "screen_planes": (SCREEN_PLANES, {}),
+            "minimap_planes": (MINIMAP_PLANES, {}),
+            "numbers": (NUMBERS, {}),
+            "functions": (self.function_table, function_groups(self.style)),
+            "arguments": (choices, {}),
+        }
+        for name, (table, several) in known.items():
             names = getattr(self, name)
             if isinstance(names, str) or not isinstance(names, Iterable):
                 raise InterfaceError(f"{name}: expected a list of names, got {names!r}")
-            object.__setattr__(self, name, tuple(names))
-        if self.style not in ("feature", "raw", "orders"):
-            raise InterfaceError(f"style: expected 'feature', 'raw' or 'orders', got {self.style!r}")
+            names = tuple(names)
+            if name == "functions" and len(set(names)) != len(names):
+                raise InterfaceError("functions: one is named twice")
+            try:
+                object.__setattr__(self, name, select(name, names, table, several))
+            except ValueError as error:
+                raise InterfaceError(str(error)) from error
         try:
-            whole("max_units", self.max_units, 0, MOST_UNITS)
+            for name, least, most in (
+                ("max_units", 0, MOST_UNITS), ("max_effects", 0, MOST_UNITS), ("fineness", 1, FINEST),
+                ("max_delay", 0, LONGEST_DELAY),
+            ):  # fmt: skip
+                whole(name, getattr(self, name), least, most)
         except ValueError as error:
             raise InterfaceError(str(error)) from error
-        if self.max_units and not self.unit_features:
-            raise InterfaceError("unit_features: name at least one, or set max_units to 0 to observe no units")
         for name in ("screen", "minimap"):
             width, height = _size(name, getattr(self, name))
             object.__setattr__(self, name, width if width == height else (width, height))
-        _known("unit_features", self.unit_features, UNIT_FEATURES)
-        _known("unit_types", self.unit_types, dict.fromkeys(UNIT_TYPES.values()))
-        _known("screen_planes", self.screen_planes, SCREEN_PLANES)
-        _known("minimap_planes", self.minimap_planes, MINIMAP_PLANES)
-        _known("numbers", self.numbers, NUMBERS)
-        _known("functions", self.functions, self.function_table)
-        _known("arguments", self.arguments, {k: v for k, v in ARGUMENTS.items() if v})
+        self._check()
+
+    def _check(self) -> None:
+        """What does not go together."""
+        if self.max_units and not self.unit_features:
+            raise InterfaceError("unit_features: name at least one, or set max_units to 0 to observe no units")
         if not self.functions or self.functions[0] != "no_op":
             raise InterfaceError("functions: the first one must be 'no_op', which is always possible")
-        if len(set(self.functions)) != len(self.functions):
-            raise InterfaceError("functions: one is named twice")
         if self.style != "feature" and not self.max_units:
             raise InterfaceError(f"max_units: the style {self.style} is about units, so it must observe at least one")
         if not (self.max_units or self.screen_planes or self.minimap_planes or self.numbers):
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
+        if self.style != "raw" and self.fineness > 1:
+            raise InterfaceError("fineness: only the raw style chooses places in the world")
+        if self.style == "orders" and self.max_delay:
+            raise InterfaceError("max_delay: in the style orders each unit has an order, and the game one pace")
 
     @property
     def screen_size(self) -> Size:
@@ -313,9 +213,54 @@ class Interface:
         return _size("minimap", self.minimap)
 
     @property
+    def world_size(self) -> Size:
+        """Cells that the raw style's places are counted in, in width and height."""
+        width, height = self.minimap_size
+        return width * self.fineness, height * self.fineness
+
+    @property
     def function_table(self) -> Mapping[str, Function]:
         """All functions of this interface's style."""
         return {"feature": FUNCTIONS, "raw": RAW_FUNCTIONS, "orders": ORDER_FUNCTIONS}[self.style]
+
+    @property
+    def special(self) -> bool:
+        """Whether it has functions that are a special form of another, such as Stop_Stop_quick of Stop_quick."""
+        return any(self.function_table[name].general for name in self.functions)
+
+    @property
+    def kinds(self) -> Mapping[int, int]:
+        """Unit type of the game -> its number here; one that is not in it is 0."""
+        return words.unit_numbers(self.vocabulary)
+
+    @property
+    def abilities(self) -> Mapping[int, int]:
+        """Ability of the game -> the number of its general form here; one that is not in it is the last."""
+        return words.ability_numbers(self.function_table[name] for name in self.functions)
+
+    def world_cells(self, action: Mapping[str, Any]) -> Any:
+        """The cells of :attr:`world_size` that actions of the raw style point to."""
+        if self.fineness == 1:
+            return action["world"]
+        fine, width = self.fineness, self.minimap_size[0]
+        row, column = np.divmod(action["world"], width)
+        inner_row, inner_column = np.divmod(action["world_part"], fine)
+        return (fine * row + inner_row) * width * fine + fine * column + inner_column
+
+    def loops(self, action: Mapping[str, Any], step_mul: int) -> int:
+        """Game loops until the next decision after one game's action."""
+        return int(action["delay"]) + 1 if self.max_delay else step_mul
+
+    def _sized(self, feature: Feature) -> Feature:
+        """A column or a plane with as many values as this interface tells apart."""
+        size = 0
+        if feature.name in ("unit_type", "addon_unit_type"):
+            size = len(self.vocabulary) + 1
+        elif feature.name.startswith("buff_id") or (feature.name == "buffs" and self.buffs):
+            size = len(self.buffs) + 2  # the last is any other
+        elif feature.name.startswith("order_id"):
+            size = len(set(self.abilities.values())) + 2
+        return replace(feature, scale=float(size)) if size else feature
 
     @property
     def whole_map(self) -> bool:
@@ -329,24 +274,31 @@ class Interface:
             targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": ("place",), "away": ("unit",)}
             return targets.get(mode, ())
         taken = self.function_table[function].arguments
-        return tuple(a for a in taken if not ARGUMENTS[a] or a in self.arguments)
+        chosen = [a for a in taken if not ARGUMENTS[a] or a in self.arguments]
+        if "world" in chosen and self.fineness > 1:
+            chosen.append("world_part")
+        return (*chosen, "delay") if self.max_delay else tuple(chosen)
 
     @property
     def observation_space(self) -> spaces.Dict:
         """Units, screen, minimap and numbers as asked for, and the mask of what may be chosen."""
         observed: dict[str, spaces.Space[Any]] = {}
         if self.max_units:
-            observed["units"] = Units(self.max_units, [UNIT_FEATURES[n] for n in self.unit_features])
+            observed["units"] = Units(self.max_units, [self._sized(UNIT_FEATURES[n]) for n in self.unit_features])
         if self.screen_planes:
-            planes = [SCREEN_PLANES[n] for n in self.screen_planes]
+            planes = [self._sized(SCREEN_PLANES[n]) for n in self.screen_planes]
             width, height = self.screen_size
             observed["screen"] = Planes(height, width, planes, np.int16)
         if self.minimap_planes:
-            planes = [MINIMAP_PLANES[n] for n in self.minimap_planes]
+            planes = [self._sized(MINIMAP_PLANES[n]) for n in self.minimap_planes]
             width, height = self.minimap_size
             observed["minimap"] = Planes(height, width, planes, np.int16)
         if self.numbers:
             observed["player"] = Numbers([NUMBERS[n] for n in self.numbers])
+        if self.upgrades:
+            observed["upgrades"] = spaces.MultiBinary(len(self.upgrades))
+        if self.max_effects:
+            observed["effects"] = Units(self.max_effects, list(EFFECT_FEATURES.values()))
         mask: dict[str, spaces.Space[Any]] = {"function": spaces.MultiBinary(len(self.functions))}
         if self.style == "orders":
             mask["function"] = spaces.MultiBinary((self.max_units, len(self.functions)))
@@ -383,7 +335,10 @@ class Interface:
         on_minimap = Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size))
         sizes: dict[str, spaces.Space[Any]] = {
             "screen": on_screen, "screen2": on_screen, "minimap": on_minimap, "world": on_minimap,
+            "world_part": Place(None, self.fineness, self.fineness),
         }  # fmt: skip
+        if self.max_delay:
+            sizes["delay"] = spaces.Discrete(self.max_delay)
         if self.max_units:
             sizes["unit_tags"] = Pointers("units", self.max_units)
             sizes["target_unit_tag"] = Pointer("units", self.max_units)

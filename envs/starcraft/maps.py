@@ -16,7 +16,6 @@ from envs.starcraft.interface import (
     ARGUMENTS,
     MINIMAP_PLANES,
     NUMBERS,
-    RAW_FUNCTIONS,
     SCREEN_PLANES,
     UNIT_FEATURES,
     Interface,
@@ -304,7 +303,7 @@ def check_players(name: str, versus: bool, players: int | None = None) -> None:
 def interface_for(name: str, **options: Any) -> Interface:
     """The interface that suits the map ``name``, with single options replaced.
 
-    In the raw style: with all functions, and without planes of the screen, which say nothing that the units do not.
+    In the raw style: with all functions that the mini-games have a use for, and without planes of the screen, which say nothing that the units do not.
     """
     for option in options:
         if option not in INTERFACE_OPTIONS:
@@ -313,7 +312,7 @@ def interface_for(name: str, **options: Any) -> Interface:
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
     style: Mapping[str, Any] = {}
     if options.get("style") == "raw":
-        style = {"functions": tuple(RAW_FUNCTIONS), "arguments": (), "minimap": 64, "screen_planes": ()}
+        style = {"functions": ("minigames",), "arguments": (), "minimap": 64, "screen_planes": ()}
     elif options.get("style") == "orders":
         style = {"arguments": (), "screen_planes": (), "minimap_planes": (), **mini_game(name).orders}
     return Interface(**{**mini_game(name).interface, **style, **options})

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -57,11 +58,18 @@ class Pysc2:
                     found[int(function.ability_id)] = ORDERS.index(order)
         return found
 
+    @property
+    def effects(self) -> type[IntEnum]:
+        """The effects' numbers: of the fork they have moved."""
+        types = self.features if hasattr(self.features, "Effects") else f"{self.name}.lib.features_types"
+        found: type[IntEnum] = (importlib.import_module(types) if isinstance(types, str) else types).Effects
+        return found
+
     def abilities(self, function: Function) -> frozenset[int]:
         """The abilities, general and specific, that a raw function stands for."""
         general = int(self.actions.RAW_FUNCTIONS[function.id].ability_id)
         if general == 0:
-            return frozenset()
+            return frozenset()  # what the panels do, for which nobody is asked
         special = (int(f.ability_id) for f in self.actions.RAW_FUNCTIONS if int(f.general_id) == general)
         return frozenset((general, *special))
 
@@ -196,7 +204,7 @@ def interface_format(interface: Interface) -> Any:
     """PySC2's ``AgentInterfaceFormat`` in which everything that ``interface`` needs is there, and as little else."""
     pysc2 = load()
     raw = interface.whole_map
-    grid = ORDER_GRID if interface.style == "orders" else interface.minimap
+    grid = ORDER_GRID if interface.style == "orders" else interface.world_size
     layers = not raw or interface.screen_planes or interface.minimap_planes
     dimensions = pysc2.features.Dimensions(screen=interface.screen, minimap=interface.minimap) if layers else None
     space = pysc2.actions.ActionSpace
@@ -209,5 +217,6 @@ def interface_format(interface: Interface) -> Any:
         use_unit_counts=not raw,  # the cheapest way to have PySC2 ask for the raw data
         camera_width_world_units=int(CAMERA_WIDTH),
         allow_cheating_layers="unit_type" in interface.minimap_planes,
+        hide_specific_actions=not interface.special,
         send_observation_proto=True,
     )

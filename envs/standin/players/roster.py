@@ -13,7 +13,7 @@ import numpy as np
 from envs.spaces import ACTION_MASK
 from envs.standin.players import builders, commanders, economists, fighters, generals
 from envs.standin.players.sight import Action, Observation, Player
-from envs.starcraft.interface import ARGUMENTS, FUNCTIONS, Interface
+from envs.starcraft.interface import ARGUMENTS, Interface
 from envs.starcraft.maps import interface_for, mini_game
 
 PLAYERS = ("random", "scripted", "strong")
@@ -45,7 +45,7 @@ def interface_for_player(name: str, scenario: str) -> Interface:
     if name == "random":
         arguments = tuple(a for a, n in ARGUMENTS.items() if n)
         return interface_for(
-            scenario, screen=64, minimap=64, screen_planes=(), functions=tuple(FUNCTIONS), arguments=arguments
+            scenario, screen=64, minimap=64, screen_planes=(), functions=("minigames",), arguments=arguments
         )
     chosen = mini_game(scenario).interface.get("arguments", ())
     queued = ("queued",) if scenario == "CollectMineralShards" else ()

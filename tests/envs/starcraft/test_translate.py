@@ -25,7 +25,7 @@ def observation(units=(), abilities=(), **common):
     message.observation.raw_data.player.camera.y = 25
     for unit in units:
         new = message.observation.raw_data.units.add(display_type=1, is_on_screen=True, alliance=1, **unit)
-        new.pos.x = new.pos.x or 30
+        new.pos.x, new.pos.y = new.pos.x or 30, new.pos.y or 25
     for ability, point in abilities:
         message.observation.abilities.add(ability_id=ability, requires_point=point)
     return message
@@ -50,7 +50,7 @@ class Played:
         """What PySC2 sends for an action; None if it is refused."""
         names = self.interface.functions
         action["function"] = names.index(action["function"])
-        call = self.translator.function_call(action, np.ones(len(names), np.int8))
+        call = self.translator.function_call(action)
         if call is None:
             return None
         function_call = load().actions.FunctionCall(*call)
@@ -62,43 +62,6 @@ def feature(**options):
         max_units=8, screen=16, minimap=16, screen_planes=(), functions=tuple(sc.FUNCTIONS), arguments=EVERYTHING
     )
     return Played(face, options.pop("message", observation()))
-
-
-@pytest.mark.parametrize("name", sc.FUNCTIONS)
-def test_every_function_reaches_the_protocol_with_its_arguments(name):
-    drawn = dict.fromkeys(sc.ARGUMENTS, 0)
-    drawn |= {"screen": 16 * 3 + 5, "screen2": 16 * 7 + 9, "minimap": 16 * 2 + 11, "queued": 1, "select_add": 1}
-    action = feature().action(function=name, **drawn)
-    layer, text = action.action_feature_layer, str(action)
-    arguments = sc.FUNCTIONS[name].arguments
-    if name == "no_op":
-        assert text == ""
-    elif name.endswith("_screen"):
-        command = layer.unit_command
-        assert (command.target_screen_coord.x, command.target_screen_coord.y) == (5, 3)
-        assert command.queue_command
-    elif name.endswith("_minimap"):
-        command = layer.unit_command
-        assert (command.target_minimap_coord.x, command.target_minimap_coord.y) == (11, 2)
-    elif name.endswith("_quick"):
-        assert layer.unit_command.queue_command
-        assert not layer.unit_command.HasField("target_screen_coord")
-    elif name == "move_camera":
-        assert (layer.camera_move.center_minimap.x, layer.camera_move.center_minimap.y) == (11, 2)
-    elif name == "select_point":
-        assert (
-            layer.unit_selection_point.selection_screen_coord.x,
-            layer.unit_selection_point.selection_screen_coord.y,
-        ) == (5, 3)
-    elif name == "select_rect":
-        box = layer.unit_selection_rect.selection_screen_coord[0]
-        assert sorted([(box.p0.x, box.p0.y), (box.p1.x, box.p1.y)]) == [(5, 3), (9, 7)]
-        assert layer.unit_selection_rect.selection_add
-    else:
-        assert action.HasField("action_ui"), arguments
-    if arguments[:1] == ("queued",):
-        general = {f.name: f for f in load().actions.FUNCTIONS}[name]
-        assert layer.unit_command.ability_id == general.ability_id
 
 
 @pytest.mark.parametrize(
@@ -182,8 +145,10 @@ def test_what_is_not_available_is_refused():
     assert mask == {"no_op": 1, "select_army": 1, "select_point": 1, "Move_screen": 1}
     played = Played(face, observation())
     assert played.observation["action_mask"]["function"].tolist() == [1, 0, 1, 0]
-    refused = played.translator.function_call({"function": 3, "screen": 0}, np.array([1, 0, 1, 0], np.int8))
-    assert refused is None
+    # sent all the same, for the game to refuse it
+    mask = played.observation["action_mask"]["function"]
+    assert played.translator.calls({"function": 3, "screen": 17}, mask) == ([(331, [[0], [1, 1]])], True)
+    assert played.translator.calls({"function": 2, "screen": 17}, mask) == ([(2, [[0], [1, 1]])], False)
 
 
 def test_every_column_number_and_plane_of_the_interface_is_the_games():
@@ -203,10 +168,16 @@ def test_every_column_number_and_plane_of_the_interface_is_the_games():
     own.pos.x, own.pos.y = 33 - 12 + 6, 25 + 12 - 18  # a quarter of the screen from the left, three from the top
     own.health, own.health_max, own.radius, own.build_progress = 30, 120, 2.75, 0.625
     own.weapon_cooldown, own.mineral_contents, own.vespene_contents = 4.5, 900, 20
+    own.shield, own.shield_max, own.energy, own.energy_max, own.owner, own.facing = 12, 48, 30, 120, 2, 1.5
+    own.cargo_space_taken, own.cargo_space_max, own.cloak, own.pos.z = 3, 8, 2, 11.5
+    own.is_blip = own.is_powered = own.is_flying = own.is_burrowed = own.is_hallucination = own.is_active = True
+    own.buff_duration_remain, own.buff_duration_max, own.detect_range, own.radar_range = 30, 600, 11, 25
+    own.attack_upgrade_level, own.armor_upgrade_level, own.shield_upgrade_level = 1, 2, 3
+    own.add_on_tag, foe.tag = 77, 77
     own.assigned_harvesters, own.ideal_harvesters, own.is_selected = 13, 16, True
     own.buff_ids.append(274)
-    own.orders.add(ability_id=524)
-    own.orders.add(ability_id=524)
+    own.orders.add(ability_id=524, progress=0.25)
+    own.orders.add(ability_id=524, progress=0.5)
     foe.is_selected, foe.weapon_cooldown = True, 3.0  # which nobody may know
     foe.pos.x, foe.pos.y = 33, 25
     foe.orders.add(ability_id=23)
@@ -214,8 +185,17 @@ def test_every_column_number_and_plane_of_the_interface_is_the_games():
         "unit_type": 1 + list(sc.UNIT_TYPES).index(18), "alliance": 1, "x": 0.25, "y": 0.75, "health_ratio": 0.25,
         "health": 30, "selected": 1, "radius": 2.75, "weapon_cooldown": 4.5, "order": sc.ORDERS.index("train"),
         "carrying": 2, "build_progress": 0.625, "contents": 920, "assigned_harvesters": 13, "ideal_harvesters": 16,
-        "queue": 2,
+        "queue": 2, "shield": 12, "energy": 30, "shield_ratio": 0.25, "energy_ratio": 0.25, "cargo_space_taken": 3,
+        "cargo_space_max": 8, "display_type": 1, "owner": 2, "facing": 1.5, "cloak": 2, "mineral_contents": 900,
+        "vespene_contents": 20, "order_length": 2, "order_progress_0": 0.25, "order_progress_1": 0.5, "buff_id_0": 1,
+        "buff_duration_remain": 30, "buff_duration_max": 600, "attack_upgrade_level": 1, "armor_upgrade_level": 2,
+        "shield_upgrade_level": 3, "z": 11.5, "detect_range": 11, "radar_range": 25, "order_id_2": 0, "order_id_3": 0,
+        "addon_unit_type": 1 + list(sc.UNIT_TYPES).index(105), "buff_id_1": 0,
+        # the interface has one command, to move: training is another one
+        "order_id_0": 2, "order_id_1": 2,
     }  # fmt: skip
+    flags = ("is_blip", "is_powered", "is_flying", "is_burrowed", "hallucination", "active", "is_on_screen")
+    columns |= dict.fromkeys(flags, 1)
     known = load().features
     tables = {
         "screen": (known.SCREEN_FEATURES, sc.SCREEN_PLANES, 8),
@@ -297,7 +277,7 @@ def test_places_on_a_map_that_is_not_square_are_pysc2s(width, height):
     for row, (x, y) in zip(rows, places, strict=True):
         column, line = (int(part * 96) for part in row)
         action = {"function": face.functions.index("Move_pt"), "unit_tags": np.eye(4)[0], "world": line * 96 + column}
-        call = translator.function_call(action, np.ones(len(face.functions), np.int8))
+        call = translator.function_call(action)
         sent = theirs.transform_action(message.observation, load().actions.FunctionCall(*call), skip_available=True)
         target = sent.action_raw.unit_command.target_world_space_pos
         assert abs(target.x - x) <= longest / 96

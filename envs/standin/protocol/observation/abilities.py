@@ -101,5 +101,5 @@ def order_ability(order: int) -> int:
 
 
 def training_ability(kind: int) -> int:
-    """The ability that makes a kind of unit, an add-on or an upgrade."""
-    return _MAKING[kind]
+    """The ability that makes a kind of unit, an add-on or an upgrade; 0 if there is none."""
+    return _MAKING.get(kind, 0)

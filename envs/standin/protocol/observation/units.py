@@ -29,14 +29,11 @@ from envs.standin.rules.catalog import (
     SMALL_MINERAL_FIELD,
 )
 from envs.standin.rules.world import ENEMY, GARRISON, IDLE, NEUTRAL, OWN, SHIELD, UNIT
-from envs.standin.show.planes import TERRAIN_HEIGHT
-from envs.starcraft import interface as sc
+from envs.standin.show.camera import sees
+from envs.standin.show.columns import HEIGHT, NEUTRAL_OWNER
 
-NEUTRAL_OWNER = 16
 STIMMED, STIMMED_MARAUDER, SUPPLY_DROPPED, SLOWED = 27, 24, 25, 33
 """Buffs, by the API's numbers."""
-HEIGHT = 32.0 * TERRAIN_HEIGHT / 255.0 - 16.0
-"""Where the ground is, in world units, by the API's scale of heights."""
 
 ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
 
@@ -76,8 +73,8 @@ class Units:
         shown.radius = t["radius"]
         shown.build_progress, assigned, ideal = features
         shown.cloak = raw_pb2.NotCloaked
-        half = sc.CAMERA_WIDTH / 2
-        shown.is_on_screen = abs(u.x - float(g["camera_x"])) <= half and abs(u.y - float(g["camera_y"])) <= half
+        dx, dy = u.x - float(g["camera_x"]), u.y - float(g["camera_y"])
+        shown.is_on_screen = sees(dx, dy, t["radius"])
         shown.is_selected = u.selected != 0
         shown.is_blip = shown.is_flying = shown.is_burrowed = shown.is_hallucination = shown.is_powered = False
         shown.health, shown.health_max = u.hp, self._most_hp(u)

@@ -47,7 +47,9 @@ class Client:
             options = sc_pb.InterfaceOptions(raw=True, score=True)
         else:
             sides = features.Dimensions(screen=interface.screen, minimap=interface.minimap)
-            form = features.AgentInterfaceFormat(feature_dimensions=sides, use_feature_units=True)
+            form = features.AgentInterfaceFormat(
+                feature_dimensions=sides, use_feature_units=True, hide_specific_actions=not interface.special
+            )
             options = sc_pb.InterfaceOptions(raw=True, score=True)
             layers = options.feature_layer
             layers.width, layers.allow_cheating_layers = sc.CAMERA_WIDTH, True
@@ -99,15 +101,25 @@ def compare(client: Client, env: Any, observation: Any) -> None:
         for name, possible in zip(env.interface.functions, observation[ACTION_MASK]["function"][0], strict=True):
             assert (sc.FUNCTIONS[name].id in allowed) == bool(possible), name
     numbers(dict(zip(sc.NUMBERS, observation["player"][0].tolist(), strict=True)), told, arrays)
-    shown = [u for u in told.raw_data.units if client.raw or u.is_on_screen]
+    camera = told.raw_data.player.camera
+    shown = [
+        u for u in told.raw_data.units if client.raw or max(abs(u.pos.x - camera.x), abs(u.pos.y - camera.y)) <= 12
+    ]
     # The interface shows own units first, then enemies, then neutrals; the game shows them as they came.
     order = sorted(range(len(shown)), key=lambda i: {1: 0, 4: 1, 3: 2}[shown[i].alliance])
     mask = observation["units"]["mask"][0]
     assert mask.sum() == min(len(shown), len(mask))
     names = list(sc.UNIT_FEATURES)
-    pixels = arrays["raw_units" if client.raw else "feature_units"]
+    pixels = {  # PySC2 lists those that the camera sees, not those that the planes show
+        told_of.tag: row
+        for told_of, row in zip(
+            [u for u in told.raw_data.units if client.raw or u.is_on_screen],
+            arrays["raw_units" if client.raw else "feature_units"],
+            strict=True,
+        )
+    }
     for row, i in zip(observation["units"]["features"][0], order, strict=False):
-        unit(dict(zip(names, row.tolist(), strict=True)), shown[i], told.raw_data.player.camera, pixels[i], env)
+        unit(dict(zip(names, row.tolist(), strict=True)), shown[i], camera, pixels.get(shown[i].tag), env)
 
 
 def layers(native: Any, pysc2: Any, table: Any) -> None:
@@ -140,7 +152,8 @@ def unit(native: dict[str, float], told: Any, camera: Any, pixels: Any, env: Any
     columns, rows = env.interface.minimap_size if raw else env.interface.screen_size
     x, y = (told.pos.x - left) / width, (top - told.pos.y) / width
     assert (native["x"], native["y"]) == pytest.approx((x, y), abs=1e-6)
-    for seen, place, size in ((pixels.x, x, columns), (pixels.y, y, rows)):
+    assert pixels is not None or not told.is_on_screen
+    for seen, place, size in ((pixels.x, x, columns), (pixels.y, y, rows)) if pixels is not None else ():
         assert seen == math.floor(place * size) or abs(place * size - round(place * size)) < 1e-4
     assert API_IDS[int(native["unit_type"])] == told.unit_type
     assert native["alliance"] == told.alliance
@@ -157,8 +170,30 @@ def unit(native: dict[str, float], told: Any, camera: Any, pixels: Any, env: Any
         assert native["queue"] == sum(order.ability_id in training for order in told.orders)
         first = told.orders[0].ability_id if told.orders else 0
         assert sc.ORDERS[int(native["order"])] == ORDERS[first]
+    whole_interface(native, told, env)
     assert native["ideal_harvesters"] == told.ideal_harvesters
     assert native["assigned_harvesters"] == told.assigned_harvesters
+
+
+def whole_interface(native: dict[str, float], told: Any, env: Any) -> None:
+    """The columns that have the protocol's own names."""
+    for name in (
+        "shield", "energy", "cargo_space_taken", "cargo_space_max", "display_type", "owner", "cloak", "is_blip",
+        "is_powered", "is_flying", "is_burrowed", "is_on_screen", "mineral_contents", "vespene_contents",
+        "attack_upgrade_level", "armor_upgrade_level", "shield_upgrade_level", "detect_range", "radar_range",
+    ):  # fmt: skip
+        assert native[name] == getattr(told, name), name
+    assert native["active"] == told.is_active
+    assert native["facing"] == pytest.approx(told.facing, abs=1e-5) or abs(native["facing"] - told.facing) > 6.28
+    assert native["z"] == pytest.approx(told.pos.z)
+    assert native["order_length"] == len(told.orders)
+    assert native["order_progress_0"] == pytest.approx(told.orders[0].progress if told.orders else 0, abs=1e-6)
+    other = max(env.interface.abilities.values(), default=0) + 1
+    for k in range(4):
+        ability = told.orders[k].ability_id if len(told.orders) > k else 0
+        expected = env.interface.abilities.get(ability, other) if ability else 0
+        assert native[f"order_id_{k}"] == expected, k
+    assert native["buff_id_0"] == (1 if told.buff_ids else 0)  # none are told apart
 
 
 ORDERS = {

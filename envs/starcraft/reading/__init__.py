@@ -1,0 +1,1 @@
+"""From the game's message to rows: units, effects, upgrades."""
