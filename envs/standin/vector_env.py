@@ -133,7 +133,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._no_tags = np.zeros((n, face.max_units), np.int8)
         self._sizes = np.array([*face.screen_size, *(face.world_size if face.style == "raw" else face.minimap_size)])
         functions = [face.function_table[name] for name in face.functions]
-        self._can = Commands(face)
+        self._can = Commands(face, self.map.fog)
         self._commands = self._can.what
         self._ordering = face.style == "orders"
         if self._ordering:
@@ -190,10 +190,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             observation["minimap"] = map_planes
         if numbers:
             observation["player"] = values
-        empty = [name for name in ("upgrades", "effects") if name in self.observation_space.spaces]  # there are none
-        self._observation = observation | {
-            name: create_empty_array(self.single_observation_space[name], n) for name in empty
-        }
+        spaces = {name: part for name, part in face.observation_space.items() if name in ("upgrades", "effects")}
+        self._observation = observation | {name: create_empty_array(part, n) for name, part in spaces.items()}
 
     def _observe(self, which: npt.NDArray[np.int64]) -> None:
         whole = self.interface.whole_map

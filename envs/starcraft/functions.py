@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,7 @@ RAW_SHORT = (
 
 def _functions(kind: str, first: tuple[str, ...]) -> Mapping[str, Function]:
     """All of the table, those that the mini-games have a use for at the front, in their old order."""
-    found: dict[str, Function] = dict.fromkeys(first)  # type: ignore[arg-type]
+    found: dict[str, Any] = dict.fromkeys(first)
     for number, name, mode, ability, general, arguments, races in rows(kind):
         taken: tuple[str, ...] = tuple(filter(None, arguments.split(",")))
         command, at = (name if mode == "ui" else name.rsplit("_", 1)[0]), mode

@@ -303,7 +303,8 @@ def check_players(name: str, versus: bool, players: int | None = None) -> None:
 def interface_for(name: str, **options: Any) -> Interface:
     """The interface that suits the map ``name``, with single options replaced.
 
-    In the raw style: with all functions that the mini-games have a use for, and without planes of the screen, which say nothing that the units do not.
+    In the raw style: with all functions that the mini-games have a use for, and without planes of the screen, which
+    say nothing that the units do not.
     """
     for option in options:
         if option not in INTERFACE_OPTIONS:

@@ -296,3 +296,11 @@ def test_scripted_choices(name: str, seed: int) -> None:
 def test_raw_choices(name: str, seed: int, restart: int) -> None:
     interface = everything(interface_for(name, style="raw", max_units=MAPS[name].capacity, minimap=32))
     play(name, seed, random_player(interface, seed), interface, STEPS, restart)
+
+
+@pytest.mark.parametrize("style", ["feature", "raw"])
+@pytest.mark.parametrize("name", ["FindAndDefeatZerglings", "CollectMineralsAndGas"])
+def test_all_functions_of_pysc2(name: str, style: str) -> None:
+    """What the stand-in knows is obeyed; what it does not know the server refuses, and so it is natively."""
+    interface = everything(interface_for(name, style=style, functions=["all"], max_units=MAPS[name].capacity))
+    play(name, 3, random_player(interface, 3), interface, STEPS, -1)
