@@ -182,14 +182,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                 ground = Ground(sc.MAP_SIZE, sc.MAP_SIZE, (left, bottom, right, top))
                 each["place"] = np.repeat(ground.inside(face.minimap_size)[None], n, 0)
             observation[ACTION_MASK] = {"function": self._order_masks, **each}
-        if columns:
-            observation["units"] = units
-        if screen:
-            observation["screen"] = screen_planes
-        if minimap:
-            observation["minimap"] = map_planes
-        if numbers:
-            observation["player"] = values
+        parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
+        observation |= {name: part for name, part in parts.items() if name in face.observation_space.spaces}
         spaces = {name: part for name, part in face.observation_space.items() if name in ("upgrades", "effects")}
         self._observation = observation | {name: create_empty_array(part, n) for name, part in spaces.items()}
 

@@ -283,6 +283,7 @@ def test_what_is_not_told_apart_is_any_other():
         unit_features=("unit_type",),
         vocabulary=("SCV", "terran"),
         functions=("no_op",),
+        screen_planes=(),
     )
     message = recordings.ladder("AcropolisLE")[0]
     rows = seen(message, size, face)["units"]["features"][:, 0]
