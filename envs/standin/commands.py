@@ -16,18 +16,21 @@ from envs.starcraft.interface import Interface
 
 
 class Commands:
-    """For each function of an interface: its command and mode, whether it is obeyed, and whether it is ever offered.
+    """For each function of an interface: its command and mode, whether it is obeyed, and when it is offered.
 
-    What is no command is :data:`NO_OP`. A special form of an ability that units have under another number is carried
-    out and not offered, as by the server.
+    ``what`` [F]: the command, :data:`NO_OP` for what is none; ``asked`` [F]: the one that is offered when this function
+    is. A special form of an ability that units have under another number is carried out and not offered, as by the
+    server, and a switch for what units do by themselves is offered and refused.
     """
 
     def __init__(self, face: Interface, camera_free: bool) -> None:
         functions = [face.function_table[name] for name in face.functions]
-        found = [_command(face, function) for function in functions]
-        self.what = np.array([NO_OP if what is None else COMMANDS.index(what) for what, _ in found])
-        self.known: npt.NDArray[np.bool_] = np.array([what is not None for what, _ in found])
-        self.offered: npt.NDArray[np.bool_] = np.array([offered for _, offered in found])
+        found = [_command(function) for function in functions]
+        switches = np.array([function.mode == "autocast" for function in functions])
+        self.asked = np.array([NO_OP if what is None else COMMANDS.index(what) for what in found])
+        self.what = np.where(switches, NO_OP, self.asked)
+        self.known: npt.NDArray[np.bool_] = ~switches & np.array([what is not None for what in found])
+        self.offered: npt.NDArray[np.bool_] = np.array([_is_offered(face, function) for function in functions])
         aimed = [f.mode if known and f.mode in MODES else "ui" for f, known in zip(functions, self.known, strict=True)]
         self.modes = np.array([MODES.index(mode) for mode in aimed])
         if "raw_move_camera" in face.functions:
@@ -41,14 +44,19 @@ class Commands:
             mask[..., ~self.offered] = 0
 
 
-def _command(face: Interface, function: Function) -> tuple[str | None, bool]:
-    """The command, or None; and whether a unit ever has it under this number."""
+def _command(function: Function) -> str | None:
+    """The command that a function comes to, or None."""
     if function.ability == 0:  # what is done in the panels, and the orders' Move_away_unit
-        known = function.command in COMMANDS
-        return (function.command if known else None), known
+        return function.command if function.command in COMMANDS else None
     ability = BY_ID.get(function.ability)
-    if ability is None or function.mode == "autocast":
-        return None, False
-    aimed = function.mode != "quick"
-    offered = function.ability in (ability.id, ability.general) and (face.style != "feature" or aimed == ability.aimed)
-    return ability.command, offered
+    return None if ability is None else ability.command
+
+
+def _is_offered(face: Interface, function: Function) -> bool:
+    """Has a unit ever this function, under this number and aimed like this?"""
+    if function.ability == 0:
+        return function.command in COMMANDS
+    ability = BY_ID.get(function.ability)
+    if ability is None or function.ability not in (ability.id, ability.general):
+        return False
+    return face.style != "feature" or (function.mode != "quick") == ability.aimed

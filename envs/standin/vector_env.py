@@ -134,7 +134,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._sizes = np.array([*face.screen_size, *(face.world_size if face.style == "raw" else face.minimap_size)])
         functions = [face.function_table[name] for name in face.functions]
         self._can = Commands(face, self.map.fog)
-        self._commands = self._can.what
+        self._commands = self._can.asked
         self._ordering = face.style == "orders"
         if self._ordering:
             self._aims = np.array([0 if f.mode == "ui" else AIMS.index(f.mode) for f in functions])
@@ -165,7 +165,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         function_mask = np.zeros((n, len(functions)), np.int8)
         own_mask, target_mask = (np.zeros((n, face.max_units), np.int8) for _ in range(2))
         self._show = (
-            self._columns.shown, np.array(columns, np.int64), units["features"], units["mask"], self.slots,
+            self._columns.kinds, np.array(columns, np.int64), units["features"], units["mask"], self.slots,
             np.array(screen, np.int64), screen_planes,
             np.array(minimap, np.int64), map_planes,
             np.array(numbers, np.int64), values,
@@ -281,7 +281,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         function = np.asarray(actions["function"])
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
-        rows[:, 0] = self._commands[function]
+        rows[:, 0] = self._can.what[function]
         rows[:, 1] = self._can.modes[function]
         tags = self._no_tags
         for name, column in self._argument_columns.items():

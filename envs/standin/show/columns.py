@@ -1,6 +1,6 @@
-"""The columns of units that only the whole interface asks for, for all games at once.
+"""What only the whole interface asks for, for all games at once: more columns of units, effects, upgrades.
 
-They are taken from the same arrays as the columns of :mod:`envs.standin.show.observe`, which the mini-games' hot path
+It is taken from the same arrays as the columns of :mod:`envs.standin.show.observe`, which the mini-games' hot path
 needs and fills by itself. What no unit of the stand-in has, such as shields, stays 0.
 """
 
@@ -8,24 +8,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from envs.standin.protocol.observation.abilities import order_ability, training_ability
-from envs.standin.rules.catalog import GEYSER, REFINERY
-from envs.standin.rules.world import BUILD, ENEMY, IDLE, NEUTRAL, OWN, PRODUCTION, QUEUE
+from envs.standin.rules.abilities.bunker import PLACES
+from envs.standin.rules.abilities.orbital import ENERGY_A_LOOP
+from envs.standin.rules.catalog import (
+    BARRACKS,
+    BUNKER,
+    GEYSER,
+    INFANTRY_ARMOR,
+    INFANTRY_WEAPONS,
+    KINDS,
+    MARAUDER,
+    REFINERY,
+    SCV,
+)
+from envs.standin.rules.world import BUILD, ENEMY, GARRISON, IDLE, NEUTRAL, OWN, PRODUCTION, QUEUE, SCAN_RADIUS, SCANS
 from envs.standin.show.camera import sees
-from envs.standin.show.observe import TERRAIN_HEIGHT
-from envs.starcraft.interface import Interface
+from envs.standin.show.planes import TERRAIN_HEIGHT
+from envs.starcraft.interface import CAMERA_WIDTH, EFFECT_FEATURES, MAP_SIZE, Interface
 from envs.starcraft.static import vocabulary as words
 
-NEUTRAL_OWNER, NOT_CLOAKED, VISIBLE = 16, 3, 1
+NEUTRAL_OWNER, NOT_CLOAKED, VISIBLE, SELF, SCANNER_SWEEP = 16, 3, 1, 1, 6
 HEIGHT = 32.0 * TERRAIN_HEIGHT / 255.0 - 16.0
 """Where the ground is, in world units, by the API's scale of heights."""
 BUFFS = (0, 271, 274)
 """The buff of a worker that carries nothing, minerals or vespene (from a refinery on a geyser)."""
+STIMMED, STIMMED_MARAUDER, SUPPLY_DROPPED, SLOWED = 27, 24, 25, 33
+"""Buffs, by the API's numbers."""
 
 Array = npt.NDArray[Any]
 
@@ -35,42 +50,87 @@ class Seen:
 
     def __init__(self, games: Array, units: Array, slots: Array, which: Array, players: int, types: Array) -> None:
         self._units, self._game, self._slots, self.types = units, (which // players)[:, None], slots, types
-        self.there = slots >= 0
-        second = (which % players == 1)[:, None]
+        self.there, self.here = slots >= 0, games[which // players]
+        self.second = (which % players == 1)[:, None]
         owner = self("owner")
-        self.own = owner == np.where(second, ENEMY, OWN)
+        self.own = owner == np.where(self.second, ENEMY, OWN)
         self.number = np.where(owner == NEUTRAL, NEUTRAL_OWNER, np.where(owner == OWN, 1, 2))
-        here = games[which // players]
-        cameras = ((here[f"camera_{axis}"], here[f"other_camera_{axis}"]) for axis in "xy")
-        self._camera = [np.where(second, other[:, None], own[:, None]) for own, other in cameras]
 
     def __call__(self, name: str) -> Array:
         return self._units[name][self._game, self._slots]
 
+    def mine(self, name: str) -> Array:
+        """A field of the player's own, [n, 1]."""
+        field, other = self.here[name], self.here[f"other_{name}"]
+        return np.where(self.second, other[:, None], field[:, None])
+
+    def type(self, name: str) -> Array:
+        """What the catalog says of the units."""
+        return self.types[name][self.kind]
+
+    @cached_property
+    def kind(self) -> Array:
+        """The kinds."""
+        return self("kind")
+
     @property
     def gas(self) -> Array:
         """Do they hold vespene?"""
-        return np.isin(self("kind"), (GEYSER, REFINERY))
+        return np.isin(self.kind, (GEYSER, REFINERY))
 
     @property
     def on_screen(self) -> Array:
         """Does the camera see them?"""
-        dx, dy = (self(axis) - camera for axis, camera in zip("xy", self._camera, strict=True))
-        return np.asarray(sees(dx, dy, self.types["radius"][self("kind")]))
+        dx, dy = self("x") - self.mine("camera_x"), self("y") - self.mine("camera_y")
+        return np.asarray(sees(dx, dy, self.type("radius")))
 
     @property
-    def progress(self) -> Array:
-        """How much of the first thing in a building's queue is done."""
-        left, loops = self("product_left"), self.types["build_loops"][self("product")[..., 0]]
-        return np.where(left < 0, 0, 1 - left / np.maximum(loops, 1))
+    def energy(self) -> Array:
+        """The energy that they have by now."""
+        gained = ENERGY_A_LOOP * (self.here["loop"][:, None] - self("energy_at"))
+        return np.where(self.type("energy") > 0, np.minimum(self("energy") + gained, self.type("energy")), 0)
+
+    def progress(self, place: int) -> Array:
+        """How much of the place-th thing in a building's queue is done."""
+        left = self(("product_left", "second_left")[place])
+        loops = self.types["build_loops"][self("product")[..., place]]
+        return np.where((left < 0) | (self("producing") <= place), 0, 1 - left / np.maximum(loops, 1))
+
+    def level(self, upgrade: int) -> Array:
+        """Has the player that upgrade?"""
+        return self.mine("upgrades") >> (upgrade - KINDS) & 1
+
+    @property
+    def cargo(self) -> Array:
+        """Places taken in own bunkers."""
+        game, inside = self._units[self._game[:, 0]], self._units["order"][self._game[:, 0]] == GARRISON
+        found = np.zeros(self.there.shape, np.int64)
+        for row, slot in np.argwhere(self.own & (self.kind == BUNKER) & self.there):
+            me = self._slots[row, slot]
+            within = inside[row] & (game["kind"][row] != 0) & (game["order_tag"][row] == game["tag"][row, me])
+            found[row, slot] = self.types["cargo_size"][game["kind"][row, within]].sum()
+        return found
+
+    @property
+    def addon(self) -> Array:
+        """The kind of the add-on beside a barracks, 0 for none."""
+        slot = self("addon")
+        beside = self._units[self._game, np.maximum(slot, 0)]
+        is_there = (slot >= 0) & (beside["kind"] != 0) & (beside["tag"] == self("addon_tag"))
+        return np.where((self.kind == BARRACKS) & is_there, beside["kind"], 0)
 
 
 class Columns:
-    """Fills the columns of an interface that are its own."""
+    """Fills what an interface asks for beside the kernels' columns."""
 
     def __init__(self, face: Interface, types: Array) -> None:
-        self.types = types
-        self.kinds = np.array([face.kinds.get(number, 0) for number in types["api_id"].tolist()], np.int16)
+        self.types, self.face = types, face
+        numbers = np.array([face.kinds.get(int(number), 0) for number in types["api_id"]])
+        self.numbers = numbers * (np.arange(len(types)) < KINDS)  # the upgrades among the rows have other ids
+        wanted = list(words.unit_numbers(face.unit_types))
+        hidden = ~np.isin(types["api_id"], wanted) if wanted else np.zeros(len(types), bool)
+        self.kinds = np.where(hidden, -1 - self.numbers, self.numbers)
+        """Each kind's number in observations, or -1 - that number for one that is not observed."""
         other = max(face.abilities.values(), default=0) + 1
 
         def number(ability: int) -> int:
@@ -78,37 +138,68 @@ class Columns:
 
         self.orders = np.array([number(order_ability(order)) for order in range(BUILD + len(types))])
         self.training = np.array([number(training_ability(kind)) for kind in range(len(types))])
-        buffs = words.numbers("buffs", face.buffs)
-        self.buffs = np.array([0, *(buffs.get(buff, len(face.buffs) + 1) for buff in BUFFS[1:])])
-        # whether the kernels' numbers of kinds are the interface's, as in the mini-games
-        self.plain = bool((self.kinds == np.arange(len(types))).all())
+        self._buffs = words.numbers("buffs", face.buffs)
+        self.carried = np.array([0, *map(self._buff, BUFFS[1:])])
         self.mine = [(k, f) for k, name in enumerate(face.unit_features) if (f := self._column(name)) is not None]
-        renumbered = {"unit_type": None if self.plain else self.kinds, "buffs": self.buffs if face.buffs else None}
-        self.planes = [
-            (part, k, table)
-            for part, names in (("screen", face.screen_planes), ("minimap", face.minimap_planes))
-            for k, name in enumerate(names) if (table := renumbered.get(name)) is not None
-        ]  # fmt: skip
-        wanted = list(words.unit_numbers(face.unit_types)) or types["api_id"][1:]
-        self.shown = np.isin(types["api_id"], wanted).astype(np.int8)
-        """For each kind, whether it is observed."""
+        at = face.screen_planes.index("buffs") if "buffs" in face.screen_planes and face.buffs else None
+        self.buff_plane = at
+        upgrades = words.numbers("upgrades", face.upgrades)
+        self.upgrades = [(upgrades.get(int(types["api_id"][row]), 0), row - KINDS) for row in range(KINDS, len(types))]
+
+    def _buff(self, number: int) -> int:
+        return self._buffs.get(number, len(self.face.buffs) + 1)
 
     def finish(
         self, games: Array, units: Array, slots: Array, which: Array, players: int, observation: dict[str, Any]
     ) -> None:
         """Fill what is left in the rows ``which`` of an observation; ``slots`` [n, U] says where its units are kept."""
-        if self.mine:
-            seen = Seen(games, units, slots[which], which, players, self.types)
-            for k, column in self.mine:
-                observation["units"]["features"][which, :, k] = np.where(seen.there, column(seen), 0)
-        for part, k, table in self.planes:
-            observation[part][which, ..., k] = table[observation[part][which, ..., k]]
+        face = self.face
+        if not (self.mine or self.buff_plane is not None or face.upgrades or face.max_effects):
+            return
+        seen = Seen(games, units, slots[which], which, players, self.types)
+        for k, column in self.mine:
+            observation["units"]["features"][which, :, k] = np.where(seen.there, column(seen), 0)
+        if self.buff_plane is not None:
+            plane = observation["screen"][..., self.buff_plane]
+            plane[which] = self.carried[plane[which]]
+        if face.upgrades:
+            for number, bit in self.upgrades:
+                if number:
+                    observation["upgrades"][which, number - 1] = seen.mine("upgrades")[:, 0] >> bit & 1
+        if face.max_effects:
+            self._effects(seen, which, observation["effects"])
+
+    def _effects(self, seen: Seen, which: Array, effects: dict[str, Array]) -> None:
+        """Own scans: there are no others."""
+        camera, names = [seen.mine(f"camera_{axis}")[:, 0] for axis in "xy"], list(EFFECT_FEATURES)
+        whole, second = self.face.whole_map, seen.second[:, 0]
+        scans = [
+            np.where(second[:, None], seen.here[f"other_scan_{part}"], seen.here[f"scan_{part}"])
+            for part in ("x", "y", "until")
+        ]  # fmt: skip
+        for n, row in enumerate(which):
+            features, mask = effects["features"][row], effects["mask"][row]
+            features[:], mask[:], shown = 0, 0, 0
+            for k in range(SCANS):
+                x, y, until = (float(part[n, k]) for part in scans)
+                half = CAMERA_WIDTH / 2
+                dx, dy = x - camera[0][n], y - camera[1][n]
+                near = whole or max(abs(dx), abs(dy)) <= half
+                if until <= seen.here["loop"][n] or shown == len(mask) or not near:
+                    continue
+                place = (x / MAP_SIZE, 1 - y / MAP_SIZE) if whole else (dx / (2 * half) + 0.5, 0.5 - dy / (2 * half))
+                told = {
+                    "effect": SCANNER_SWEEP, "alliance": SELF, "owner": 1 + second[n], "radius": SCAN_RADIUS,
+                    "x": place[0], "y": place[1],
+                }  # fmt: skip
+                features[shown], mask[shown] = [told[name] for name in names], 1
+                shown += 1
 
     def _column(self, name: str) -> Callable[[Seen], Any] | None:
         if name.startswith("order_id_"):
             return lambda seen: self._order(seen, int(name[-1]))
-        if name == "unit_type":
-            return None if self.plain else lambda seen: self.kinds[seen("kind")]
+        if name.startswith("buff_id_"):
+            return lambda seen: self._buff_at(seen, int(name[-1]))
         return {
             "display_type": lambda s: VISIBLE,
             "owner": lambda s: s.number,
@@ -118,9 +209,18 @@ class Columns:
             "is_on_screen": lambda s: s.on_screen,
             "mineral_contents": lambda s: np.where(s.gas, 0, np.floor(s("contents"))),
             "vespene_contents": lambda s: np.where(s.gas, np.floor(s("contents")), 0),
+            "energy": lambda s: s.energy,
+            "energy_ratio": lambda s: s.energy / np.maximum(s.type("energy"), 1),
+            "cargo_space_taken": lambda s: s.cargo,
+            "cargo_space_max": lambda s: PLACES * (s.own & (s.kind == BUNKER) & (s("build_left") <= 0)),
+            "addon_unit_type": lambda s: self.numbers[s.addon],
+            "attack_upgrade_level": lambda s: (
+                (s.own & (s.type("damage") > 0) & (s.kind != SCV)) * s.level(INFANTRY_WEAPONS)
+            ),
+            "armor_upgrade_level": lambda s: (s.own & (s.type("supply") > 0)) * s.level(INFANTRY_ARMOR),
             "order_length": self._length,
-            "order_progress_0": lambda s: np.where(s.own & (s("producing") > 0), s.progress, 0),
-            "buff_id_0": lambda s: self.buffs[s("cargo")],
+            "order_progress_0": lambda s: np.where(s.own, s.progress(0), 0),
+            "order_progress_1": lambda s: np.where(s.own, s.progress(1), 0),
             "z": lambda s: HEIGHT,
         }.get(name)
 
@@ -135,3 +235,17 @@ class Columns:
         does = seen("order") if place == 0 else seen("queue")[..., place - 1] if place <= QUEUE else 0
         number = np.where(seen("producing") > 0, makes, self.orders[does])
         return np.where(place < self._length(seen), number, 0)
+
+    def _buff_at(self, seen: Seen, place: int) -> Array:
+        """The place-th buff of those that a unit has, in the order in which the server tells of them."""
+        loop = seen.here["loop"][:, None]
+        stim = np.where(seen.kind == MARAUDER, self._buff(STIMMED_MARAUDER), self._buff(STIMMED))
+        each = [
+            self.carried[seen("cargo")],
+            np.where(seen("stim_until") > loop, stim, 0),
+            np.where(seen("slow_until") > loop, self._buff(SLOWED), 0),
+            np.where(seen("extra") > 0, self._buff(SUPPLY_DROPPED), 0),
+        ]
+        have = np.stack(each)
+        rank = np.cumsum(have > 0, 0)
+        return np.where((have > 0) & (rank == place + 1), have, 0).sum(0)

@@ -143,7 +143,7 @@ def fill_units(
     g: Any, us: Any, ts: Any, raw: bool, kinds: Any, columns: Any, features: Any, mask: Any, slots: Any
 ) -> None:
     """The units: own, enemies, neutrals; ``slots`` says where each row's unit is kept. ``kinds``: what number each kind
-    has, -1 for those that are not shown."""
+    has, or -1 - that number for those that are not shown."""
     width = MAP_SIZE if raw else CAMERA_WIDTH
     left, top = (0.0, width) if raw else (g.camera_x - width / 2, g.camera_y + width / 2)
     row = 0
@@ -153,7 +153,7 @@ def fill_units(
             u = us[i]
             if row == mask.shape[0]:
                 return
-            if u.owner != owner or kinds[u.kind] < 0 or u.order == GARRISON:
+            if u.kind == 0 or u.owner != owner or kinds[u.kind] < 0 or u.order == GARRISON:
                 continue
             if not (raw or on_screen(g, u)) or not is_visible(g, us, ts, i):
                 continue

@@ -31,6 +31,12 @@ TERRAIN_HEIGHT = 127
 
 
 @rule
+def number_of(kinds: Any, kind: int) -> int:
+    """A kind's number; of those that fill no rows, too."""
+    return kinds[kind] if kinds[kind] >= 0 else -1 - kinds[kind]
+
+
+@rule
 def unit_plane(g: Any, u: Any, ts: Any, kinds: Any, plane: int) -> int:
     """What a unit shows in a plane of the screen; -1 if that plane does not show units."""
     if plane == S_RELATIVE:
@@ -38,7 +44,7 @@ def unit_plane(g: Any, u: Any, ts: Any, kinds: Any, plane: int) -> int:
     if plane == S_PLAYER_ID:
         return player_number(g, u.owner)
     if plane == S_TYPE:
-        return max(kinds[u.kind], 0)
+        return number_of(kinds, u.kind)
     if plane == S_SELECTED:
         return u.selected
     if plane == S_HIT_POINTS:
@@ -229,6 +235,6 @@ def fill_minimap(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: An
                 elif plane == M_SELECTED:
                     value = u.selected
                 elif plane == M_TYPE:
-                    value = max(kinds[u.kind], 0)
+                    value = number_of(kinds, u.kind)
                 if value >= 0:
                     draw(minimap[:, :, p], x, y, radius, stretch, value, 0)

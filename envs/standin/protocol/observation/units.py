@@ -30,10 +30,14 @@ from envs.standin.rules.catalog import (
 )
 from envs.standin.rules.world import ENEMY, GARRISON, IDLE, NEUTRAL, OWN, SHIELD, UNIT
 from envs.standin.show.camera import sees
-from envs.standin.show.columns import HEIGHT, NEUTRAL_OWNER
-
-STIMMED, STIMMED_MARAUDER, SUPPLY_DROPPED, SLOWED = 27, 24, 25, 33
-"""Buffs, by the API's numbers."""
+from envs.standin.show.columns import (
+    HEIGHT,
+    NEUTRAL_OWNER,
+    SLOWED,
+    STIMMED,
+    STIMMED_MARAUDER,
+    SUPPLY_DROPPED,
+)
 
 ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
 
