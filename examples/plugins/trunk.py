@@ -20,7 +20,7 @@ class PerceiverTrunk(nn.Module):
         super().__init__()
         config = config or PolicyConfig()
         self.inputs = Inputs(space, config.token_width, bands=config.position_bands, patch=config.patch)
-        self.encoder = make_encoder(config)
+        self.encoder = make_encoder(config, self.inputs.most)
         self.width = config.latents * config.latent_width
 
     def forward(self, observation: Any) -> torch.Tensor:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,24 @@ def test_the_notebook_has_under_fifteen_lines_of_code():
     lines = [line for cell in cells if cell["cell_type"] == "code" for line in "".join(cell["source"]).splitlines()]
     statements = [line for line in lines if line.strip() and not line.startswith(("import", "from"))]
     assert 5 < len(statements) < 15
+
+
+def test_what_the_plug_ins_share_makes_one_vector_of_any_space():
+    import torch
+    from gymnasium import spaces
+
+    from examples.plugins.cleanrl import Agent
+    from examples.plugins.trunk import PerceiverTrunk
+
+    space = spaces.Dict({"camera": spaces.Box(0, 1, (20, 20, 3)), "speed": spaces.Box(-1, 1, (2,))})
+    trunk = PerceiverTrunk(space)
+    seen = {"camera": torch.rand(5, 20, 20, 3), "speed": torch.rand(5, 2)}
+    assert trunk(seen).shape == (5, trunk.width)
+    games = gymnasium.make_vec("CartPole-v1", 3, vectorization_mode="sync")
+    agent = Agent(games)
+    action, log_prob, entropy, value = agent.get_action_and_value(torch.rand(3, 4))
+    assert action.shape == log_prob.shape == entropy.shape == value.shape == (3,)
+    assert agent.get_value(torch.rand(3, 4)).shape == (3,)
 
 
 @pytest.mark.slow
