@@ -38,8 +38,9 @@ from envs.standin.rules.selection import (
     select_rect,
     unit_at,
 )
+from envs.standin.rules.terrain.levels import span
 from envs.standin.rules.world import OWN
-from envs.starcraft.interface import ARGUMENTS, CAMERA_WIDTH, MAP_SIZE
+from envs.starcraft.interface import ARGUMENTS, CAMERA_WIDTH
 
 MODES = ("ui", "quick", "screen", "minimap", "pt", "unit")
 _UI, _QUICK, _SCREEN, _MINIMAP, _PT, _AT_UNIT = range(len(MODES))
@@ -73,15 +74,15 @@ def screen_y(g: Any, cell: int, sizes: Any) -> float:
 
 
 @rule
-def minimap_x(cell: int, sizes: Any) -> float:
+def minimap_x(g: Any, cell: int, sizes: Any) -> float:
     """World x of the center of a minimap cell."""
-    return MAP_SIZE * (cell % sizes[MINIMAP_W] + 0.5) / sizes[MINIMAP_W]
+    return span(g) * (cell % sizes[MINIMAP_W] + 0.5) / sizes[MINIMAP_W]
 
 
 @rule
-def minimap_y(cell: int, sizes: Any) -> float:
+def minimap_y(g: Any, cell: int, sizes: Any) -> float:
     """World y of the center of a minimap cell."""
-    return MAP_SIZE * (1.0 - (cell // sizes[MINIMAP_W] + 0.5) / sizes[MINIMAP_H])
+    return g.height - span(g) * ((cell // sizes[MINIMAP_W] + 0.5) / sizes[MINIMAP_H])
 
 
 @rule
@@ -106,9 +107,9 @@ def act(g: Any, us: Any, ts: Any, action: Any, tags: Any, slots: Any, sizes: Any
         exact = what in (C_MOVE, C_RALLY_UNITS)
         target = unit_at(g, us, ts, x, y, 0.0 if exact else CAMERA_WIDTH / sizes[SCREEN_W] / 2)
     elif mode == _MINIMAP:
-        x, y = minimap_x(action[A_MINIMAP], sizes), minimap_y(action[A_MINIMAP], sizes)
+        x, y = minimap_x(g, action[A_MINIMAP], sizes), minimap_y(g, action[A_MINIMAP], sizes)
     elif mode == _PT:
-        x, y = minimap_x(action[A_WORLD], sizes), minimap_y(action[A_WORLD], sizes)
+        x, y = minimap_x(g, action[A_WORLD], sizes), minimap_y(g, action[A_WORLD], sizes)
     elif mode == _AT_UNIT:
         target = slots[action[A_TARGET]]
         if target < 0 or us[target].kind in (0, BEACON):
@@ -142,6 +143,6 @@ def act_on_selection(g: Any, us: Any, ts: Any, action: Any, sizes: Any) -> int:
         return SUCCESS if select_idle_worker(g, us, action[A_WORKER]) else NOT_SUPPORTED
     elif what == MOVE_CAMERA and g.camera_free:
         cell = action[A_MINIMAP]
-        g.camera_x = min(max(minimap_x(cell, sizes), g.left), g.right)
-        g.camera_y = min(max(minimap_y(cell, sizes), g.bottom), g.top_y)
+        g.camera_x = min(max(minimap_x(g, cell, sizes), g.left), g.right)
+        g.camera_y = min(max(minimap_y(g, cell, sizes), g.bottom), g.top_y)
     return SUCCESS

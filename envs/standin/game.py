@@ -31,6 +31,7 @@ from envs.standin.rules.scenario_ids import (
     MELEE,
     MOVE_TO_BEACON,
 )
+from envs.standin.rules.terrain.levels import FLAT
 from envs.standin.rules.world import (
     BUILD,
     ENTER,
@@ -50,6 +51,7 @@ from envs.standin.rules.world import (
     mix,
     next_order,
     present,
+    remember,
     remove,
     spawn,
 )
@@ -102,6 +104,9 @@ def start_game(g: Any, us: Any, ts: Any, scenario: int, limit: int, places: Any,
     g.top = 0
     g.next_tag = 0
     g.left, g.bottom, g.right, g.top_y = places[0, 0], places[0, 1], places[0, 2], places[0, 3]
+    g.width, g.height, g.ground = 64, 64, 0
+    if places.shape[0] > 3 and scenario == MELEE:
+        g.width, g.height, g.ground = int(places[3, 0]), int(places[3, 1]), int(places[3, 2])
     g.fog = scenario in (FIND_ZERGLINGS, MELEE)
     g.camera_free = g.fog
     g.turned = 0
@@ -388,6 +393,8 @@ def observe(
             if g.loop == 0:
                 explored[b] = 0
             explore(g, us, ts, explored[b])
+        if g.fog and g.ground != FLAT:
+            remember(g, us, ts)
         if columns.shape[0]:
             fill_units(g, us, ts, raw, kinds, columns, features[b], mask[b], slots[b])
         if screen_planes.shape[0]:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from envs.standin.rules.cards import COMMANDS, NO_OP, SUCCESS, built_by, can, find_available, trained_by
-from envs.standin.rules.catalog import BEACON, GEYSER, MINERAL_FIELD, REFINERY
+from envs.standin.rules.catalog import BEACON, GEYSER, REFINERY
 from envs.standin.rules.compiled import kernel, rule
+from envs.standin.rules.economy import is_patch
 from envs.standin.rules.orders import perform
 from envs.standin.rules.players import turn
+from envs.standin.rules.terrain.levels import span
 from envs.standin.rules.world import ENEMY, OWN
 from envs.starcraft.functions import ORDER_GRID, STRIDE
-from envs.starcraft.interface import MAP_SIZE
 
 AIMS = ("quick", "unit", "pt", "away")
 _QUICK, _UNIT, _PT, _AWAY = range(len(AIMS))
@@ -32,11 +33,11 @@ TARGETS = ("enemy", "resource", "geyser", "unit")
 
 
 @rule
-def on_grid(x: float, y: float) -> tuple[float, float]:
+def on_grid(g: Any, x: float, y: float) -> tuple[float, float]:
     """A place as it is sent: the center of a cell of the finest grid, counted from the upper left."""
-    cell, last = MAP_SIZE / ORDER_GRID, ORDER_GRID - 1.0
-    column, row = math.floor(x / cell), math.floor((MAP_SIZE - y) / cell)
-    return (min(max(column, 0.0), last) + 0.5) * cell, MAP_SIZE - (min(max(row, 0.0), last) + 0.5) * cell
+    cell, last = span(g) / ORDER_GRID, ORDER_GRID - 1.0
+    column, row = math.floor(x / cell), math.floor((g.height - y) / cell)
+    return (min(max(column, 0.0), last) + 0.5) * cell, g.height - (min(max(row, 0.0), last) + 0.5) * cell
 
 
 @rule
@@ -44,14 +45,14 @@ def aimed_place(g: Any, us: Any, me: int, order: Any, target: int, cells: Any) -
     """Where an order leads that is aimed at a place or a beacon, or away from a unit."""
     u = us[me]
     if order[AIM] == _PT:
-        x = MAP_SIZE * (order[PLACE] % cells[0] + 0.5) / cells[0]
-        return on_grid(x, MAP_SIZE * (1.0 - (order[PLACE] // cells[0] + 0.5) / cells[1]))
+        x = span(g) * (order[PLACE] % cells[0] + 0.5) / cells[0]
+        return on_grid(g, x, g.height - span(g) * ((order[PLACE] // cells[0] + 0.5) / cells[1]))
     if order[AIM] == _AWAY:
         x, y = np.float64(u.x), np.float64(u.y)
         dx, dy = x - np.float64(us[target].x), y - np.float64(us[target].y)
         way = STRIDE / max(math.hypot(dx, dy), 1e-6)
-        return on_grid(min(max(x + way * dx, g.left), g.right), min(max(y + way * dy, g.bottom), g.top_y))
-    return on_grid(us[target].x, us[target].y)
+        return on_grid(g, min(max(x + way * dx, g.left), g.right), min(max(y + way * dy, g.bottom), g.top_y))
+    return on_grid(g, us[target].x, us[target].y)
 
 
 @rule
@@ -127,7 +128,7 @@ def fill_order_masks(
                 continue
             u = us[slot]
             targets[b, 0, row] = u.owner == ENEMY
-            targets[b, 1, row] = u.kind == MINERAL_FIELD or (u.kind == REFINERY and u.build_left <= 0.0)
+            targets[b, 1, row] = is_patch(u.kind) or (u.kind == REFINERY and u.build_left <= 0.0)
             targets[b, 2, row] = u.kind == GEYSER
             targets[b, 3, row] = 1
             if u.owner != OWN:

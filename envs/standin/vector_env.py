@@ -120,10 +120,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         layout = self.map.layout()
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
-        explored = 0
+        explored = (0, 0)
         if self.map.fog and "visibility_map" in (*face.screen_planes, *face.minimap_planes):
-            explored = int(sc.MAP_SIZE)
-        self.explored = np.zeros((n, explored, explored), np.uint8)
+            explored = layout.size[::-1]
+        self.explored = np.zeros((n, *explored), np.uint8)
         self._all = np.arange(n)
         self._clicks: dict[int, list[tuple[float, float]]] = {}
         self._told: dict[int, list[tuple[int, tuple[float, float]]]] = {}
@@ -179,7 +179,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             each = {name: self._target_masks[:, TARGETS.index(name)] for name in aimed}
             if "place" in face.orders.arguments:
                 left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
-                ground = Ground(sc.MAP_SIZE, sc.MAP_SIZE, (left, bottom, right, top))
+                size = self.map.layout().size
+                ground = Ground(size[1], max(size), (left, bottom, right, top))
                 each["place"] = np.repeat(ground.inside(face.minimap_size)[None], n, 0)
             observation[ACTION_MASK] = {"function": self._order_masks, **each}
         parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
@@ -373,7 +374,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
 
         face, rows = self.interface, range(self.render_games)
         if self._ordering:
-            self._told = {i: orders_of(face, self._seen(i)[1], self.slots[i], actions, i) for i in rows}
+            self._told = {i: orders_of(face, *self._seen(i), self.slots[i], actions, i) for i in rows}
         else:
             self._clicks = {i: pointed_to(face, *self._seen(i), self.slots[i], actions, i) for i in rows}
 

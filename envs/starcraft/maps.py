@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from envs.standin.rules.terrain import plain, simple64
 from envs.starcraft.interface import (
     ARGUMENTS,
     MINIMAP_PLANES,
@@ -239,25 +240,23 @@ MAPS: Mapping[str, MiniGame] = {
     )
 }
 
-_MELEE_BASES = ((14.5, 14.5), (49.5, 49.5))
-_MELEE_MINERALS = (
-    (-6.5, 3), (-6.5, 2), (-7.5, 0), (-6.5, -2), (-6.5, -4), (-3.5, -6), (-0.5, -7), (1.5, -6),
+# 1, 2: the two bases; 3: width and height, and the number of the ground. The limit is PySC2's for its melee maps:
+# thirty minutes of 16 loops a second.
+_PLAIN, _CLIFFS = (
+    Layout(
+        28800, (ground.PLAYABLE, *((x, y, 0.0, 0.0) for x, y in ground.BASES), (*ground.SIZE, ground.NUMBER, 0.0)),
+        ground.resources(), ground.SIZE,
+    )
+    for ground in (plain, simple64)
 )  # fmt: skip
-_MELEE_GEYSERS = ((-7, 6), (5, -7))
 
-
-def _melee_resources() -> tuple[tuple[float, float, float], ...]:
-    """Each base's resources, on the side of its corner of the map."""
-    each = [(0.0, *offset) for offset in _MELEE_MINERALS] + [(1.0, *offset) for offset in _MELEE_GEYSERS]
-    bases = zip(_MELEE_BASES, (1, -1), strict=True)
-    return tuple((kind, x + out * dx, y + out * dy) for (x, y), out in bases for kind, dx, dy in each)
-
+CLIFFS = "Cliffs64"
+"""The melee map with the ground of Simple64: 88 x 96 cells, ramps, two levels, four bases."""
 
 MELEE: Mapping[str, MiniGame] = {
     name: MiniGame(
         name,
-        # 1, 2: the two bases. The limit is PySC2's for its melee maps: thirty minutes of 16 loops a second.
-        Layout(28800, ((3.0, 3.0, 61.0, 61.0), *((x, y, 0.0, 0.0) for x, y in _MELEE_BASES)), _melee_resources()),
+        _CLIFFS if name == CLIFFS else _PLAIN,
         capacity=400,
         fog=True,
         melee=True,
@@ -273,9 +272,9 @@ MELEE: Mapping[str, MiniGame] = {
         },
         orders={**_WORK, **_WAR},
     )
-    for name in ("Simple64", "Simple96", "Simple128", "Flat32", "Flat48", "Flat64", "Flat96", "Flat128")
+    for name in ("Simple64", "Simple96", "Simple128", "Flat32", "Flat48", "Flat64", "Flat96", "Flat128", CLIFFS)
 }
-"""PySC2's melee maps (``pysc2.maps.melee``), by their names there: all the same map in the stand-in."""
+"""PySC2's melee maps (``pysc2.maps.melee``), by their names there: in the stand-in all but Simple64 are one plain."""
 
 
 def mini_game(name: str) -> MiniGame:

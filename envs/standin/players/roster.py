@@ -14,7 +14,7 @@ from envs.spaces import ACTION_MASK
 from envs.standin.players import builders, commanders, economists, fighters, generals
 from envs.standin.players.sight import Action, Observation, Player
 from envs.starcraft.interface import ARGUMENTS, Interface
-from envs.starcraft.maps import interface_for, mini_game
+from envs.starcraft.maps import CLIFFS, interface_for, mini_game
 
 PLAYERS = ("random", "scripted", "strong")
 
@@ -105,6 +105,8 @@ def make_player(name: str, scenario: str, interface: Interface) -> Player:
         return random_player(interface)
     if name not in PLAYERS:
         raise ValueError(f"unknown player {name!r}; known: {', '.join(PLAYERS)}")
+    if scenario == CLIFFS:
+        raise ValueError(f"nobody has written a {name} player of {scenario}; there is random play")
     kind = "Melee" if mini_game(scenario).melee else scenario
     if interface.style == "orders":
         maker = _ORDERS.get((kind, name), _ORDERS.get((kind, "scripted")))

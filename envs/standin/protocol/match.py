@@ -16,6 +16,7 @@ import numpy.typing as npt
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
 from envs.standin.protocol.observation.score import Ledger
+from envs.standin.rules import questions
 from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
@@ -66,6 +67,8 @@ class Match:
         self._sizes = (sizes, other_sizes or sizes)
         layout = map.layout()
         self.types = type_table()
+        self.size = layout.size
+        """Cells that the map is wide and high."""
         self.games = np.zeros(1, GAME)
         self.units = np.zeros((1, map.capacity), UNIT)
         self.games["seed"] = game_seed(seed, 0)
@@ -194,7 +197,7 @@ class Match:
         chosen = np.zeros(self.units.shape[1], np.int64)
         chosen[list(slots)] = 1
         what = COMMANDS.index(command)
-        x, y = (min(max(float(value), 0.0), float(sc.MAP_SIZE)) for value in (x, y))
+        x, y = (min(max(float(value), 0.0), float(most)) for value, most in zip((x, y), self.size, strict=True))
         return int(game.command(self.games, self.units, self.types, what, int(queued), x, y, target, chosen))
 
     def slot(self, tag: int) -> int:
@@ -213,13 +216,11 @@ class Match:
         return there[np.isin(shown, np.fromiter(tags, np.uint64, len(tags)))]
 
     def sees(self, slot: int) -> bool:
-        """Is the unit in that slot in sight?"""
-        unit, units = self.units[0, slot], self.units[0]
-        if not self.games["fog"][0] or unit["owner"] != ENEMY:
+        """Is the unit in that slot in sight, or remembered?"""
+        unit = self.units[0, slot]
+        if not self.games["fog"][0] or unit["owner"] != ENEMY or unit["known"]:
             return True
-        own = units[(units["kind"] != 0) & (units["owner"] == OWN)]
-        away = np.hypot(own["x"] - unit["x"], own["y"] - unit["y"])
-        return bool((away <= self.types["sight"][own["kind"]]).any())
+        return bool(questions.sees(self.games, self.units, self.types, slot))
 
     def move_camera(self, x: float, y: float) -> bool:
         """Center the camera there, or as near as it goes; False where it is locked."""

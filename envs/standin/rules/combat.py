@@ -28,6 +28,7 @@ from envs.standin.rules.compiled import rule
 from envs.standin.rules.motion import go, turn_to
 from envs.standin.rules.players import cheats_of, has_upgrade, upgrades_of
 from envs.standin.rules.production.construction import take_down
+from envs.standin.rules.terrain.levels import sees_up
 from envs.standin.rules.world import (
     ATTACK,
     ATTACK_MOVE,
@@ -101,12 +102,24 @@ def acquire_from(g: Any, us: Any, ts: Any, owner: int, x: float, y: float, mine:
         dx, dy = v.x - x, v.y - y
         limit = reach + mine + t.radius
         d2 = dx * dx + dy * dy
-        if d2 > limit * limit:
+        if d2 > limit * limit or not (sees_up(g, x, y, v.x, v.y) or is_seen_by(g, us, ts, owner, i)):
             continue
         edge = math.sqrt(d2) - mine - t.radius
         if t.priority > best_priority or (t.priority == best_priority and edge < best_gap):
             best, best_gap, best_priority = i, edge, t.priority
     return best
+
+
+@rule
+def is_seen_by(g: Any, us: Any, ts: Any, owner: int, slot: int) -> bool:
+    """Does any unit of that owner's see the one in that slot?"""
+    v = us[slot]
+    for i in range(g.top):
+        u = us[i]
+        near = u.kind != 0 and u.owner == owner and distance(u.x, u.y, v.x, v.y) <= ts[u.kind].sight
+        if near and sees_up(g, u.x, u.y, v.x, v.y):
+            return True
+    return False
 
 
 @rule

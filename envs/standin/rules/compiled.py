@@ -23,6 +23,7 @@ def _digest() -> str:
     constants = {
         standin / "rules/catalog.py",
         standin / "rules/scenario_ids.py",
+        standin / "rules/terrain/simple64.py",
         standin / "scenarios/plans.py",
         standin.parent / "starcraft/interface.py",
     }

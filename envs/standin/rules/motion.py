@@ -1,9 +1,9 @@
 """Moving: straight on, around obstacles, and out of each other's way.
 
-The maps are flat, so obstacles are the footprints of buildings and resources. A unit whose straight way is clear takes
-it; otherwise a path is searched on the grid of map cells and followed corner by corner. Units are discs that push each
-other apart: one that fights or holds its position stands, the others give way. Harvesting workers pass through units,
-as in the game.
+Obstacles are the footprints of buildings and resources, and cliffs where there are any. A unit whose straight way is
+clear takes it; otherwise a path is searched on the grid of map cells and followed corner by corner. Units are discs
+that push each other apart: one that fights or holds its position stands, the others give way. Harvesting workers pass
+through units, as in the game.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from envs.standin.rules.compiled import rule
+from envs.standin.rules.terrain.levels import back_to_ground, is_open, is_open_line
+from envs.standin.rules.terrain.paths import find_path
 from envs.standin.rules.world import BUILD, GATHER, HOLD, IDLE, MOVE, RETURN, distance, is_mobile, next_order
-from envs.starcraft.interface import MAP_SIZE
-
-_CELLS = int(MAP_SIZE)
 
 TURN = math.radians(999.84 / 16)
 """How far a unit turns in a loop (``TurningRate``); it shoots when it faces its target within :data:`ARC`."""
@@ -111,17 +110,17 @@ def find_way(g: Any, us: Any, ts: Any, u: Any, x: float, y: float) -> None:
     u.corner_x = x
     u.corner_y = y
     u.way_version = g.obstacles
-    if not is_clear(g, us, ts, u.x, u.y, x, y, ts[u.kind].radius):
-        path = search(g, us, ts, u.x, u.y, x, y)
+    if not is_clear(g, us, ts, u.kind, u.x, u.y, x, y, ts[u.kind].radius):
+        path = search(g, us, ts, u.kind, u.x, u.y, x, y)
         for k in range(path.shape[0]):
-            if k > 0 and not is_clear(g, us, ts, u.x, u.y, path[k, 0], path[k, 1], ts[u.kind].radius):
+            if k > 0 and not is_clear(g, us, ts, u.kind, u.x, u.y, path[k, 0], path[k, 1], ts[u.kind].radius):
                 break
             u.corner_x = path[k, 0]
             u.corner_y = path[k, 1]
 
 
 @rule
-def is_clear(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float, radius: float) -> bool:
+def is_clear(g: Any, us: Any, ts: Any, kind: int, x0: float, y0: float, x1: float, y1: float, radius: float) -> bool:
     """Can a disc go straight from one point to the other? Obstacles that hold either point do not count: a worker
     stands at its mineral, and a command may be aimed into a building."""
     for i in range(g.top):
@@ -150,44 +149,53 @@ def is_clear(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: floa
             low, high = max(low, min(p, q)), min(high, max(p, q))
         if low < high:
             return False
-    return True
+    return is_open_line(g, kind, x0, y0, x1, y1, radius)
 
 
 @rule
-def block_cells(g: Any, us: Any, ts: Any) -> Any:
+def block_cells(g: Any, us: Any, ts: Any, kind: int) -> Any:
     """The map's cells, row by row from the bottom: 1 where an obstacle is, or no playable ground."""
-    blocked = np.ones(_CELLS * _CELLS, np.uint8)
+    width, height = g.width, g.height
+    blocked = np.ones(width * height, np.uint8)
     for row in range(math.ceil(g.bottom), math.floor(g.top_y)):
         for column in range(math.ceil(g.left), math.floor(g.right)):
-            blocked[row * _CELLS + column] = 0
+            blocked[row * width + column] = not is_open(g, kind, column + 0.5, row + 0.5)
     for i in range(g.top):
         o = us[i]
         t = ts[o.kind]
         if o.kind != 0 and t.footprint_w > 0:
             left, bottom = math.floor(o.x - 0.5 * t.footprint_w + 0.5), math.floor(o.y - 0.5 * t.footprint_h + 0.5)
-            for row in range(max(0, bottom), min(_CELLS, bottom + t.footprint_h)):
-                for column in range(max(0, left), min(_CELLS, left + t.footprint_w)):
-                    blocked[row * _CELLS + column] = 1
+            for row in range(max(0, bottom), min(height, bottom + t.footprint_h)):
+                for column in range(max(0, left), min(width, left + t.footprint_w)):
+                    blocked[row * width + column] = 1
     return blocked
 
 
 @rule
-def on_map(at: float) -> int:
+def on_map(at: float, cells: int) -> int:
     """The row or column of cells that holds a coordinate, or the nearest: a command can be aimed past the edge."""
-    return min(max(int(at), 0), _CELLS - 1)
+    return min(max(int(at), 0), cells - 1)
 
 
 @rule
-def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float) -> Any:
+def search(g: Any, us: Any, ts: Any, kind: int, x0: float, y0: float, x1: float, y1: float) -> Any:
     """The shortest path over the map's cells, eight neighbors, no cut corners: the cells' centers in order, [n, 2].
 
     The start and the goal count as free. If there is no way, the path leads to the cell nearest to the goal. Costs are
     corrected through a first-in-first-out queue: on a map of 4096 cells that is as good as a heap.
     """
-    blocked = block_cells(g, us, ts)
-    cells = _CELLS * _CELLS
-    start, goal = int(y0) * _CELLS + int(x0), on_map(y1) * _CELLS + on_map(x1)
+    blocked = block_cells(g, us, ts, kind)
+    width = g.width
+    cells = width * g.height
+    start, goal = int(y0) * width + int(x0), on_map(y1, g.height) * width + on_map(x1, width)
     blocked[goal] = 0
+    if g.ground:
+        steps = find_path(blocked, width, start, goal)
+        way = np.zeros((steps.shape[0], 2))
+        for k in range(steps.shape[0]):
+            way[k, 0] = x1 if steps[k] == goal else steps[k] % width + 0.5
+            way[k, 1] = y1 if steps[k] == goal else steps[k] // width + 0.5
+        return way
     cost = np.full(cells, 1e9)
     parent = np.full(cells, -1)
     queue = np.zeros(cells, np.int64)
@@ -201,11 +209,11 @@ def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float)
         waiting[at] = 0
         for k in range(9):
             dr, dc = k // 3 - 1, k % 3 - 1
-            r, c = at // _CELLS + dr, at % _CELLS + dc
-            to = r * _CELLS + c
-            if r < 0 or r >= _CELLS or c < 0 or c >= _CELLS or blocked[to]:
+            r, c = at // width + dr, at % width + dc
+            to = r * width + c
+            if r < 0 or r >= g.height or c < 0 or c >= width or blocked[to]:
                 continue
-            if dr != 0 and dc != 0 and (blocked[to - dr * _CELLS] or blocked[to - dc]):
+            if dr != 0 and dc != 0 and (blocked[to - dr * width] or blocked[to - dc]):
                 continue
             new = cost[at] + math.sqrt(float(dr * dr + dc * dc))
             if new < cost[to] - 1e-9:
@@ -218,7 +226,7 @@ def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float)
     end, nearest = goal, 1e9
     if cost[goal] >= 1e9:
         for at in range(cells):
-            away = distance(at % _CELLS + 0.5, at // _CELLS + 0.5, x1, y1)
+            away = distance(at % width + 0.5, at // width + 0.5, x1, y1)
             if cost[at] < 1e9 and away < nearest:
                 end, nearest = at, away
     length = 0
@@ -229,8 +237,8 @@ def search(g: Any, us: Any, ts: Any, x0: float, y0: float, x1: float, y1: float)
     path = np.zeros((length, 2))
     at = end
     for k in range(length - 1, -1, -1):
-        path[k, 0] = x1 if at == goal else at % _CELLS + 0.5
-        path[k, 1] = y1 if at == goal else at // _CELLS + 0.5
+        path[k, 0] = x1 if at == goal else at % width + 0.5
+        path[k, 1] = y1 if at == goal else at // width + 0.5
         at = parent[at]
     return path
 
@@ -278,6 +286,7 @@ def push_apart(g: Any, us: Any, ts: Any, who: Any, at: Any) -> None:
         radius = ts[u.kind].radius
         if g.obstacles > 0 and not passes_through(u):
             leave_obstacles(g, us, ts, u)
+            back_to_ground(g, u)
         u.x = min(max(u.x, g.left + radius), g.right - radius)
         u.y = min(max(u.y, g.bottom + radius), g.top_y - radius)
         u.stirred >>= 1

@@ -99,3 +99,4 @@ def turn(g: Any, us: Any) -> None:
             u.owner = OWN + ENEMY - u.owner
         u.selected, u.other_selected = u.other_selected, u.selected
         u.groups, u.other_groups = u.other_groups, u.groups
+        u.known, u.other_known = u.other_known, u.known

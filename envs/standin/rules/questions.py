@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from envs.standin.rules.cards import BAD_PLACE, C_MOVE, COMMANDS, SUCCESS, built_by, can, means, trained_by
-from envs.standin.rules.catalog import REFINERY
+from envs.standin.rules.catalog import MARINE, REFINERY
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.motion import is_clear, search
 from envs.standin.rules.production.addons import OFFSET_X, OFFSET_Y
 from envs.standin.rules.production.plots import fits, geyser_at, snap
-from envs.standin.rules.world import distance
+from envs.standin.rules.world import distance, in_sight
 
 WALKER = 0.375
 """The radius of the unit that a way must have room for: a marine's."""
@@ -49,6 +49,12 @@ def placement(games: Any, units: Any, ts: Any, what: int, x: float, y: float, fr
     return SUCCESS if free else means(g, us, ts, what)
 
 
+@kernel
+def sees(games: Any, units: Any, ts: Any, slot: int) -> bool:
+    """Does the player see the unit in that slot?"""
+    return in_sight(games[0], units[0], ts, slot)
+
+
 @rule
 def is_inside(g: Any, x: float, y: float) -> bool:
     """Is the point in the playable rectangle?"""
@@ -67,13 +73,13 @@ def path_length(games: Any, units: Any, ts: Any, x0: float, y0: float, x1: float
         if o.kind != 0 and abs(o.x - x1) < 0.5 * t.footprint_w and abs(o.y - y1) < 0.5 * t.footprint_h:
             return 0.0
     length = 0.0
-    while not is_clear(g, us, ts, x0, y0, x1, y1, WALKER):
-        path = search(g, us, ts, x0, y0, x1, y1)
+    while not is_clear(g, us, ts, MARINE, x0, y0, x1, y1, WALKER):
+        path = search(g, us, ts, MARINE, x0, y0, x1, y1)
         last = path.shape[0] - 1
         if last < 0 or distance(path[last, 0], path[last, 1], x1, y1) > 1e-3:
             return 0.0
         k = 0
-        while k < last and is_clear(g, us, ts, x0, y0, path[k + 1, 0], path[k + 1, 1], WALKER):
+        while k < last and is_clear(g, us, ts, MARINE, x0, y0, path[k + 1, 0], path[k + 1, 1], WALKER):
             k += 1
         if k == last:
             break

@@ -27,6 +27,7 @@ from envs.standin.rules.catalog import (
     ZERGLING,
 )
 from envs.standin.rules.compiled import rule
+from envs.standin.rules.terrain.levels import sees_up
 
 NEUTRAL, OWN, ENEMY = 0, 1, 2
 
@@ -57,6 +58,9 @@ NO_CARGO, MINERALS, VESPENE = range(3)
 
 PLAYING, LOST, TIME_UP, WON = range(4)
 
+SEEN, REMEMBERED = 1, 2
+"""What a player knows of a building or a resource of somebody else's, as far as it knows of it."""
+
 FREE, FOOD, TECH, FAST, GOD = 1, 2, 4, 8, 16
 """Cheats, for tests of what plays the game: nothing costs anything, supply for all, nothing is required, what is built
 or trained takes a loop, and nobody hurts the player's units."""
@@ -85,6 +89,8 @@ UNIT = np.dtype(
         ("groups", "i4"),  # bit i: in control group i
         ("other_selected", "i4"),  # the same of the other player, who may have selected it, too
         ("other_groups", "i4"),
+        ("known", "i4"),  # the player has seen it: what does not move is remembered
+        ("other_known", "i4"),
         # where the order that is being carried out leads
         ("order_x", "f4"),
         ("order_y", "f4"),
@@ -190,6 +196,9 @@ GAME = np.dtype(
         ("bottom", "f4"),
         ("right", "f4"),
         ("top_y", "f4"),
+        ("width", "i4"),  # of the map, and its height, in cells
+        ("height", "i4"),
+        ("ground", "i4"),  # :mod:`envs.standin.rules.terrain`; 0: flat
         ("fog", "i4"),
         ("camera_free", "i4"),
         ("dying", "i4"),  # some unit's hit points have run out
@@ -265,6 +274,8 @@ def spawn(g: Any, us: Any, ts: Any, kind: int, owner: int, x: float, y: float) -
     u.groups = 0
     u.other_selected = 0
     u.other_groups = 0
+    u.known = SEEN if owner == NEUTRAL else 0
+    u.other_known = u.known
     u.x = x
     u.y = y
     u.face_x = -math.sqrt(0.5)
@@ -358,16 +369,33 @@ def is_target(kind: int) -> bool:
 @rule
 def is_visible(g: Any, us: Any, ts: Any, slot: int) -> bool:
     """Does the player see the unit? Where there is fog, enemies only in the sight of one of the player's own."""
-    u = us[slot]
-    if g.fog == 0 or u.owner != ENEMY:
-        return True
+    return g.fog == 0 or us[slot].owner != ENEMY or in_sight(g, us, ts, slot)
+
+
+@rule
+def in_sight(g: Any, us: Any, ts: Any, slot: int) -> bool:
+    """Is the unit in the sight of one of the player's own, or scanned?"""
+    x, y = us[slot].x, us[slot].y
     for i in range(g.top):
         v = us[i]
         if v.kind != 0 and v.owner == OWN:
-            dx, dy, sight = u.x - v.x, u.y - v.y, ts[v.kind].sight
-            if dx * dx + dy * dy <= sight * sight:
+            dx, dy, sight = x - v.x, y - v.y, ts[v.kind].sight
+            if dx * dx + dy * dy <= sight * sight and sees_up(g, v.x, v.y, x, y):
                 return True
-    return is_scanned(g, u.x, u.y)
+    return is_scanned(g, x, y)
+
+
+@rule
+def remember(g: Any, us: Any, ts: Any) -> None:
+    """The player takes notice of the buildings and resources in sight, and remembers those that are not any more."""
+    for i in range(g.top):
+        u = us[i]
+        if u.kind == 0 or u.owner == OWN or not is_structure(ts, u.kind):
+            continue
+        if in_sight(g, us, ts, i):
+            u.known = SEEN
+        elif u.known:
+            u.known = REMEMBERED
 
 
 @rule

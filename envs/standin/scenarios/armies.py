@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.rules.catalog import MARINE, MINERAL_FIELD, SCV
+from envs.standin.rules.catalog import MARINE, SCV
 from envs.standin.rules.compiled import rule
+from envs.standin.rules.economy import is_patch
 from envs.standin.rules.orders import give
 from envs.standin.rules.world import (
     ATTACK_MOVE,
@@ -137,7 +138,7 @@ def send_to_work(g: Any, us: Any, i: int) -> None:
     source, nearest = -1, 1e9
     for k in range(g.top):
         away = distance(u.x, u.y, us[k].x, us[k].y)
-        if us[k].kind == MINERAL_FIELD and away < nearest:
+        if is_patch(us[k].kind) and away < nearest:
             source, nearest = k, away
     if source >= 0:
         give(us, u, i, 0, GATHER, us[source].x, us[source].y, source, us[source].tag)

@@ -19,6 +19,7 @@ from envs.standin.rules.compiled import rule
 from envs.standin.rules.orders import build_command, give
 from envs.standin.rules.production.queues import enqueue
 from envs.standin.rules.production.supply import supply_cap, supply_used
+from envs.standin.rules.terrain.levels import is_open
 from envs.standin.rules.world import BUILD, GATHER, IDLE, OWN, distance, present, random
 from envs.standin.scenarios.armies import lead, send_to_work
 from envs.standin.scenarios.plans import (
@@ -187,9 +188,9 @@ def found(g: Any, us: Any, ts: Any, kind: int, sites: Any, x: float, y: float, c
         able += chosen[i]
     if able == 0:
         return False
-    inward = 1.0 if x + y < g.left + g.top_y else -1.0
+    in_x, in_y = inward(g.left, g.right, x), inward(g.bottom, g.top_y, y)
     for k in range(sites.shape[0]):
-        at_x, at_y = x + inward * sites[k, 0], y + inward * sites[k, 1]
+        at_x, at_y = x + in_x * sites[k, 0], y + in_y * sites[k, 1]
         if build_command(g, us, ts, kind, 0, at_x, at_y, chosen) == SUCCESS:
             return True
     return False
@@ -198,10 +199,18 @@ def found(g: Any, us: Any, ts: Any, kind: int, sites: Any, x: float, y: float, c
 @rule
 def rally(g: Any, us: Any, x: float, y: float) -> None:
     """Marines gather in front of the base."""
-    inward = 1.0 if x + y < g.left + g.top_y else -1.0
+    in_x, in_y = inward(g.left, g.right, x), inward(g.bottom, g.top_y, y)
+    if not is_open(g, MARINE, x + in_x * _RALLY, y + in_y * _RALLY):
+        in_y = 0.0  # beside the base, where the ground is the base's
     for i in range(g.top):
         b = us[i]
         if b.kind == BARRACKS and b.owner == OWN and b.rally == 0:
             b.rally = 1
-            b.rally_x = x + inward * _RALLY
-            b.rally_y = y + inward * _RALLY
+            b.rally_x = x + in_x * _RALLY
+            b.rally_y = y + in_y * _RALLY
+
+
+@rule
+def inward(low: float, high: float, at: float) -> float:
+    """The direction from there to the middle between two borders: 1 up, -1 down."""
+    return 1.0 if at < (low + high) / 2 else -1.0

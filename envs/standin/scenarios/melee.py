@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.standin.rules.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV
+from envs.standin.rules.catalog import COMMAND_CENTER, GEYSER, MINERAL_FIELD, SCV, SMALL_MINERAL_FIELD
 from envs.standin.rules.compiled import rule
-from envs.standin.rules.economy import set_source
+from envs.standin.rules.economy import is_patch, set_source
 from envs.standin.rules.players import turn
 from envs.standin.rules.world import ENEMY, GATHER, LOST, NEUTRAL, OWN, WON, distance, is_structure, random, spawn
 from envs.standin.scenarios import bots
@@ -29,7 +29,9 @@ def start(g: Any, us: Any, ts: Any, places: Any, resources: Any) -> None:
     place_base(g, us, ts, OWN, places[g.corner, 0], places[g.corner, 1])
     place_base(g, us, ts, ENEMY, places[3 - g.corner, 0], places[3 - g.corner, 1])
     for i in range(resources.shape[0]):
-        kind = GEYSER if resources[i, 0] > 0 else MINERAL_FIELD
+        kind = MINERAL_FIELD
+        if resources[i, 0] > 0.0:
+            kind = GEYSER if resources[i, 0] == 1.0 else SMALL_MINERAL_FIELD
         spawn(g, us, ts, kind, NEUTRAL, resources[i, 1], resources[i, 2])
     send_workers(g, us)
     for _ in range(2):
@@ -43,10 +45,10 @@ def start(g: Any, us: Any, ts: Any, places: Any, resources: Any) -> None:
 def place_base(g: Any, us: Any, ts: Any, owner: int, x: float, y: float) -> None:
     """A command center, and the workers in two rows on its side of the minerals: towards the corner of the map."""
     spawn(g, us, ts, COMMAND_CENTER, owner, x, y)
-    outward = -1.0 if x + y < g.left + g.top_y else 1.0
+    out_x, out_y = (-1.0 if x < (g.left + g.right) / 2 else 1.0), (-1.0 if y < (g.bottom + g.top_y) / 2 else 1.0)
     for i in range(WORKERS // 2):
-        spawn(g, us, ts, SCV, owner, x + outward * 3.25, y + outward * (i - 2.5))
-        spawn(g, us, ts, SCV, owner, x + outward * (i - 3.5), y + outward * 3.25)
+        spawn(g, us, ts, SCV, owner, x + out_x * 3.25, y + out_y * (i - 2.5))
+        spawn(g, us, ts, SCV, owner, x + out_x * (i - 3.5), y + out_y * 3.25)
 
 
 @rule
@@ -59,7 +61,7 @@ def send_workers(g: Any, us: Any) -> None:
             continue
         best = -1
         for k in range(g.top):
-            if us[k].kind == MINERAL_FIELD:
+            if is_patch(us[k].kind):
                 d = distance(u.x, u.y, us[k].x, us[k].y) + 4.0 * sent[k]
                 if best < 0 or d < distance(u.x, u.y, us[best].x, us[best].y) + 4.0 * sent[best]:
                     best = k

@@ -28,13 +28,26 @@ from envs.standin.rules.catalog import (
     REFINERY,
     SCV,
 )
-from envs.standin.rules.world import BUILD, ENEMY, GARRISON, IDLE, NEUTRAL, OWN, PRODUCTION, QUEUE, SCAN_RADIUS, SCANS
+from envs.standin.rules.terrain.levels import FILLED
+from envs.standin.rules.world import (
+    BUILD,
+    ENEMY,
+    GARRISON,
+    IDLE,
+    NEUTRAL,
+    OWN,
+    PRODUCTION,
+    QUEUE,
+    REMEMBERED,
+    SCAN_RADIUS,
+    SCANS,
+)
 from envs.standin.show.camera import sees
 from envs.standin.show.planes import TERRAIN_HEIGHT
-from envs.starcraft.interface import CAMERA_WIDTH, EFFECT_FEATURES, MAP_SIZE, Interface
+from envs.starcraft.interface import CAMERA_WIDTH, EFFECT_FEATURES, Interface
 from envs.starcraft.static import vocabulary as words
 
-NEUTRAL_OWNER, NOT_CLOAKED, VISIBLE, SELF, SCANNER_SWEEP = 16, 3, 1, 1, 6
+NEUTRAL_OWNER, NOT_CLOAKED, VISIBLE, SNAPSHOT, SELF, SCANNER_SWEEP = 16, 3, 1, 2, 1, 6
 HEIGHT = 32.0 * TERRAIN_HEIGHT / 255.0 - 16.0
 """Where the ground is, in world units, by the API's scale of heights."""
 BUFFS = (0, 271, 274)
@@ -43,6 +56,13 @@ STIMMED, STIMMED_MARAUDER, SUPPLY_DROPPED, SLOWED = 27, 24, 25, 33
 """Buffs, by the API's numbers."""
 
 Array = npt.NDArray[Any]
+
+
+def height_of(ground: Any, x: Any, y: Any) -> Any:
+    """Where the ground is at a place, in world units; for numbers and for arrays."""
+    row = np.clip(np.floor(y).astype(int), 0, FILLED.shape[1] - 1)
+    column = np.clip(np.floor(x).astype(int), 0, FILLED.shape[2] - 1)
+    return np.where(ground > 0, FILLED[ground, row, column] / 4.0 + 6.0, HEIGHT)
 
 
 class Seen:
@@ -77,6 +97,12 @@ class Seen:
     def gas(self) -> Array:
         """Do they hold vespene?"""
         return np.isin(self.kind, (GEYSER, REFINERY))
+
+    @property
+    def remembered(self) -> Array:
+        """Are they not in sight any more?"""
+        known = np.where(self.second, self("other_known"), self("known"))
+        return np.asarray(~self.own & (known == REMEMBERED))
 
     @property
     def on_screen(self) -> Array:
@@ -173,6 +199,8 @@ class Columns:
         """Own scans: there are no others."""
         camera, names = [seen.mine(f"camera_{axis}")[:, 0] for axis in "xy"], list(EFFECT_FEATURES)
         whole, second = self.face.whole_map, seen.second[:, 0]
+        high = seen.here["height"].astype(float)
+        span = np.maximum(seen.here["width"], high)
         scans = [
             np.where(second[:, None], seen.here[f"other_scan_{part}"], seen.here[f"scan_{part}"])
             for part in ("x", "y", "until")
@@ -187,7 +215,9 @@ class Columns:
                 near = whole or max(abs(dx), abs(dy)) <= half
                 if until <= seen.here["loop"][n] or shown == len(mask) or not near:
                     continue
-                place = (x / MAP_SIZE, 1 - y / MAP_SIZE) if whole else (dx / (2 * half) + 0.5, 0.5 - dy / (2 * half))
+                place = (
+                    (x / span[n], (high[n] - y) / span[n]) if whole else (dx / (2 * half) + 0.5, 0.5 - dy / (2 * half))
+                )
                 told = {
                     "effect": SCANNER_SWEEP, "alliance": SELF, "owner": 1 + second[n], "radius": SCAN_RADIUS,
                     "x": place[0], "y": place[1],
@@ -201,14 +231,14 @@ class Columns:
         if name.startswith("buff_id_"):
             return lambda seen: self._buff_at(seen, int(name[-1]))
         return {
-            "display_type": lambda s: VISIBLE,
+            "display_type": lambda s: np.where(s.remembered, SNAPSHOT, VISIBLE),
             "owner": lambda s: s.number,
             "facing": lambda s: np.arctan2(s("face_y"), s("face_x")) % math.tau,
             "cloak": lambda s: NOT_CLOAKED,
             "active": lambda s: s.own & ((s("order") != IDLE) | (s("producing") > 0)),
             "is_on_screen": lambda s: s.on_screen,
-            "mineral_contents": lambda s: np.where(s.gas, 0, np.floor(s("contents"))),
-            "vespene_contents": lambda s: np.where(s.gas, np.floor(s("contents")), 0),
+            "mineral_contents": lambda s: np.where(s.gas | s.remembered, 0, np.floor(s("contents"))),
+            "vespene_contents": lambda s: np.where(s.gas & ~s.remembered, np.floor(s("contents")), 0),
             "energy": lambda s: s.energy,
             "energy_ratio": lambda s: s.energy / np.maximum(s.type("energy"), 1),
             "cargo_space_taken": lambda s: s.cargo,
@@ -221,7 +251,7 @@ class Columns:
             "order_length": self._length,
             "order_progress_0": lambda s: np.where(s.own, s.progress(0), 0),
             "order_progress_1": lambda s: np.where(s.own, s.progress(1), 0),
-            "z": lambda s: HEIGHT,
+            "z": lambda s: height_of(s.here["ground"][:, None], s("x"), s("y")),
         }.get(name)
 
     @staticmethod

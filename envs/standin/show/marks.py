@@ -17,12 +17,14 @@ Place = tuple[float, float]
 
 def orders_of(
     face: sc.Interface,
+    g: Any,
     units: npt.NDArray[Any],
     slots: npt.NDArray[Any],
     actions: Mapping[str, npt.NDArray[Any]],
     i: int,
 ) -> list[tuple[int, Place]]:
     """Of each unit that row i's orders are for: where it is kept, and the world coordinates that its order leads to."""
+    height, span = float(g["height"]), float(max(g["width"], g["height"]))
     found = []
     for row in np.flatnonzero(actions["function"][i]):
         slot, name = int(slots[row]), face.functions[int(actions["function"][i, row])]
@@ -33,8 +35,8 @@ def orders_of(
             value = int(actions[argument][i, row])
             if argument == "place":
                 line, column = divmod(value, face.minimap_size[0])
-                x = (column + 0.5) * sc.MAP_SIZE / face.minimap_size[0]
-                y = sc.MAP_SIZE - (line + 0.5) * sc.MAP_SIZE / face.minimap_size[1]
+                x = (column + 0.5) * span / face.minimap_size[0]
+                y = height - (line + 0.5) * span / face.minimap_size[1]
             elif slots[value] >= 0:
                 other = units[slots[value]]
                 dx, dy = float(other["x"]) - x, float(other["y"]) - y
@@ -55,6 +57,7 @@ def pointed_to(
 ) -> list[Place]:
     """World coordinates of the places and of the unit that row i's action names."""
     name = face.functions[int(actions["function"][i])]
+    span = float(max(g["width"], g["height"]))
     found = []
     for argument in face.chosen_arguments(name):
         if argument == "target_unit_tag":
@@ -70,5 +73,5 @@ def pointed_to(
                 left, top = g["camera_x"] - sc.CAMERA_WIDTH / 2, g["camera_y"] + sc.CAMERA_WIDTH / 2
                 found.append((float(left + x * sc.CAMERA_WIDTH), float(top - y * sc.CAMERA_WIDTH)))
             else:
-                found.append((x * sc.MAP_SIZE, (1 - y) * sc.MAP_SIZE))
+                found.append((x * span, float(g["height"]) - y * span))
     return found

@@ -15,6 +15,7 @@ from envs.standin.rules.players import most_hp
 from envs.standin.rules.production.supply import supply_cap, supply_used
 from envs.standin.rules.scenario_ids import MELEE
 from envs.standin.rules.selection import count_selected, is_idle_worker
+from envs.standin.rules.terrain.levels import span
 from envs.standin.rules.world import (
     ATTACK,
     ATTACK_MOVE,
@@ -29,6 +30,7 @@ from envs.standin.rules.world import (
     NEUTRAL,
     OWN,
     PATROL,
+    REMEMBERED,
     REPAIR,
     RETURN,
     distance,
@@ -36,7 +38,7 @@ from envs.standin.rules.world import (
     is_town_hall,
     is_visible,
 )
-from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, NUMBERS, ORDERS
+from envs.starcraft.interface import CAMERA_WIDTH, NUMBERS, ORDERS
 from envs.starcraft.interface import UNIT_FEATURES as COLUMNS
 
 _C, _N = list(COLUMNS), list(NUMBERS)
@@ -144,8 +146,8 @@ def fill_units(
 ) -> None:
     """The units: own, enemies, neutrals; ``slots`` says where each row's unit is kept. ``kinds``: what number each kind
     has, or -1 - that number for those that are not shown."""
-    width = MAP_SIZE if raw else CAMERA_WIDTH
-    left, top = (0.0, width) if raw else (g.camera_x - width / 2, g.camera_y + width / 2)
+    width = float(span(g)) if raw else CAMERA_WIDTH
+    left, top = (0.0, float(g.height)) if raw else (g.camera_x - width / 2, g.camera_y + width / 2)
     row = 0
     for turn in range(3):
         owner = OWN if turn == 0 else (ENEMY if turn == 1 else NEUTRAL)
@@ -155,8 +157,9 @@ def fill_units(
                 return
             if u.kind == 0 or u.owner != owner or kinds[u.kind] < 0 or u.order == GARRISON:
                 continue
-            if not (raw or on_screen(g, u)) or not is_visible(g, us, ts, i):
+            if not (raw or on_screen(g, u)) or not (is_visible(g, us, ts, i) or u.known):
                 continue
+            snapshot = u.known == REMEMBERED and owner != OWN
             mask[row] = 1
             slots[row] = i
             for k in range(columns.shape[0]):
@@ -171,9 +174,9 @@ def fill_units(
                 elif c == C_Y:
                     value = (top - u.y) / width
                 elif c == C_HEALTH_RATIO:
-                    value = u.hp / most_hp(g, ts, u.kind, owner)
+                    value = 0.0 if snapshot else u.hp / most_hp(g, ts, u.kind, owner)
                 elif c == C_HEALTH:
-                    value = u.hp
+                    value = 0.0 if snapshot else u.hp
                 elif c == C_SELECTED:
                     value = u.selected
                 elif c == C_RADIUS:
@@ -187,7 +190,7 @@ def fill_units(
                 elif c == C_PROGRESS:
                     value = progress(u, ts)
                 elif c == C_CONTENTS:
-                    value = u.contents
+                    value = 0.0 if snapshot else u.contents
                 elif c == C_QUEUE:
                     value = u.producing if owner == OWN else 0
                 elif c == C_ASSIGNED:
@@ -241,7 +244,7 @@ def fill_numbers(g: Any, us: Any, ts: Any, names: Any, numbers: Any) -> None:
         elif n == N_SELECTED:
             value = count_selected(g, us)
         elif n == N_CAMERA_X:
-            value = g.camera_x / MAP_SIZE
+            value = g.camera_x / span(g)
         elif n == N_CAMERA_Y:
-            value = 1.0 - g.camera_y / MAP_SIZE
+            value = (g.height - g.camera_y) / span(g)
         numbers[k] = value

@@ -7,9 +7,10 @@ from typing import Any
 
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.players import most_hp, player_number
+from envs.standin.rules.terrain.levels import FLAT, WALKED, height_at, sees_up, span
 from envs.standin.rules.world import ENEMY, IDLE, NEUTRAL, OWN, SCAN_RADIUS, SCANS, is_visible
 from envs.standin.show.observe import alliance, progress
-from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, MINIMAP_PLANES, SCREEN_PLANES
+from envs.starcraft.interface import CAMERA_WIDTH, MINIMAP_PLANES, SCREEN_PLANES
 
 _S, _M = list(SCREEN_PLANES), list(MINIMAP_PLANES)
 
@@ -25,6 +26,9 @@ M_HEIGHT, M_VISIBILITY = _M.index("height_map"), _M.index("visibility_map")
 M_CAMERA, M_PLAYER_ID, M_RELATIVE = _M.index("camera"), _M.index("player_id"), _M.index("player_relative")
 M_SELECTED, M_TYPE = _M.index("selected"), _M.index("unit_type")
 M_PATHABLE, M_BUILDABLE = _M.index("pathable"), _M.index("buildable")
+
+LOWEST = 175
+"""The height of ground whose height is 0, by the API's scale: 16 eighths of a level are at 10 world units."""
 
 TERRAIN_HEIGHT = 127
 """The height that flat ground shows in ``height_map``."""
@@ -74,10 +78,17 @@ def fill_ground(g: Any, plane_map: Any, left: float, top: float, cell_x: float, 
 
 @rule
 def fill_open_ground(
-    g: Any, us: Any, ts: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float
+    g: Any, us: Any, ts: Any, plane_map: Any, build: bool, left: float, top: float, cell_x: float, cell_y: float
 ) -> None:
-    """1 inside the playable rectangle, but where something stands."""
+    """1 inside the playable rectangle, but where something stands, or no ground is: none to ``build`` on."""
     fill_ground(g, plane_map, left, top, cell_x, cell_y, 1)
+    for row in range(plane_map.shape[0] if g.ground != FLAT else 0):
+        for column in range(plane_map.shape[1]):
+            x, y = math.floor(left + (column + 0.5) * cell_x), math.floor(top - (row + 0.5) * cell_y)
+            inside = 0 <= x < g.width and 0 <= y < g.height
+            height = WALKED[g.ground, y, x] if inside else 0
+            if height == 0 or (build and height % 8 != 0):
+                plane_map[row, column] = 0
     for i in range(g.top):
         u = us[i]
         if u.kind == 0 or ts[u.kind].footprint_w == 0:
@@ -92,30 +103,44 @@ def fill_open_ground(
 
 
 @rule
+def fill_heights(g: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float) -> None:
+    """The ground's height, by the API's scale."""
+    if g.ground == FLAT:
+        plane_map[:] = TERRAIN_HEIGHT
+        return
+    for row in range(plane_map.shape[0]):
+        for column in range(plane_map.shape[1]):
+            plane_map[row, column] = LOWEST + 2 * height_at(
+                g, left + (column + 0.5) * cell_x, top - (row + 0.5) * cell_y
+            )
+
+
+@rule
 def explore(g: Any, us: Any, ts: Any, explored: Any) -> None:
     """The cells of the map as ``visibility_map`` shows them: 0 never seen, 1 seen before, 2 in sight now."""
-    size = explored.shape[0]
-    for row in range(size):
-        for column in range(size):
+    for row in range(explored.shape[0]):
+        for column in range(explored.shape[1]):
             explored[row, column] = min(explored[row, column], 1)
     for i in range(g.top):
         u = us[i]
         if u.kind == 0 or u.owner != OWN:
             continue
-        reveal(explored, u.x, u.y, ts[u.kind].sight)
+        reveal(g, explored, u.x, u.y, ts[u.kind].sight, True)
     for k in range(SCANS):
         if g.scan_until[k] > g.loop:
-            reveal(explored, g.scan_x[k], g.scan_y[k], SCAN_RADIUS)
+            reveal(g, explored, g.scan_x[k], g.scan_y[k], SCAN_RADIUS, False)
 
 
 @rule
-def reveal(explored: Any, x: float, y: float, sight: float) -> None:
-    """The cells around a place are in sight."""
-    size = explored.shape[0]
-    for row in range(max(0, math.floor(y - sight)), min(size, math.floor(y + sight) + 1)):
-        for column in range(max(0, math.floor(x - sight)), min(size, math.floor(x + sight) + 1)):
+def reveal(g: Any, explored: Any, x: float, y: float, sight: float, from_below: bool) -> None:
+    """The cells around a place are in sight, those that are too high aside if they are seen ``from_below``."""
+    rows, columns = explored.shape
+    for row in range(max(0, math.floor(y - sight)), min(rows, math.floor(y + sight) + 1)):
+        for column in range(max(0, math.floor(x - sight)), min(columns, math.floor(x + sight) + 1)):
             dx, dy = column + 0.5 - x, row + 0.5 - y
             if dx * dx + dy * dy <= sight * sight:
+                if from_below and not sees_up(g, x, y, column + 0.5, row + 0.5):
+                    continue
                 explored[row, column] = 2
 
 
@@ -172,9 +197,9 @@ def fill_screen(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: Any
         if plane == S_VISIBILITY:
             fill_visibility(g, screen[:, :, p], left, top, cell_x, cell_y, explored)
         elif plane in (S_PATHABLE, S_BUILDABLE):
-            fill_open_ground(g, us, ts, screen[:, :, p], left, top, cell_x, cell_y)
+            fill_open_ground(g, us, ts, screen[:, :, p], plane == S_BUILDABLE, left, top, cell_x, cell_y)
         elif plane == S_HEIGHT:
-            screen[:, :, p] = TERRAIN_HEIGHT
+            fill_heights(g, screen[:, :, p], left, top, cell_x, cell_y)
     for turn in range(3):
         owner = NEUTRAL if turn == 0 else (ENEMY if turn == 1 else OWN)
         for i in range(g.top):
@@ -201,21 +226,22 @@ def fill_screen(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: Any
 def fill_minimap(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: Any, minimap: Any) -> None:
     """The planes of the minimap, [height, width, planes]: the whole map."""
     minimap[:] = 0
-    cell_x, cell_y = MAP_SIZE / minimap.shape[1], MAP_SIZE / minimap.shape[0]
+    top, across = float(g.height), float(span(g))
+    cell_x, cell_y = across / minimap.shape[1], across / minimap.shape[0]
     stretch = cell_y / cell_x
     for p in range(planes.shape[0]):
         plane = planes[p]
         if plane == M_VISIBILITY:
-            fill_visibility(g, minimap[:, :, p], 0.0, MAP_SIZE, cell_x, cell_y, explored)
+            fill_visibility(g, minimap[:, :, p], 0.0, top, cell_x, cell_y, explored)
         elif plane in (M_PATHABLE, M_BUILDABLE):
-            fill_open_ground(g, us, ts, minimap[:, :, p], 0.0, MAP_SIZE, cell_x, cell_y)
+            fill_open_ground(g, us, ts, minimap[:, :, p], plane == M_BUILDABLE, 0.0, top, cell_x, cell_y)
         elif plane == M_HEIGHT:
-            minimap[:, :, p] = TERRAIN_HEIGHT
+            fill_heights(g, minimap[:, :, p], 0.0, top, cell_x, cell_y)
         elif plane == M_CAMERA:
             for row in range(minimap.shape[0]):
                 for column in range(minimap.shape[1]):
                     dx = (column + 0.5) * cell_x - g.camera_x
-                    dy = MAP_SIZE - (row + 0.5) * cell_y - g.camera_y
+                    dy = top - (row + 0.5) * cell_y - g.camera_y
                     if max(abs(dx), abs(dy)) <= CAMERA_WIDTH / 2:
                         minimap[row, column, p] = 1
     for turn in range(3):
@@ -224,7 +250,7 @@ def fill_minimap(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: An
             u = us[i]
             if u.kind == 0 or u.owner != owner or not is_visible(g, us, ts, i):
                 continue
-            x, y, radius = u.x / cell_x, (MAP_SIZE - u.y) / cell_y, ts[u.kind].radius / cell_x
+            x, y, radius = u.x / cell_x, (top - u.y) / cell_y, ts[u.kind].radius / cell_x
             for p in range(planes.shape[0]):
                 plane = planes[p]
                 value = -1

@@ -65,8 +65,8 @@ class Observer:
         self._features = np.zeros((1, capacity, len(_COLUMNS)), np.float32)
         self._mask, self._own, self._targets = (np.zeros((1, capacity), np.int8) for _ in range(3))
         self._slots = np.full((1, capacity), -1, np.int32)
-        explored = int(sc.MAP_SIZE) if match.map.fog else 0
-        self._explored = np.zeros((1, explored, explored), np.uint8)
+        explored = match.size[::-1] if match.map.fog else (0, 0)
+        self._explored = np.zeros((1, *explored), np.uint8)
         self._in_sight = playable(match, 2).tobytes()
         """What is visible where there is no fog."""
         self._seen: set[int] = set()
@@ -198,12 +198,12 @@ class Observer:
                     effect_id=SCANNER_SWEEP, alliance=raw_pb2.Self, owner=match.player, radius=SCAN_RADIUS
                 )
                 scan.pos.add(x=float(g["scan_x"][k]), y=float(g["scan_y"][k]))
-        size = int(sc.MAP_SIZE)
+        width, height = match.size
         state = raw.map_state
         for image, bits in ((state.visibility, 8), (state.creep, 1)):
-            image.bits_per_pixel, image.size.x, image.size.y = bits, size, size
+            image.bits_per_pixel, image.size.x, image.size.y = bits, width, height
         state.visibility.data = self._explored.tobytes() if g["fog"] else self._in_sight
-        state.creep.data = bytes(size * size // 8)
+        state.creep.data = bytes(width * height // 8)
         there = match.units["tag"][0][match.units["kind"][0] != 0].tolist()
         raw.event.dead_units.extend(shown_tag(tag) for tag in sorted(self._seen.difference(there)))
         self._seen = self._seen.intersection(there).union(u.tag for u in shown)
@@ -226,8 +226,7 @@ def results(match: Match) -> list[tuple[int, int]]:
 
 def playable(match: Match, value: int) -> npt.NDArray[np.uint8]:
     """A value in the cells of the playable rectangle, 0 elsewhere; the map's rows from the bottom."""
-    size = int(sc.MAP_SIZE)
-    cells = np.zeros((size, size), np.uint8)
+    cells = np.zeros(match.size[::-1], np.uint8)
     left, bottom, right, top = match.playable
     cells[bottom:top, left:right] = value
     return cells

@@ -28,7 +28,7 @@ from envs.standin.rules.catalog import (
     SCV,
     SMALL_MINERAL_FIELD,
 )
-from envs.standin.rules.world import ENEMY, GARRISON, IDLE, NEUTRAL, OWN, SHIELD, UNIT
+from envs.standin.rules.world import ENEMY, GARRISON, IDLE, NEUTRAL, OWN, REMEMBERED, SHIELD, UNIT
 from envs.standin.show.camera import sees
 from envs.standin.show.columns import (
     HEIGHT,
@@ -37,6 +37,7 @@ from envs.standin.show.columns import (
     STIMMED,
     STIMMED_MARAUDER,
     SUPPLY_DROPPED,
+    height_of,
 )
 
 ALLIANCE = {OWN: raw_pb2.Self, ENEMY: raw_pb2.Enemy, NEUTRAL: raw_pb2.Neutral}
@@ -67,12 +68,13 @@ class Units:
         """One unit. ``features``: its progress, and a town hall's or refinery's workers, assigned and ideal."""
         t = self._types[u.kind]
         g = self.match.games[0]
-        shown.display_type = raw_pb2.Visible
+        snapshot = u.known == REMEMBERED and u.owner != OWN
+        shown.display_type = raw_pb2.Snapshot if snapshot else raw_pb2.Visible
         shown.alliance = ALLIANCE[u.owner]
         shown.tag = shown_tag(u.tag)
         shown.unit_type = t["api_id"]
         shown.owner = self._numbers()[u.owner]
-        shown.pos.x, shown.pos.y, shown.pos.z = u.x, u.y, HEIGHT
+        shown.pos.x, shown.pos.y, shown.pos.z = u.x, u.y, self._height(u.x, u.y)
         shown.facing = math.atan2(u.face_y, u.face_x) % math.tau
         shown.radius = t["radius"]
         shown.build_progress, assigned, ideal = features
@@ -86,7 +88,9 @@ class Units:
         shown.energy_max = t["energy"]
         if t["energy"]:
             shown.energy = min(u.energy + ENERGY_A_LOOP * (self.match.loop - u.energy_at), t["energy"])
-        if u.kind in (MINERAL_FIELD, SMALL_MINERAL_FIELD):
+        if snapshot:
+            shown.health = shown.health_max = 0.0
+        elif u.kind in (MINERAL_FIELD, SMALL_MINERAL_FIELD):
             shown.mineral_contents = int(u.contents)
         elif u.kind in (GEYSER, REFINERY):
             shown.vespene_contents = int(u.contents)
@@ -120,6 +124,10 @@ class Units:
             shown.passengers.add(
                 tag=shown_tag(p.tag), unit_type=self._types[p.kind]["api_id"], health=p.hp, health_max=self._most_hp(p)
             )
+
+    def _height(self, x: float, y: float) -> float:
+        ground = int(self.match.games["ground"][0])
+        return float(height_of(ground, x, y)) if ground else HEIGHT
 
     def _numbers(self) -> tuple[int, int, int]:
         """The players' numbers, by NEUTRAL, OWN and ENEMY."""

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from s2clientprotocol import common_pb2 as sc_common
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
@@ -17,7 +18,8 @@ from envs.standin.protocol.observation.observation import picture_sizes, playabl
 from envs.standin.protocol.session import Guest, Session
 from envs.standin.protocol.shared.peers import Relay, find_host, ports_of, wait_for_guest
 from envs.standin.protocol.version import BUILD, DATA_VERSION, GAME_VERSION
-from envs.standin.show.planes import TERRAIN_HEIGHT
+from envs.standin.rules.terrain.levels import FILLED, UP, WALKED
+from envs.standin.show.planes import LOWEST, TERRAIN_HEIGHT
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MAPS, MELEE, MiniGame
 from envs.starcraft.opponents import BUILDS, DIFFICULTIES, RACES, Opponent
@@ -219,21 +221,38 @@ def game_info(session: Session, asked: Any, told: sc_pb.ResponseGameInfo) -> Non
             if session.observing:
                 info.race_actual = sc_common.Terran
     start = told.start_raw
-    size = int(sc.MAP_SIZE)
-    start.map_size.x = start.map_size.y = size
+    width, height = start.map_size.x, start.map_size.y = session.match.size
     left, bottom, right, top = session.match.playable
     start.playable_area.p0.x, start.playable_area.p0.y = left, bottom
     start.playable_area.p1.x, start.playable_area.p1.y = right, top
     grids = (
-        (start.pathing_grid, 1, playable(session.match, 1)),
-        (start.placement_grid, 1, playable(session.match, 1)),
-        (start.terrain_height, 8, np.full((size, size), TERRAIN_HEIGHT, np.uint8)),
+        (start.pathing_grid, 1, ground_cells(session.match, False)),
+        (start.placement_grid, 1, ground_cells(session.match, True)),
+        (start.terrain_height, 8, ground_heights(session.match)),
     )
     for image, bits, cells in grids:
-        image.bits_per_pixel, image.size.x, image.size.y = bits, size, size
+        image.bits_per_pixel, image.size.x, image.size.y = bits, width, height
         image.data = (np.packbits(cells) if bits == 1 else cells).tobytes()
     for x, y in session.match.enemy_starts:
         start.start_locations.add(x=x, y=y)
+
+
+def ground_cells(match: Match, build: bool) -> npt.NDArray[np.uint8]:
+    """1 in the cells that units can walk on, or that buildings can stand on; the map's rows from the bottom."""
+    cells = playable(match, 1)
+    if ground := int(match.games["ground"][0]):
+        heights = WALKED[ground]
+        cells &= heights > 0
+        if build:
+            cells &= heights % UP == 0
+    return cells
+
+
+def ground_heights(match: Match) -> npt.NDArray[np.uint8]:
+    """The height of each cell, by the API's scale."""
+    if ground := int(match.games["ground"][0]):
+        return (LOWEST + 2 * FILLED[ground].astype(int)).astype(np.uint8)
+    return np.full(match.size[::-1], TERRAIN_HEIGHT, np.uint8)
 
 
 def available_maps(session: Session, asked: Any, told: sc_pb.ResponseAvailableMaps) -> None:

@@ -12,7 +12,6 @@ from envs.standin.protocol.session import Session
 from envs.standin.rules import questions
 from envs.standin.rules.cards import BAD_PLACE, COMMANDS
 from envs.standin.rules.world import OWN
-from envs.starcraft import interface as sc
 
 
 def query(session: Session, asked: query_pb2.RequestQuery, told: query_pb2.ResponseQuery) -> None:
@@ -59,6 +58,6 @@ def _placement(match: Match, place: query_pb2.RequestQueryBuildingPlacement, fre
         return int(error_pb2.NotSupported)
     what = COMMANDS.index(ability.command)
     x, y = place.target_pos.x, place.target_pos.y
-    if not (0 <= x <= sc.MAP_SIZE and 0 <= y <= sc.MAP_SIZE):
+    if not (0 <= x <= match.size[0] and 0 <= y <= match.size[1]):
         return BAD_PLACE
     return int(questions.placement(match.games, match.units, match.types, what, x, y, free))

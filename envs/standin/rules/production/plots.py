@@ -7,6 +7,7 @@ from typing import Any
 
 from envs.standin.rules.catalog import GEYSER, MINERAL_FIELD, REFINERY, SMALL_MINERAL_FIELD
 from envs.standin.rules.compiled import rule
+from envs.standin.rules.terrain.levels import is_level
 from envs.standin.rules.world import is_town_hall
 
 RESOURCE_MARGIN = 3
@@ -33,6 +34,8 @@ def fits(g: Any, us: Any, ts: Any, kind: int, x: float, y: float) -> bool:
     t = ts[kind]
     half_w, half_h = 0.5 * t.plot_w, 0.5 * t.plot_h
     if x - half_w < g.left or x + half_w > g.right or y - half_h < g.bottom or y + half_h > g.top_y:
+        return False
+    if not is_level(g, x, y, half_w, half_h):
         return False
     for i in range(g.top):
         o = us[i]
