@@ -23,12 +23,14 @@ class Layout:
     """Where things are on a map, in world units.
 
     ``places`` are rows of four numbers. Row 0 is the playable rectangle (left, bottom, right, top); what the others are
-    says the map's entry in :data:`MAPS`. ``resources`` are rows (0 mineral field or 1 geyser, x, y).
+    says the map's entry in :data:`MAPS`. ``resources`` are rows (0 mineral field, 1 geyser or 2 small field, x, y).
     """
 
     loops: int
     places: tuple[Rect, ...]
     resources: tuple[Resource, ...] = ()
+    size: tuple[int, int] = (64, 64)
+    """Cells that the map is wide and high."""
 
 
 def archive(name: str) -> Path | None:
