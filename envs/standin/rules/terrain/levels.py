@@ -114,7 +114,7 @@ def is_open_line(g: Any, kind: int, x0: float, y0: float, x1: float, y1: float, 
 
 @rule
 def back_to_ground(g: Any, u: Any) -> None:
-    """Push a unit that has got onto a cliff back to the nearest open cell around it."""
+    """Push a unit that has got onto a cliff back to the nearest open cell around it: its way did not lead on."""
     if is_open(g, u.kind, u.x, u.y):
         return
     best_x, best_y, nearest = u.x, u.y, 1e9
@@ -128,6 +128,7 @@ def back_to_ground(g: Any, u: Any) -> None:
                     best_x, best_y, nearest = x, y, away
     u.x = best_x
     u.y = best_y
+    u.way_version = -1  # and look for another way
 
 
 @rule

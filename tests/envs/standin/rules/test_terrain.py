@@ -11,7 +11,7 @@ from envs.starcraft.maps import CLIFFS, MELEE
 from tests.envs.standin.arena import ENEMY, Arena
 
 HEIGHTS = simple64.heights()
-LOW, HIGH = (60, 60), (30, 60)
+LOW, HIGH = (60, 60), (34, 60)
 """Places below and above the ramp of the base in the upper left."""
 
 
@@ -69,7 +69,7 @@ def test_units_walk_by_the_ramp_and_reapers_over_the_cliff(arena):
         by_the_ramp = HEIGHTS[cells[:, 1], cells[:, 0]].all()
         assert by_the_ramp == (kind == c.MARINE)
         length = np.hypot(*np.diff(been, axis=0).T).sum()
-        assert (length > 31.5) == (kind == c.MARINE)
+        assert (length > 27.5) == (kind == c.MARINE)
     assert levels.LEAPT[1, 60, 47]
     assert not HEIGHTS[60, 47]
 
