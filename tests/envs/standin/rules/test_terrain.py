@@ -58,6 +58,7 @@ def walk(arena, kind, start, end, loops):
         been.append((float(u["x"]), float(u["y"])))
         if np.hypot(been[-1][0] - end[0], been[-1][1] - end[1]) < 0.1:
             break
+    arena.env.units["kind"][0, me] = 0
     return np.array(been)
 
 
