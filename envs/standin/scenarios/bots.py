@@ -19,7 +19,7 @@ from envs.standin.rules.compiled import rule
 from envs.standin.rules.orders import build_command, give
 from envs.standin.rules.production.queues import enqueue
 from envs.standin.rules.production.supply import supply_cap, supply_used
-from envs.standin.rules.terrain.levels import is_open
+from envs.standin.rules.terrain.levels import height_at, is_open
 from envs.standin.rules.world import BUILD, GATHER, IDLE, OWN, distance, present, random
 from envs.standin.scenarios.armies import lead, send_to_work
 from envs.standin.scenarios.plans import (
@@ -191,7 +191,8 @@ def found(g: Any, us: Any, ts: Any, kind: int, sites: Any, x: float, y: float, c
     in_x, in_y = inward(g.left, g.right, x), inward(g.bottom, g.top_y, y)
     for k in range(sites.shape[0]):
         at_x, at_y = x + in_x * sites[k, 0], y + in_y * sites[k, 1]
-        if build_command(g, us, ts, kind, 0, at_x, at_y, chosen) == SUCCESS:
+        at_home = height_at(g, at_x, at_y) == height_at(g, x, y)  # not below the cliff
+        if at_home and build_command(g, us, ts, kind, 0, at_x, at_y, chosen) == SUCCESS:
             return True
     return False
 
