@@ -8,7 +8,7 @@ from envs.standin.players.roster import interface_for_player, make_player
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
 from envs.standin.vector_env import make
-from envs.starcraft.maps import MELEE
+from envs.starcraft.maps import CLIFFS, MELEE
 from envs.starcraft.opponents import DIFFICULTIES, Opponent
 from tests.envs.standin.test_fuzz import play
 from tests.envs.standin.test_vector_env import copy, course, equal, random_actions, take
@@ -231,7 +231,7 @@ def test_nothing_impossible_comes_about(style):
 
 def test_every_melee_map_of_pysc2_is_known():
     melee_maps = pytest.importorskip("pysc2_evolved.maps.melee")
-    assert set(MELEE) == set(melee_maps.melee_maps)
+    assert set(MELEE) == {*melee_maps.melee_maps, CLIFFS}
     assert {m.loops for m in MELEE.values()} == {melee_maps.Melee.game_steps_per_episode}
 
 
