@@ -14,6 +14,8 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from agents.acting.resident import Resident, cut, largest
+from agents.graphs import Record, to_device
 from perceiver_policy.policy.outputs import to_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
 
@@ -102,88 +104,86 @@ class Rollout:
 
     The environments reset in the step that ends an episode and hand over the final observation in
     ``info["final_obs"]`` (Gymnasium's ``AutoresetMode.SAME_STEP``). The storage is reused: a trajectory is valid until
-    the next :meth:`collect`. Whoever changes the policy sets ``version``, which trajectories are stamped with.
+    the next :meth:`collect`; what the policy makes stays where it is made (`resident`). Whoever changes the policy sets
+    ``version``, which trajectories are stamped with.
 
     A game whose process failed says so in ``info["aborted"]`` [B]: its episode is truncated, worth what its last valid
     observation is worth, and none of those that :meth:`collect` returns; ``aborted`` counts them.
     """
 
-    def __init__(self, env: VectorEnv, policy: PerceiverPolicy, steps: int, *, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        env: VectorEnv,
+        policy: PerceiverPolicy,
+        steps: int,
+        *,
+        seed: int,
+        device: torch.device,
+        record: Record | None = None,
+    ) -> None:
+        """``record``: see `Graphs`."""
         self.env, self.policy, self.device = env, policy, device
         self.version = 0
         self.generator = torch.Generator(device).manual_seed(seed)
         observation, _ = env.reset(seed=seed, options={"stagger": True})
         batch = env.num_envs
-        self.observation = optree.tree_map(_storage(steps + 1, batch), observation)
         self.current = optree.tree_map(lambda x: x.clone(), optree.tree_map(as_tensor, observation))
+        self.resident = Resident(policy, self.current, batch, self.generator, device, record)
+        self.observation = optree.tree_map(partial(_storage, steps + 1), self.resident.observation)
         self.action: Any = None  # allocated when the policy has shown what an action looks like
-        # where they are made: on another device, taking each step's here would wait for it
         self.log_prob, self.value = torch.zeros(2, steps, batch, device=device)
         self.next_value, self.reward = torch.zeros(2, steps, batch)
         self.end = torch.zeros(steps, batch, dtype=torch.bool)
         self.first = torch.zeros(steps + 1, batch, dtype=torch.bool)
         self.is_first = torch.ones(batch, dtype=torch.bool)
-        self.memory = policy.initial_memory(batch)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
         self.aborted = 0
         self.broken = False
         self.scenarios: Sequence[str] = getattr(env, "scenarios", [""] * batch)
         self.metrics: Sequence[str] = getattr(env, "metrics", ())
+        self._cut: list[tuple[int, np.ndarray, Any, Tensor]] = []
+        """Truncated episodes: step, rows, final observations, and the memory then."""
+        self._sizes: list[Any] = []
 
     def collect(self) -> tuple[Trajectory, list[Episode]]:
         """One unroll, and the episodes that ended in it."""
-        self.broken = True  # until it is whole: the environments are then anywhere, and their state is not saved
-        episodes: list[Episode] = []
-        start, version = self.memory.clone().cpu(), torch.full((self.env.num_envs,), self.version)
-        steps = len(self.reward)
-        for t in range(steps):
-            self._store(t, self.observation, self.current)
-            decision, memory = self.policy.act(
-                self._to_device(self.current), self.memory, self._on(self.is_first), generator=self.generator
-            )
-            if self.action is None:
-                self.action = optree.tree_map(lambda x: x.new_zeros((steps, *x.shape), device="cpu"), decision.action)
-            self._store(t, self.action, decision.action)
-            self.log_prob[t], self.value[t] = decision.log_prob, decision.value
-            self.first[t], self.memory = self.is_first, memory
-            self._step(t, episodes)
-        self._store(steps, self.observation, self.current)
-        self.first[steps] = self.is_first
-        last = self.policy.value(self._to_device(self.current), self.memory, self._on(self.is_first))
-        # where an episode ended, _step has put what really followed
-        following = torch.cat((self.value[1:], last[None])).cpu()
-        self.next_value = torch.where(self.end, self.next_value, following)
-        trajectory = Trajectory(
-            observation=self.observation,
-            first=self.first,
-            action=self.action,
-            log_prob=self.log_prob.cpu(),
-            value=self.value.cpu(),
-            next_value=self.next_value,
-            reward=self.reward,
-            end=self.end,
-            memory=start,
-            version=version,
-        )
-        self.broken = False
-        return trajectory, episodes
+        return collect([self])
 
-    def _step(self, t: int, episodes: list[Episode]) -> None:
-        action = to_environment(
-            self.env.single_action_space, optree.tree_map(lambda store: store[t].numpy(), self.action)
-        )
+    def begin(self) -> None:
+        """Start an unroll: have the policy act for its first step."""
+        self.broken = True  # until it is whole: the environments are then anywhere, and their state is not saved
+        self._cut, self._sizes = [], []
+        self._start = self.resident.memory.clone()
+        self.ask(0)
+
+    def ask(self, t: int) -> None:
+        """Have the policy act for step t; nobody waits for it."""
+        here = self.resident
+        self._show(t)
+        action, log_prob, value = here.ask()
+        if self.action is None:
+            self.action = optree.tree_map(partial(_storage, len(self.reward)), action)
+        self._store(t, self.action, action)
+        self.log_prob[t], self.value[t] = log_prob, value
+
+    def step(self, t: int, episodes: list[Episode]) -> None:
+        """Carry out what was chosen for step t."""
+        action = to_environment(self.env.single_action_space, self.resident.answer())
         observation, reward, terminated, truncated, info = self.env.step(action)
         ended = terminated | truncated
         # numpy's assignments, of the same memory, take a fraction of torch's
         self.reward.numpy()[t] = reward
         self.end.numpy()[t] = ended
+        self.next_value.numpy()[t] = 0.0
         self.is_first = torch.from_numpy(ended)
         self.totals += reward
         self.lengths += 1
         if ended.any():
-            self.next_value[t] = 0.0
-            if truncated.any():
-                self._bootstrap(t, np.flatnonzero(truncated & ~terminated), info)
+            rows = np.flatnonzero(truncated & ~terminated)
+            if len(rows):
+                final = optree.tree_map(lambda *x: as_tensor(np.stack(x)), *(info["final_obs"][i] for i in rows))
+                memory = self.resident.memory[to_device(torch.from_numpy(rows), self.device)]
+                self._cut.append((t, rows, final, memory))
             aborted = info.get("aborted", np.zeros_like(ended))
             self.aborted += int(aborted.sum())
             for i in np.flatnonzero(ended & ~aborted & ~info.get("idle", False)):
@@ -192,26 +192,55 @@ class Rollout:
             self.totals[ended], self.lengths[ended] = 0.0, 0
         self.current = optree.tree_map(as_tensor, observation)
 
-    def _bootstrap(self, t: int, rows: np.ndarray, info: dict[str, Any]) -> None:
-        """A truncated episode would have gone on: what follows is worth its final observation's value."""
-        if len(rows) == 0:
-            return
-        final = optree.tree_map(lambda *x: as_tensor(np.stack(x)), *(info["final_obs"][i] for i in rows))
-        index = torch.as_tensor(rows)
-        first = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
-        self.next_value[t, index] = self.policy.value(self._to_device(final), self.memory[index], first).cpu()
+    def finish(self) -> None:
+        """End an unroll: value what follows its last step, and what follows within episodes that were cut."""
+        steps, here = len(self.reward), self.resident
+        self._show(steps)
+        last = self.policy.value(cut(here.observation, here.size), here.memory, here.first)
+        following = torch.cat((self.value[1:], last[None])).cpu()
+        self.next_value = torch.where(self.end, self.next_value, following)
+        if self._cut:
+            # a truncated episode would have gone on: what follows is worth its final observation's value
+            times = np.concatenate([np.full(len(rows), t) for t, rows, _, _ in self._cut])
+            columns = np.concatenate([rows for _, rows, _, _ in self._cut])
+            final = optree.tree_map(lambda *x: torch.cat(x), *(final for _, _, final, _ in self._cut))
+            if self.device.type != "cpu":
+                final = optree.tree_map(lambda x: to_device(x, self.device), self.policy.trim(final))
+            memory = torch.cat([memory for _, _, _, memory in self._cut])
+            first = torch.zeros(len(columns), dtype=torch.bool, device=self.device)
+            self.next_value.numpy()[times, columns] = self.policy.value(final, memory, first).cpu().numpy()
+        self.broken = False
+
+    def trajectory(self, size: Any) -> Trajectory:
+        """The unroll, its observations of that size."""
+        return Trajectory(
+            observation=cut(self.observation, size),
+            first=self.first,
+            action=self.action,
+            log_prob=self.log_prob,
+            value=self.value,
+            next_value=self.next_value,
+            reward=self.reward,
+            end=self.end,
+            memory=self._start,
+            version=torch.full((self.env.num_envs,), self.version),
+        )
+
+    def _show(self, t: int) -> None:
+        here = self.resident
+        here.show(self.current, self.is_first)
+        self._store(t, self.observation, here.observation)
+        self.first[t] = self.is_first
+        self._sizes.append(here.size)
+
+    @property
+    def size(self) -> Any:
+        """The shapes that hold all that the unroll observed."""
+        return largest(*self._sizes)
 
     @staticmethod
     def _store(t: int, storage: Any, values: Any) -> None:
         optree.tree_map_(lambda store, x: store[t].copy_(x), storage, values)
-
-    def _to_device(self, nest: Any) -> Any:
-        return nest if self.device.type == "cpu" else optree.tree_map(self._on, self.policy.trim(nest, exactly=False))
-
-    def _on(self, x: Tensor) -> Tensor:
-        if self.device.type == "cuda":  # from pinned memory a copy does not hold up the host
-            x = x.pin_memory()
-        return x.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next unroll depends on, besides the policy."""
@@ -219,7 +248,7 @@ class Rollout:
             "environments": {} if self.broken else self.env.save_state(),  # type: ignore[attr-defined]
             "current": optree.tree_map(lambda x: x.clone(), self.current),
             "is_first": self.is_first.clone(),
-            "memory": self.memory.clone(),
+            "memory": self.resident.memory.cpu().clone(),
             "totals": self.totals.copy(),
             "lengths": self.lengths.copy(),
             "aborted": self.aborted,
@@ -240,8 +269,28 @@ class Rollout:
                 stacklevel=2,
             )
             return
-        self.current, self.is_first, self.memory = state["current"], state["is_first"], state["memory"]
+        self.current, self.is_first = state["current"], state["is_first"]
+        self.resident.memory.copy_(state["memory"])
         self.totals, self.lengths = state["totals"], state["lengths"]
+
+
+def collect(rollouts: Sequence[Rollout]) -> tuple[Trajectory, list[Episode]]:
+    """One unroll of each, as one trajectory, and the episodes that ended. Of several the processor steps the
+    environments of one while the policy acts for the others."""
+    episodes: list[Episode] = []
+    for rollout in rollouts:
+        rollout.begin()
+    steps = len(rollouts[0].reward)
+    for t in range(steps):
+        for rollout in rollouts:
+            rollout.step(t, episodes)
+            if t + 1 < steps:
+                rollout.ask(t + 1)
+    for rollout in rollouts:
+        rollout.finish()
+    size = largest(*(rollout.size for rollout in rollouts))
+    found = [rollout.trajectory(size) for rollout in rollouts]
+    return found[0] if len(found) == 1 else concatenate([part.to(rollouts[0].device) for part in found]), episodes
 
 
 def as_tensor(x: np.ndarray) -> Tensor:
@@ -254,9 +303,5 @@ def as_tensor(x: np.ndarray) -> Tensor:
     return torch.from_numpy(x)
 
 
-def _storage(steps: int, batch: int) -> Any:
-    def make(x: np.ndarray) -> Tensor:
-        example = as_tensor(x)
-        return torch.zeros((steps, batch, *example.shape[1:]), dtype=example.dtype)
-
-    return make
+def _storage(steps: int, example: Tensor) -> Tensor:
+    return torch.zeros((steps, *example.shape), dtype=example.dtype, device=example.device)

@@ -11,6 +11,7 @@ import torch
 from agents.acting.rollout import Trajectory
 from agents.config import Config
 from agents.extensions import ALGORITHMS
+from agents.graphs import Graphs, Record
 from agents.learning import gradient
 from agents.learning.finite import check_data
 from agents.learning.regularization import check_entropy_coefficients, load_reference, start_from
@@ -25,7 +26,9 @@ class Learner:
     `gradient`. Their states are equal before and after every update.
     """
 
-    def __init__(self, policy: PerceiverPolicy, config: Config, *, device: torch.device) -> None:
+    def __init__(
+        self, policy: PerceiverPolicy, config: Config, *, device: torch.device, record: Record | None = None
+    ) -> None:
         """``policy`` is on ``device``. Raises UserError for a reference that cannot be had."""
         self.policy, self.device = policy, device
         self.algorithm, self.total_steps = config.algorithm, config.total_steps
@@ -37,6 +40,7 @@ class Learner:
         self.optimizer = self._make_optimizer()
         self.returns = ReturnScale()
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.graphs = Graphs(device, record=record)
         self.reference = load_reference(self.options.reference, policy, device)
         self.steps = 0
         self.version = 0
@@ -47,7 +51,10 @@ class Learner:
         options, parameters = self.options, self.policy.parameters()
         if options.optimizer == "rmsprop":
             return torch.optim.RMSprop(parameters, lr=options.learning_rate, alpha=0.99, eps=options.epsilon)
-        return torch.optim.Adam(parameters, lr=options.learning_rate, eps=options.epsilon, fused=True)
+        rate, recorded = options.learning_rate, self.device.type == "cuda"
+        if recorded:  # a graph reads the rate from where it was when it was recorded
+            rate = torch.tensor(rate, device=self.device)
+        return torch.optim.Adam(parameters, lr=rate, eps=options.epsilon, fused=True, capturable=recorded)
 
     def update(self, trajectory: Trajectory) -> dict[str, float]:
         """Learn from one trajectory; returns what was measured.
@@ -55,8 +62,7 @@ class Learner:
         Raises UserError, before anything has changed, where the trajectory holds what is not finite.
         """
         rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate(rate)
         lag = (self.version - trajectory.version).float()
         observation = self.policy.trim(trajectory.observation, exactly=self.device.type == "cpu")
         trajectory = replace(trajectory, observation=observation).to(self.device)
@@ -76,6 +82,13 @@ class Learner:
             "learner/lag_max": float(lag.max()),
         }
 
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
     def learning_rate(self) -> float:
         """The optimizer's step size now."""
         left = 1.0 if self.options.schedule == "constant" else max(0.0, 1 - self.steps / self.total_steps)
@@ -83,9 +96,12 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state: a learner that loads it goes on exactly like this one."""
+        optimizer = self.optimizer.state_dict()
+        for group in optimizer["param_groups"]:
+            group["lr"] = float(group["lr"])
         return {
             "policy": self.policy.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "returns": self.returns.state_dict(),
             "generator": self.generator.get_state(),
             "steps": self.steps,
@@ -97,6 +113,8 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:  # options are this learner's own; its rate is set at every update
             group["eps"] = self.options.epsilon
+            if self.device.type == "cuda" and self.options.optimizer == "adam":
+                group["lr"] = torch.tensor(group["lr"], device=self.device)
         self.returns.load_state_dict(state["returns"])
         self.generator.set_state(state["generator"])
         self.steps, self.version = state["steps"], state["version"]

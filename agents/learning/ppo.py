@@ -10,7 +10,8 @@ from torch import Tensor
 
 from agents.acting.rollout import Trajectory
 from agents.config import PPOConfig
-from agents.learning.gradient import descend, mean_over, means, minibatches, moments, parts
+from agents.graphs import shapes, to_device
+from agents.learning.gradient import descend, mean_over, means, minibatches, moments, parts, several
 from agents.learning.regularization import evaluate_by, regularize
 from agents.learning.returns import gae
 from agents.learning.state import LearnerState
@@ -65,22 +66,30 @@ def improve(
     memory, whole = trajectory.memory, policy.memory is not None
     if not whole:  # then a step is a sequence of its own
         data = optree.tree_map(lambda x: x.flatten(0, 1), data)
+    data, memory = learner.graphs.keep("data", (data, memory))
     lengths = None if whole else policy.trim.lengths(data["observation"])
-
-    def chosen(rows: Tensor) -> tuple[Any, Tensor]:
-        batch: Any = optree.tree_map(lambda x: x[:, rows] if whole else x[rows][None], data)
-        return batch, memory[rows] if whole else memory[:0]
-
     only = policy.outputs.value_parameters() if learner.version < config.value_warmup else None
+
+    def descend_on(rows: Tensor, steps: int) -> dict[str, Tensor]:
+        def chosen(rows: Tensor) -> tuple[Any, Tensor]:
+            batch: Any = optree.tree_map(lambda x: x[:, rows] if whole else x[rows][None], data)
+            return batch, memory[rows] if whole else memory[:0]
+
+        terms = (loss_terms(policy, *chosen(part), config, steps, learner.reference) for part in parts(rows, lengths))
+        return descend(policy, learner.optimizer, terms, config.max_gradient_norm, only)
+
+    # a reference's weight may change from update to update; other learners are waited for; a loss of one's own may ask
+    free = learner.reference is not None or several() or config.losses
+    alike = None if free else (shapes((data, memory)), only is None)
     passes = 0
     for _ in range(config.epochs):
         passes += 1
         divergences = []
         for rows, steps in minibatches(advantage.shape, config.minibatch, learner.generator, whole=whole):
-            terms = (
-                loss_terms(policy, *chosen(part), config, steps, learner.reference) for part in parts(rows, lengths)
-            )
-            measured.append(descend(policy, learner.optimizer, terms, config.max_gradient_norm, only))
+            here = learner.graphs.keep("rows", to_device(rows, advantage.device))
+            key = None if alike is None else (*alike, steps)
+            found = learner.graphs(key, lambda: descend_on(here, steps))  # noqa: B023
+            measured.append({name: term.clone() for name, term in found.items()})
             divergences.append(measured[-1]["learner/kl"])
         if config.target_kl is not None and float(torch.stack(divergences).mean()) > 1.5 * config.target_kl:
             break

@@ -9,6 +9,7 @@ import torch
 
 from agents.acting.rollout import Trajectory
 from agents.config import Learning
+from agents.graphs import Graphs
 from agents.learning.returns import ReturnScale
 from perceiver_policy.policy.policy import PerceiverPolicy
 
@@ -46,3 +47,5 @@ class LearnerState(Protocol):
     returns: ReturnScale
     generator: torch.Generator
     reference: PerceiverPolicy | None
+    graphs: Graphs
+    """What a minibatch's step is called by."""

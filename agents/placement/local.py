@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from agents.acting.episodes import EpisodeLog
-from agents.acting.rollout import Episode, Rollout
+from agents.acting.rollout import Episode, Rollout, collect
 from agents.acting.seeding import random_state, seed_all, set_random_state
 from agents.config import Config
 from agents.device import choose_device
@@ -51,15 +51,22 @@ def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> Non
 class Training:
     """The parts of one run, and what is counted across its updates."""
 
-    def __init__(self, config: Config, env: VectorEnv, device: torch.device) -> None:
+    def __init__(self, config: Config, envs: VectorEnv | Sequence[VectorEnv], device: torch.device) -> None:
+        """``envs``: several of equally many games take turns."""
         self.config = config
+        envs = envs if isinstance(envs, Sequence) else [envs]
+        env = envs[0]
         self.spaces = describe_spaces(env)
         self.policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
         self.learner = Learner(self.policy, config, device=device)
         self.league: League | None = getattr(env, "league", None)
         if self.league:
             self.league.begin(self.policy)
-        self.rollout = Rollout(env, self.policy, config.learning.unroll, seed=config.seed, device=device)
+        self.rollouts = [
+            Rollout(one, self.policy, config.learning.unroll, seed=(config.seed + i * 2**31) % 2**32, device=device)
+            for i, one in enumerate(envs)
+        ]
+        self.rollout = self.rollouts[0]
         self.episodes = EpisodeLog()
         self.ended: list[Episode] = []
         """The episodes that ended in the latest unroll."""
@@ -108,28 +115,22 @@ class Training:
                 report.note(f"{name:<24}{text}")
 
     def _tell_of_steps(self, on_step: Callable[[Step], None]) -> None:
-        env = self.rollout.env
-        take = env.step
-
-        def step(action: Any) -> Any:
-            taken = take(action)
-            on_step(Step(action, *taken))
-            return taken
-
-        env.step = step  # type: ignore[method-assign,assignment]
+        for rollout in self.rollouts:
+            rollout.env.step = _telling(rollout.env.step, on_step)  # type: ignore[method-assign,assignment]
 
     def step(self) -> dict[str, float]:
         """One unroll and one update."""
         began = time.perf_counter()
-        self.rollout.version = self.learner.version
-        trajectory, self.ended = self.rollout.collect()
+        for rollout in self.rollouts:
+            rollout.version = self.learner.version
+        trajectory, self.ended = collect(self.rollouts)
         collected = time.perf_counter()
         self.learning = True
         metrics = self.learner.update(trajectory)
         self.learning = False
         updated = time.perf_counter()
         self.episodes.add(self.ended)
-        self.episodes.aborted = self.rollout.aborted
+        self.episodes.aborted = sum(rollout.aborted for rollout in self.rollouts)
         metrics |= self.episodes.metrics()
         if self.league:
             metrics |= self.league.update(self.policy, self.learner.steps - trajectory.steps, self.learner.steps)
@@ -161,6 +162,7 @@ class Training:
         return {
             "learner": self.learner.state_dict(),
             "rollout": self.rollout.state_dict(),
+            "further_rollouts": [rollout.state_dict() for rollout in self.rollouts[1:]],
             "torch": torch.get_rng_state(),
             "random": random_state(),
             "episodes": self.episodes.state_dict(),
@@ -176,7 +178,19 @@ class Training:
         if self.league:
             self.league.load_state_dict(state["league"], self.policy)
         if "rollout" in state:  # a run with workers leaves none: its environments start anew
-            self.rollout.load_state_dict(state["rollout"])
+            saved = [state["rollout"], *state.get("further_rollouts", [])]
+            if len(saved) == len(self.rollouts):  # else the games were divided otherwise, and start anew
+                for rollout, one in zip(self.rollouts, saved, strict=True):
+                    rollout.load_state_dict(one)
             torch.set_rng_state(state["torch"])
             if "random" in state:
                 set_random_state(state["random"])
+
+
+def _telling(take: Callable[[Any], Any], on_step: Callable[[Step], None]) -> Callable[[Any], Any]:
+    def step(action: Any) -> Any:
+        taken = take(action)
+        on_step(Step(action, *taken))
+        return taken
+
+    return step

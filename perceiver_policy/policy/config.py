@@ -56,6 +56,8 @@ class PolicyConfig(BaseModel):
     read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture] = Field(default_factory=dict)
     """How parts of the observation are read, by their paths (of an observation without parts ""): numbers (one token),
     rows (a token a row), picture, {patch: side} (a picture in patches of so many cells), or ignore; else as suits."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What layers compute in (automatic mixed precision); parameters, logits and losses are float32."""
     deviation: Literal["independent", "state"] = "independent"
     """Of continuous actions: learned numbers, or what the observation makes of them."""
     bounds: Literal["clip", "squash"] = "clip"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,20 @@ from perceiver_policy.policy.outputs import ActionEvaluation, Decision, Outputs,
 from perceiver_policy.policy.trim import Trim
 from perceiver_policy.policy.trunk import Trunk
 from perceiver_policy.registry import NETWORKS
+
+
+def _precisely(method: Any) -> Any:
+    """In the precision that the policy's layers compute in."""
+
+    @functools.wraps(method)
+    def called(self: PerceiverPolicy, *args: Any, **kwargs: Any) -> Any:
+        if self.config.precision == "float32":
+            return method(self, *args, **kwargs)
+        device = next(self.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, cache_enabled=False):  # a graph finds no other's cached casts
+            return method(self, *args, **kwargs)
+
+    return called
 
 
 class PerceiverPolicy(nn.Module):
@@ -118,6 +133,7 @@ class PerceiverPolicy(nn.Module):
         return memory.unflatten(1, self.memory.initial(1).shape[1:]) if self.memory else memory, noise
 
     @torch.no_grad()
+    @_precisely
     def act(
         self,
         observation: Any,
@@ -143,6 +159,7 @@ class PerceiverPolicy(nn.Module):
         return decision, memory if noise is None else torch.cat((memory.flatten(1), noise), 1)
 
     @torch.no_grad()
+    @_precisely
     def value(self, observation: Any, memory: Tensor, first: Tensor) -> Tensor:
         """Values [B] of observations [B, ...]."""
         tokens = self.inputs(self.trim(observation))
@@ -167,6 +184,7 @@ class PerceiverPolicy(nn.Module):
         evaluated = self.evaluate_actions(observation, action, memory, first[None])
         return evaluated.log_prob[0], evaluated.entropy[0], evaluated.value[0]
 
+    @_precisely
     def evaluate_actions(self, observation: Any, action: Any, memory: Tensor, first: Tensor) -> ActionEvaluation:
         """Log-probabilities, entropies and values [T, B] of known actions in sequences [T, B, ...].
 
