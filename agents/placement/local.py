@@ -39,13 +39,24 @@ def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> Non
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     seed_all(config.seed)
     run_dir.mkdir(parents=True, exist_ok=True)
-    env = registry.make(config.env, config.num_envs, **config.training_arguments)
+    envs = make_envs(config, device)
     try:
         if config.opponents:
-            env = AgainstLeague(env, config.env, League(config, run_dir, describe_spaces(env), device))
-        Training(config, env, device).run(run_dir, report, resume=resume)
+            envs = [AgainstLeague(envs[0], config.env, League(config, run_dir, describe_spaces(envs[0]), device))]
+        Training(config, envs, device).run(run_dir, report, resume=resume)
     finally:
-        env.close()
+        for env in envs:
+            env.close()
+
+
+def make_envs(config: Config, device: torch.device) -> list[VectorEnv]:
+    """A run's environments; for a GPU those of the stand-in game in two groups, stepped by all cores, so that it acts
+    for one while the processor steps the other."""
+    options = config.training_arguments
+    if device.type == "cpu" or not config.env.startswith("sim/") or config.opponents or config.num_envs % 2:
+        return [registry.make(config.env, config.num_envs, **options)]
+    options = {"threads": os.cpu_count() or 1, **options}
+    return [registry.make(config.env, config.num_envs // 2, **options) for _ in range(2)]
 
 
 class Training:

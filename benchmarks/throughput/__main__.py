@@ -3,15 +3,18 @@
     python -m benchmarks.throughput [--tasks CartPole-v1 ...] [--games 64] [--scaling] [--peers] [--json FILE]
 
 Each task is trained with its experiment in `configs/`, as it is for users. On a CPU the figures are in processor time
-of one thread, which a busy machine disturbs least; on a GPU in wall-clock time, waited for. "of the peak" is what
-learning makes of the largest rate of matrix products measured in the same run, in float32: at any shape, and at this
-network's own (a layer of all tokens of a minibatch). `--scaling` repeats it over 256 to 16,384 games. `--peers` adds
-Stable-Baselines3's PPO on CartPole, in an environment of its own.
+of one thread, which a busy machine disturbs least; on a GPU in wall-clock time, waited for, with the environments on
+all cores and minibatches of a quarter of an update. Acting is measured with handing observations over and actions back.
+"of the peak" is what learning makes of the largest rate of matrix products measured in the same run, in the precision
+of the layers: at any shape, and at this network's own (a layer of all tokens of a minibatch). `--scaling` repeats it
+over 256 to 16,384 games; no row is begun after `--limit` seconds. `--peers` adds Stable-Baselines3's PPO on CartPole,
+in an environment of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import platform
 import subprocess
@@ -25,13 +28,13 @@ from typing import Any
 import optree
 import torch
 
+from agents.acting.rollout import collect
 from agents.acting.seeding import seed_all
 from agents.config import Config
 from agents.device import choose_device
-from agents.placement.local import Training
+from agents.placement.local import Training, make_envs
 from agents.runs.experiment import find_config, read_config
 from benchmarks.others import python_with
-from envs import registry
 from perceiver_policy.core.cost import cost
 from perceiver_policy.policy.outputs import to_environment
 
@@ -86,35 +89,71 @@ class Clock:
 def measure(config: Config, device: torch.device, clock: Clock, peak: float) -> Row:
     """One task, as its experiment has it."""
     seed_all(0)
-    env = registry.make(config.env, config.num_envs, **config.env_arguments)
+    envs = make_envs(config, device)
     try:
-        training = Training(config, env, device)
-        rollout, learner, policy = training.rollout, training.learner, training.policy
-        trajectory, _ = rollout.collect()
+        training = Training(config, envs, device)
+        rollouts, learner, policy = training.rollouts, training.learner, training.policy
+        trajectory, _ = collect(rollouts)
         trajectory = type(trajectory)(**optree.tree_map(torch.clone, vars(trajectory)))
-        action = to_environment(env.single_action_space, optree.tree_map(lambda x: x[-1].numpy(), trajectory.action))
-        seen = rollout._to_device(rollout.current)
-        memory, first = rollout.memory, rollout._on(rollout.is_first)
-        acting = clock.rate(lambda: policy.act(seen, memory, first, generator=rollout.generator), env.num_envs)
-        environment = clock.rate(lambda: env.step(action), env.num_envs)
+        actions = [
+            to_environment(env.single_action_space, r.resident.answer()) for env, r in zip(envs, rollouts, strict=True)
+        ]
+
+        def act() -> None:
+            for rollout in rollouts:
+                rollout.resident.show(rollout.current, rollout.is_first)
+                rollout.resident.ask()
+            for rollout in rollouts:
+                rollout.resident.answer()
+
+        def step() -> None:
+            for env, action in zip(envs, actions, strict=True):
+                env.step(action)
+
+        acting = clock.rate(act, config.num_envs)
+        environment = clock.rate(step, config.num_envs)
         learning = clock.rate(lambda: learner.update(trajectory), trajectory.steps)
         rate = clock.rate(training.step, trajectory.steps)
-        observation = optree.tree_map(lambda x: x[:-1].flatten(0, 1), trajectory.observation)
-        one = optree.tree_map(lambda x: x[:1].cpu(), policy.trim(observation))
-        policy = policy.cpu()
+        observation = optree.tree_map(lambda x: x[:-1].flatten(0, 1)[:1].cpu(), trajectory.observation)
+        policy = copy.deepcopy(policy).cpu()
+        one = policy.trim(observation)
         found = cost(policy, one)
         tokens = policy.inputs(one).tokens.shape[1]
-        shapes = matmul(clock, min(config.learning.minibatch, trajectory.steps) * tokens, config.policy.token_width)
+        rows = min(config.learning.minibatch, trajectory.steps) * tokens
+        shapes = matmul(clock, rows, config.policy.token_width, dtype_of(config))
         flops = learning * config.learning.epochs * (found.forward + found.backward)
-        return Row(config.env, env.num_envs, environment, acting, learning, rate, flops, flops / peak, flops / shapes)
+        return Row(
+            config.env, config.num_envs, environment, acting, learning, rate, flops, flops / peak, flops / shapes
+        )
     finally:
-        env.close()
+        for env in envs:
+            env.close()
 
 
-def matmul(clock: Clock, rows: int, width: int) -> float:
+def dtype_of(config: Config) -> torch.dtype:
+    """What the policy's layers compute in."""
+    found: torch.dtype = getattr(torch, config.policy.precision)
+    return found
+
+
+def scaled(config: Config, games: int, device: torch.device) -> Config:
+    """The experiment with so many games; on a GPU its minibatches are a quarter of an update."""
+    learning = config.learning
+    if device.type == "cuda":
+        learning = learning.model_copy(update={"minibatch": max(learning.minibatch, games * learning.unroll // 4)})
+    return config.model_copy(update={"num_envs": games, config.algorithm: learning})
+
+
+def matmul(clock: Clock, rows: int, width: int, dtype: torch.dtype) -> float:
     """Floating-point operations a second of [rows, width] x [width, 2 width]."""
-    a, b = (torch.randn(shape, device=clock.device) for shape in ((rows, width), (width, 2 * width)))
+    a, b = (torch.randn(shape, device=clock.device).to(dtype) for shape in ((rows, width), (width, 2 * width)))
     return clock.rate(lambda: a @ b, 2.0 * rows * width * 2 * width)
+
+
+def best_matmul(clock: Clock, dtype: torch.dtype) -> float:
+    """The largest rate over some sizes."""
+    sizes = (4096, 8192, 16384) if clock.device.type == "cuda" else (512, 1024, 2048)
+    return max(matmul(clock, size, size // 2, dtype) for size in sizes)
 
 
 def stable_baselines3(python: str) -> float:
@@ -144,21 +183,29 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--games", type=int, help="games side by side; without it the experiment's own")
     parser.add_argument("--scaling", action="store_true", help=f"with {', '.join(map(str, GAMES))} games")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--limit", type=float, default=420.0, help="seconds after which no row is begun")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--venv", type=Path, default=Path(".venv-sb3"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     device = choose_device(args.device)
+    began = time.perf_counter()
     torch.set_num_threads(1)
     clock = Clock(device, args.seconds)
-    peak = max(matmul(clock, size, size // 2) for size in (512, 1024, 2048))
+    peak = best_matmul(clock, getattr(torch, args.precision))
     print(f"{platform.machine()}, torch {torch.__version__}, {device}: products at {peak / 1e9:,.1f} GFLOP/s\n")
     rows = []
-    for task in args.tasks:
-        config = read_config(find_config(TASKS[task]))
-        for games in GAMES if args.scaling else (args.games or config.num_envs,):
-            rows.append(measure(config.model_copy(update={"num_envs": games}), device, clock, peak))
+    for games in GAMES if args.scaling else (args.games,):
+        for task in args.tasks:
+            if time.perf_counter() - began > args.limit:
+                print(f"{task} with {games} games: left out, {args.limit:.0f} s are over")
+                continue
+            config = read_config(find_config(TASKS[task]))
+            policy = config.policy.model_copy(update={"precision": args.precision})
+            config = scaled(config.model_copy(update={"policy": policy}), games or config.num_envs, device)
+            rows.append(measure(config, device, clock, peak))
             print(table(rows[-1:]) if len(rows) == 1 else table(rows[-1:]).splitlines()[-1], flush=True)
     peers = {}
     if args.peers:
