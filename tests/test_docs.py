@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.acting import demonstrations
+from agents.acting import demonstrations, evaluate
 from agents.commands import check, export, play, serve, train
 from agents.commands.cli import run
 from agents.runs import curves, hub, search
@@ -193,6 +193,7 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
             (hub, "push"),
             (hub, "pull"),
             (curves, "curves"),
+            (evaluate, "read_json"),
             (search, "read_search"),
         ):
             monkeypatch.setattr(module, name, reached)

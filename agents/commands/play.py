@@ -57,6 +57,8 @@ class Evaluate:
     opponent: UseAppendAction[tuple[str, ...]] = ()
     """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; given several times, and of
     commas in it each combination (terran:easy,hard:rush,macro), each has a row."""
+    against: str | None = None
+    """Who else plays instead: scripted, strong, random, or the run folder of another policy."""
     num_envs: int | None = None
     """At most so many games side by side; without it 64, or the number of cores where each is a process (sc2/...)."""
     device: str = "auto"
@@ -183,8 +185,12 @@ def play_and_tell(asked: Evaluate, console: Console) -> list[Evaluation]:
     asked = replace(asked, run=asked.run and asked.run.absolute())  # an environment may leave this folder
     opponents = asked.opponent or (config.computers if config and not asked.env else ())
     versus: list[dict[str, Any]] = [{"opponent": opponent} for opponent in opponents] or [{}]
+    if asked.against:
+        if asked.opponent:
+            raise UserError("--against: somebody else plays instead of --opponent; name one of the two")
+        versus = [{"opponent": None, "players": 2}]
     games = [
-        (env_id, {**env_options_of(asked, config, env_id), **opponent})
+        (env_id, _given({**env_options_of(asked, config, env_id), **opponent}, env_id))
         for env_id in asked.env or (tuple(registry.parts(config.env)) if config else ())
         for opponent in versus
     ]
@@ -225,7 +231,8 @@ def results_of(asked: Evaluate, config: Config | None) -> Path | None:
     if asked.json or not (asked.run and config):
         return asked.json
     other = () if asked.env == (config.env,) else asked.env
-    name = re.sub(r"[^\w.=-]+", "-", "-".join((*other, *asked.env_option, *asked.opponent))).strip("-")
+    parts = (*other, *asked.env_option, *asked.opponent, *filter(None, [asked.against]))
+    name = re.sub(r"[^\w.=-]+", "-", "-".join(parts)).strip("-")
     return asked.run / (f"evaluation-{name[:100]}.json" if name else "evaluation.json")
 
 
@@ -248,13 +255,16 @@ def _evaluate_one(
         console.print(text, style="dim", highlight=False, soft_wrap=True)
 
     seed_all(FRESH_SEED + asked.seed)
-    env = registry.make(env_id, games_for(asked.episodes, most), **env_options)
+    side_by_side = games_for(asked.episodes, most)
+    env = registry.make(env_id, side_by_side * (2 if asked.against else 1), **env_options)
     try:
         player, name = make_player(asked, config, env_id, env)
         against = env_options.get("opponent")
         versus = str(parse_opponent(against)) if against else ""
-        blank, side_by_side = Played([0.0] * asked.episodes), env.num_envs
-        wanted = Evaluation(registry.label(env_id), name, asked.seed, blank, versus, side_by_side)
+        if asked.against:
+            env, versus = seat_other(asked, env_id, env)
+        blank = Played([0.0] * asked.episodes)
+        wanted = Evaluation(registry.label(env_id), name, asked.seed, blank, versus, env.num_envs)
         for one in before:
             if one.is_like(wanted):
                 return one
@@ -274,6 +284,25 @@ def _evaluate_one(
         with notes_to(note):
             env.close()
     return replace(wanted, played=played)
+
+
+def _given(env_options: dict[str, Any], env_id: str) -> dict[str, Any]:
+    """Without what is None, and of an environment that is no melee without the number of its players."""
+    own = env_id.startswith(registry.SIM)
+    return {name: value for name, value in env_options.items() if value is not None and (own or name != "players")}
+
+
+def seat_other(asked: Evaluate, env_id: str, both: Any) -> tuple[Any, str]:
+    """The games for two, ``both``, with who plays ``asked.against`` in the second place; and what to call it."""
+    from agents.opponents.match import AgainstPlayer
+
+    known = asked.against in POLICIES
+    run, policy = (None, asked.against) if known else (Path(asked.against or ""), None)
+    other = replace(asked, run=run, policy=policy, seed=asked.seed + 1)  # drawn apart from the first one's actions
+    config = experiment.read_run_config(other.run) if other.run else None
+    load_extensions(other, config)
+    player, name = make_player(other, config, env_id, both)
+    return AgainstPlayer(both, env_id, player), name
 
 
 def env_options_of(asked: Evaluate | Watch, config: Config | None, env_id: str) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from agents.runs import checkpoint, experiment, folder
 from perceiver_policy.policy.policy import PerceiverPolicy
 
 SELF, POOL = "self", "pool"
-RESULTS = "opponents.json"
 WON_DRAWN_LOST = (1, 0, -1)
 
 
@@ -158,7 +157,7 @@ class League:
             for (one, other), n in self.results.items()
         ]
         told = {"payoff": rows, "elo": {name: vars(rating) for name, rating in self.ratings().items()}}
-        folder.write_whole(self.run_dir / RESULTS, json.dumps(told, indent=1) + "\n")
+        folder.write_whole(self.run_dir / folder.PAYOFFS, json.dumps(told, indent=1) + "\n")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that who plays next depends on; policies are named, their parameters are in the pool."""

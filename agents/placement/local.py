@@ -122,8 +122,9 @@ class Training:
         if saved != learner.steps:
             report.checkpoint(self.save(run_dir))
         if self.league:
+            self.league.write_results()
             for name, text in payoff_table(self.league):
-                report.note(f"{name:<24}{text}")
+                report.note(f"{name:<28}{text}")
 
     def _tell_of_steps(self, on_step: Callable[[Step], None]) -> None:
         for rollout in self.rollouts:

@@ -21,11 +21,24 @@ from filelock import FileLock, Timeout
 
 from agents.errors import UserError
 
-LOCK, STATE, CHECKPOINTS, BEST, POOL = ".lock", "state.json", "checkpoints", "best", "pool"
+LOCK, STATE, CHECKPOINTS, BEST = ".lock", "state.json", "checkpoints", "best"
+POOL, PAYOFFS = "pool", "opponents.json"
 RUNNING = "running"  # as a state; others say how a run has ended
 STEP = re.compile(r"step-(\d+)")
 # What a run leaves before its first checkpoint: nothing that was learned.
-REMAINS = {LOCK, STATE, CHECKPOINTS, BEST, POOL, "config.yaml", "metrics.jsonl", "tensorboard", "wandb", "mlflow-id"}
+REMAINS = {
+    LOCK,
+    STATE,
+    CHECKPOINTS,
+    BEST,
+    POOL,
+    PAYOFFS,
+    "config.yaml",
+    "metrics.jsonl",
+    "tensorboard",
+    "wandb",
+    "mlflow-id",
+}
 
 
 def new(parent: Path, name: str) -> Path:

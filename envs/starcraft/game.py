@@ -87,6 +87,8 @@ class Game:
         self.seeds = np.random.SeedSequence(0)
         self.seed: int | None = None
         """What a melee's episode began with."""
+        self.again = False
+        """Whether it is that of an episode that was aborted."""
         self.stop = threading.Event()
         self.failures: Counter[str] = Counter()
         self.aborted = self.launches = self.failures_in_a_row = 0
@@ -115,6 +117,7 @@ class Game:
         refused = told_wrong or len(message.action_errors) > 0
         if not moment.last:
             return Step(moment.reward, refused=refused)
+        self.again = False
         self.failures_in_a_row = 0  # not before: a game that never ends an episode teaches nothing
         in_time = moment.result is not None and (self.limit is None or moment.loop < self.limit)
         ended = Step(
@@ -140,7 +143,8 @@ class Game:
         )  # fmt: skip
         self._mourn(failure, f"episode aborted at loop {lost.loop}")
         # the same game once more, so that an evaluation's games are those it was to have; if it was the game, the next
-        self._begin(self.seed if self.failures_in_a_row == 1 else None)
+        self.again = not self.again
+        self._begin(self.seed if self.again else None)
         return lost
 
     def _begin(self, seed: int | None = None) -> None:

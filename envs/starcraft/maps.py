@@ -136,6 +136,7 @@ _WAR: Mapping[str, Any] = {
     "unit_features": (*_WORK["unit_features"], "health_ratio", "weapon_cooldown"),
     "numbers": (*_WORK["numbers"], "army_count"),
     "max_units": 128,
+    "minimap": 16,
     "functions": (
         *_WORK["functions"],
         "Build_Barracks_pt",

@@ -17,7 +17,7 @@ FUNCTIONS = (
 )  # fmt: skip
 ATTACKS = ORDERS.index("attack")
 WORKERS, BARRACKS = 22, 5
-WAVE, RETREAT = 24, 8
+WAVE, RETREAT = 16, 6
 """Marines with which an attack begins, and with which it ends."""
 HOME, CLOSE = 22.0, 9.0
 """World units from home within which an enemy is answered; from a target at which it counts as reached."""
@@ -41,7 +41,7 @@ class _Memory:
 
 
 def attack(interface: Interface) -> Player:
-    """Workers and marines without a pause; with two dozen marines to where the enemy began, and then to wherever it may
+    """Workers and marines without a pause; with sixteen marines to where the enemy began, and then to wherever it may
     be; against whoever comes, all that there are."""
     seen = Field(interface, COLUMNS, FUNCTIONS)
     missing = [name for name in NUMBERS if name not in interface.numbers]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.commands.cli import run
 from agents.config import Config
 from agents.errors import UserError
 from agents.opponents.league import League
@@ -139,6 +142,48 @@ def test_resumed_is_uninterrupted(env: str, opponents: str, tmp_path: Path) -> N
     assert_same(*states)
     assert len(states[0]["league"]["past"]) == 2
     assert states[0]["league"]["results"]
+
+
+def test_a_run_leaves_its_payoffs_and_a_pool_that_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--num-envs", "8", "--total-steps", "200", "--ppo.unroll", "4", "--self-play.snapshot-interval", "50"]
+    small = [f"--policy.{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    assert run(["train", "--env", RPS, "--opponents", "self,pool", *words, *small, "--run-dir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "not evaluated: there is nobody to play against but itself" in said
+    assert re.search(r"step-0 .* won, .* drawn, .* lost; Elo ", said)
+    told = json.loads((tmp_path / "opponents.json").read_text())
+    games = sum(row[name] for row in told["payoff"] for name in ("won", "drawn", "lost"))
+    steps = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert games == steps[-1]["episode/count"] / 3  # of three rows two play themselves
+    assert told["elo"]["learner since 0"] == {"elo": 0, "low": 0, "high": 0}
+    assert any("opponents/elo" in one for one in steps)
+    versus = ["--against", str(tmp_path / "pool"), "--episodes", "20", "--sampled", "--trust"]
+    assert run(["evaluate", str(tmp_path), *versus]) == 0
+    (found,) = tmp_path.glob("evaluation-*.json")
+    (played,) = json.loads(found.read_text())
+    assert played["opponent"] == "pool (sampled)"
+    assert [played[name] for name in ("win", "draw", "loss")] == [
+        sum(np.sign(paid) == sign for paid in played["returns"]) for sign in (1, 0, -1)
+    ]
+
+
+def test_a_melee_is_played_against_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [
+        "evaluate",
+        "--policy",
+        "random",
+        "--env",
+        "sim/Simple64",
+        "--env-option",
+        "style=orders",
+        "--episodes",
+        "2",
+    ]
+    assert run([*asked, "--env-option", "max_loops=80", "--against", "scripted"]) == 0
+    assert "against scripted" in capsys.readouterr().out
+    assert run([*asked, "--against", "scripted", "--opponent", "hard"]) == 2
+    assert run([*asked, "--against", str(tmp_path)]) == 2
+    assert "not a run folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow
