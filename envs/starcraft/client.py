@@ -26,6 +26,7 @@ from envs.starcraft.pysc2 import Pysc2, interface_format, load
 
 SOCKET_SECONDS = 600
 """PySC2's own timeout: ours come first."""
+SUCCESS = 1
 CONNECT_EVERY = 0.1
 """Seconds between two attempts to connect to a game that is starting."""
 
@@ -82,6 +83,13 @@ class Moment:
     response: Any
     reward: float
     last: bool
+    results: tuple[int, ...] = ()
+    """What the game made of each action before it (``ActionResult`` of ``error.proto``)."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the game refused an action."""
+        return len(self.response.action_errors) > 0 or any(result != SUCCESS for result in self.results)
 
     @property
     def loop(self) -> int:
@@ -112,6 +120,7 @@ class Session:
         self.env: Any = None
         self.killed: GameFailure | None = None
         self.new_seed: int | None = None
+        self.results: tuple[int, ...] = ()
         self.episodes = 0
 
     def launch(self, seed: int) -> None:
@@ -211,10 +220,12 @@ class Session:
             env.close()
 
     def _moment(self, what: str, call: Callable[[], Any]) -> Moment:
+        self.results = ()
         (step,) = self._ask(what, call)
         observation = step.observation
         response = observation["_response_observation"]()
-        return Moment(observation, response, float(step.reward), step.step_type == 2)  # StepType.LAST
+        last = step.step_type == 2  # StepType.LAST
+        return Moment(observation, response, float(step.reward), last, self.results)
 
     def _ask(self, what: str, call: Callable[[], Any]) -> Any:
         try:
@@ -308,6 +319,7 @@ def _supervised(pysc2: Pysc2) -> tuple[type, type, type]:
     class Controller(pysc2.remote_controller.RemoteController):  # type: ignore[name-defined]
         def _connect(self, host: str, port: int, proc: Any, timeout_seconds: int) -> Any:
             websocket, session = importlib.import_module("websocket"), proc.session
+            self.session = session
             while True:
                 try:
                     session.connection = websocket.WebSocket()
@@ -322,6 +334,11 @@ def _supervised(pysc2: Pysc2) -> tuple[type, type, type]:
                 if not proc.running:
                     raise ConnectionError("the game ended before it listened")
                 time.sleep(CONNECT_EVERY)
+
+        def actions(self, request: Any) -> Any:
+            response = super().actions(request)
+            self.session.results = tuple(getattr(response, "result", ()))
+            return response
 
     class Env(pysc2.sc2_env.SC2Env):  # type: ignore[name-defined]
         def __init__(self, session: Session, **options: Any) -> None:

@@ -114,7 +114,7 @@ class Game:
             return self._abort(failure)
         self.moment, self.observation = moment, observation
         message = moment.response
-        refused = told_wrong or len(message.action_errors) > 0
+        refused = told_wrong or moment.refused
         if not moment.last:
             return Step(moment.reward, refused=refused)
         self.again = False

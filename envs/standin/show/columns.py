@@ -118,7 +118,7 @@ class Seen:
 
     def progress(self, place: int) -> Array:
         """How much of the place-th thing in a building's queue is done."""
-        left = self(("product_left", "second_left")[place])
+        left = self(("product_left", "second_left")[place]).astype(np.float64)
         loops = self.types["build_loops"][self("product")[..., place]]
         return np.where((left < 0) | (self("producing") <= place), 0, 1 - left / np.maximum(loops, 1))
 
@@ -233,7 +233,7 @@ class Columns:
         return {
             "display_type": lambda s: np.where(s.remembered, SNAPSHOT, VISIBLE),
             "owner": lambda s: s.number,
-            "facing": lambda s: np.arctan2(s("face_y"), s("face_x")) % math.tau,
+            "facing": lambda s: np.arctan2(s("face_y"), s("face_x"), dtype=np.float64) % math.tau,
             "cloak": lambda s: NOT_CLOAKED,
             "active": lambda s: s.own & ((s("order") != IDLE) | (s("producing") > 0)),
             "is_on_screen": lambda s: s.on_screen,
