@@ -189,11 +189,14 @@ class Translator:
             masks["place"] = Ground(self.height, self.span, self.playable).inside(face.minimap_size)
         return masks
 
-    @staticmethod
-    def _likeness(unit: Any) -> tuple[Any, ...]:
+    def _likeness(self, unit: Any) -> tuple[Any, ...]:
         """What decides the abilities of a unit: one of all that are alike is asked for them."""
         carries = any(buff in (*MINERAL_BUFFS, *GAS_BUFFS) for buff in unit.buff_ids)
-        return unit.unit_type, unit.build_progress < 1, carries, len(unit.orders), unit.is_burrowed, unit.add_on_tag > 0
+        beside = self.units.type_of(unit.add_on_tag) if unit.add_on_tag else 0
+        return (
+            unit.unit_type, unit.build_progress < 1, carries, len(unit.orders), unit.is_burrowed, beside,
+            int(unit.energy), unit.cargo_space_taken, unit.is_hallucination,
+        )  # fmt: skip
 
     # ---- actions
 

@@ -73,7 +73,7 @@ class UnitReader:
         self._abilities = interface.abilities
         self._other = max(self._abilities.values(), default=0) + 1
         self._orders, self._train = orders, sc.ORDERS.index("train")
-        self._types_of: dict[int, int] = {}
+        self._all: Sequence[Any] = ()
         self._columns = [self._column(name) for name in interface.unit_features] if interface.max_units else []
         self.rows: list[int] = []
         self.own = 0
@@ -83,8 +83,7 @@ class UnitReader:
         """The features [capacity, F] and the mask [capacity] of what is shown."""
         camera, capacity = raw_data.player.camera, self.interface.max_units
         self.seen = seen = self._shown(raw_data.units, camera)
-        if "addon_unit_type" in self.interface.unit_features:
-            self._types_of = {unit.tag: unit.unit_type for unit in raw_data.units}
+        self._all = raw_data.units
         features = np.zeros((capacity, len(self._columns)), np.float32)
         mask = np.zeros(capacity, np.int8)
         mask[: len(seen)] = 1
@@ -122,7 +121,7 @@ class UnitReader:
             "carrying": lambda u: max((self.carried[buff] for buff in u.buff_ids), default=0),
             "contents": lambda u: u.mineral_contents + u.vespene_contents,
             "queue": self._queue,
-            "addon_unit_type": lambda u: self.types[self._types_of.get(u.add_on_tag, 0)] if u.add_on_tag else 0,
+            "addon_unit_type": lambda u: self.types[self.type_of(u.add_on_tag)] if u.add_on_tag else 0,
         }
         take = one.get(name) or attrgetter(RENAMED.get(name, name))
         return lambda units, _: [take(unit) for unit in units]
@@ -143,6 +142,10 @@ class UnitReader:
         left, top = self.frame.origin(camera)
         x, y = np.array([point.x for point in points]), np.array([point.y for point in points])
         return (x - left) / self.frame.side, (top - y) / self.frame.side
+
+    def type_of(self, tag: int) -> int:
+        """The unit type of the unit with that tag, 0 if it is not in the message."""
+        return next((unit.unit_type for unit in self._all if unit.tag == tag), 0)
 
     def _order(self, unit: Any) -> int:
         other = len(sc.ORDERS) - 1
