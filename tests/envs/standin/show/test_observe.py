@@ -153,8 +153,8 @@ def column_of(env, slot):
 
 
 def test_every_column_by_hand():
-    arena = Arena("CollectMineralsAndGas", unit_features=tuple(UNIT_FEATURES)).clear()
-    base = arena.add(c.COMMAND_CENTER, 33.5, 28.5, hp=1200.0, producing=3, product_left=100.0)
+    arena = Arena("CollectMineralsAndGas", unit_features=tuple(UNIT_FEATURES), functions=("no_op",)).clear()
+    base = arena.add(c.COMMAND_CENTER, 33.5, 28.5, hp=1200.0, producing=3, product=c.SCV, product_left=100.0)
     worker = arena.add(c.SCV, 30, 24, cargo=w.VESPENE, cargo_amount=4, cooldown=7.5, selected=1)
     site = arena.add(c.BARRACKS, 40.5, 22.5, build_left=260.0)
     patch = arena.add(c.MINERAL_FIELD, 26, 28.5, owner=w.NEUTRAL, contents=905)
@@ -171,6 +171,14 @@ def test_every_column_by_hand():
     order = ORDERS.index
     common = {"selected": 0, "weapon_cooldown": 0, "order": 0, "carrying": 0, "build_progress": 1, "contents": 0}
     common |= {"assigned_harvesters": 0, "ideal_harvesters": 0, "queue": 0, "health_ratio": 1}
+    whole = dict.fromkeys(tuple(UNIT_FEATURES)[16:], 0) | {"display_type": 1, "owner": 1, "cloak": 3, "z": -1 / 15.9375}
+    whole |= {"facing": 1.5 * np.pi}
+    busy = {"active": 1, "order_length": 1, "order_id_0": 1}  # the interface has no_op alone: all orders are others
+    more = {
+        base: busy | {"order_length": 3, "order_progress_0": 1 - 100 / 272, "order_id_1": 1, "order_id_2": 1},
+        worker: busy | {"buff_id_0": 1}, patch: {"owner": 16, "mineral_contents": 905},
+        refinery: {"vespene_contents": 1000}, foe: {"owner": 2}, site: {},
+    }  # fmt: skip
     expected = {
         base: {"unit_type": c.COMMAND_CENTER, "alliance": 1, "x": 33.5 / 64, "y": 1 - 28.5 / 64, "health": 1200,
                "health_ratio": 0.8, "radius": 2.75, "order": order("train"), "queue": 3, "ideal_harvesters": 2,
@@ -189,7 +197,9 @@ def test_every_column_by_hand():
     # one's own first, then enemies, then what is nobody's
     assert arena.env.slots[0][: 6 + 3].tolist() == [base, worker, site, refinery, *gatherers, foe, patch]
     for slot, numbers in expected.items():
-        assert shown[slot] == pytest.approx({**common, **numbers}, abs=1e-6), numbers
+        wanted = {**common, **whole, **numbers, **more[slot]}
+        wanted["is_on_screen"] = shown[slot]["is_on_screen"]  # see test_camera.py
+        assert shown[slot] == pytest.approx(wanted, abs=1e-6), numbers
 
 
 @pytest.mark.parametrize(
