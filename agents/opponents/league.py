@@ -44,7 +44,7 @@ class League:
         self.learner = _learner(0)
         """What the learner is called now."""
         self.seated, self.played = "", 0
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator(device).manual_seed(config.seed)
         self._random = np.random.Generator(np.random.PCG64(config.seed))
 
     def begin(self, policy: PerceiverPolicy) -> None:
