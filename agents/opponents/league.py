@@ -5,7 +5,6 @@ Past policies are the run folder ``RUN/pool``, a checkpoint each: whatever plays
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from agents.config import Config
 from agents.opponents.payoff import Rating, WinRates, ratings
 from agents.runs import checkpoint, experiment, folder
-from perceiver_policy.policy.policy import PerceiverPolicy
+from perceiver_policy.policy.policy import PerceiverPolicy, make_policy
 
 SELF, POOL = "self", "pool"
 WON_DRAWN_LOST = (1, 0, -1)
@@ -77,7 +76,9 @@ class League:
             assert self._like is not None
             path = self._path(name)
             checkpoint.check(path)
-            policy = copy.deepcopy(self._like)
+            seen, chosen = self._like.observation_space, self._like.action_space
+            with torch.random.fork_rng(devices=[]):  # its first parameters are of no account
+                policy = make_policy(seen, chosen, self.config.policy)
             policy.load_state_dict(checkpoint.load_policy(path))
             self._loaded[name] = policy.to(self.device).requires_grad_(False).eval()
             if len(self._loaded) > 2 * self.options.pool_size:
