@@ -107,8 +107,9 @@ class Seen:
     @property
     def on_screen(self) -> Array:
         """Does the camera see them?"""
-        dx, dy = self("x") - self.mine("camera_x"), self("y") - self.mine("camera_y")
-        return np.asarray(sees(dx, dy, self.type("radius")))
+        ground, x, y = self.here["ground"][:, None], self.mine("camera_x"), self.mine("camera_y")
+        above = height_of(ground, self("x"), self("y")) - height_of(ground, x, y)
+        return np.asarray(sees(self("x") - x, self("y") - y, self.type("radius"), above))
 
     @property
     def energy(self) -> Array:

@@ -79,8 +79,8 @@ class Units:
         shown.radius = t["radius"]
         shown.build_progress, assigned, ideal = features
         shown.cloak = raw_pb2.NotCloaked
-        dx, dy = u.x - float(g["camera_x"]), u.y - float(g["camera_y"])
-        shown.is_on_screen = sees(dx, dy, t["radius"])
+        x, y = float(g["camera_x"]), float(g["camera_y"])
+        shown.is_on_screen = sees(u.x - x, u.y - y, t["radius"], shown.pos.z - self._height(x, y))
         shown.is_selected = u.selected != 0
         shown.is_blip = shown.is_flying = shown.is_burrowed = shown.is_hallucination = shown.is_powered = False
         shown.health, shown.health_max = u.hp, self._most_hp(u)
