@@ -84,7 +84,7 @@ def agreement(device: torch.device, small: bool) -> Found:
         fast.update(trajectory)
         reference.update(trajectory)
         pairs = zip(training.policy.parameters(), plain.parameters(), strict=True)
-        worst["parameters"] = max(float((a - b).abs().max()) for a, b in pairs)
+        worst["parameters"] = max(float((a - b).detach().abs().max()) for a, b in pairs)
     return worst
 
 

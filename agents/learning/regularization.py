@@ -19,6 +19,8 @@ from envs.spelling import did_you_mean
 from perceiver_policy.policy.outputs import ActionEvaluation
 from perceiver_policy.policy.policy import PerceiverPolicy, make_policy
 
+NO_PARAMETERS = ("precision", "noise_correlation")
+"""Options of a policy that may be others than those that its parameters were learned with."""
 LONE_HEAD = "action"
 """The path, in options, of the head of an action space that is no Dict and no Tuple."""
 
@@ -85,12 +87,15 @@ def start_from(run_dir: Path, policy: PerceiverPolicy) -> None:
     path = checkpoint.latest(run_dir)
     observed, chosen = policy.observation_space, policy.action_space
     checkpoint.check_spaces(path, {"observation_space": describe(observed), "action_space": describe(chosen)})
-    try:
-        policy.load_state_dict(checkpoint.load_policy(path))
-    except RuntimeError as error:
-        raise UserError(
-            f"init {run_dir}: its network is another one; give the options under policy: of its config.yaml"
-        ) from error
+    known = read_run_config(run_dir).policy
+    for name in type(known).model_fields:
+        its, mine = getattr(known, name), getattr(policy.config, name)
+        if its != mine and name not in NO_PARAMETERS:
+            raise UserError(
+                f"init {run_dir}: its network is another one: policy.{name} is {its!r} there and {mine!r} here; give "
+                "the options under policy: of its config.yaml"
+            )
+    policy.load_state_dict(checkpoint.load_policy(path))
 
 
 def check_entropy_coefficients(config: Learning, policy: PerceiverPolicy) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import PerUnit, Place, Pointer, SpaceError, Units, at
+from perceiver_policy.core.cost import on_host
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, draw, normal
 from perceiver_policy.policy.heads import Head, last_layer
 from perceiver_policy.policy.inputs import Tokens
@@ -192,7 +193,7 @@ def _legal_anywhere(valid: Tensor) -> Tensor | None:
 
     None: all, or where to ask would be to wait (a GPU) or to branch by values (compiling, exporting).
     """
-    if valid.is_cuda or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if not on_host(valid) or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return None
     cells = valid.flatten(0, -2).any(0).nonzero()[:, 0]
     return cells if 0 < len(cells) < valid.shape[-1] else None

@@ -98,7 +98,8 @@ class NobodyWaits(TorchDispatchMode):
 
 
 def orders() -> tuple[spaces.Dict, PerUnit]:
-    mask = spaces.Dict({"function": spaces.MultiBinary((6, 3)), "target": spaces.MultiBinary(6)})
+    parts = {"function": spaces.MultiBinary((6, 3)), "target": spaces.MultiBinary(6), "place": spaces.MultiBinary(16)}
+    mask = spaces.Dict(parts)
     units = Units(6, [Feature("x", "position"), Feature("y", "position"), Feature("hp")])
     arguments = {"target": Pointer("units", 6), "place": Place(None, 4, 4), "how": spaces.Discrete(3)}
     space = PerUnit("units", 6, {"keep": (), "attack": ("target", "how"), "move": ("place",)}, arguments)
@@ -125,9 +126,9 @@ def test_between_two_steps_no_tensor_is_asked_for_a_value(
     """Acting, and a minibatch's gradient step, as on a device that is not the host."""
     policy = perturbed(*SPACES[name], SMALL.model_copy(update={"memory": memory, "window": 3}))
     observation = sample_batch(SPACES[name][0], 8, 0)
-    for module in (cost, outputs, selection, trim, gradient):
+    assert cost.cost(policy, observation).forward > 0  # which asks of shapes alone
+    for module in (cost, outputs, per_unit, selection, trim, gradient):
         monkeypatch.setattr(module, "on_host", lambda x: False)
-    monkeypatch.setattr(per_unit, "_legal_anywhere", lambda valid: None)
     carried, first = policy.initial_memory(8), torch.ones(8, dtype=torch.bool)
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(policy.parameters(), fused=True)

@@ -19,7 +19,7 @@ from agents.errors import UserError
 from agents.learning.imitation import imitate
 from agents.learning.imitation_config import ImitationConfig
 from agents.placement.local import Training
-from agents.runs import checkpoint
+from agents.runs import checkpoint, experiment
 from envs import registry
 from envs.spaces import describe_spaces
 from perceiver_policy.policy.config import PolicyConfig
@@ -148,6 +148,7 @@ def test_a_clone_does_what_was_shown_and_training_goes_on_from_it(tmp_path: Path
 
     spaces_of = describe_spaces(env)
     checkpoint.save(tmp_path, 0, {"learner": {"policy": policy.state_dict()}}, spaces=spaces_of, keep=1)
+    experiment.write_config(Config(policy=TINY), tmp_path / "config.yaml")
     options: Any = {"env": "tests.agents.probes:Squad", "num_envs": 16, "policy": TINY, "init": tmp_path}
     options["ppo"] = {"unroll": 8, "minibatch": 64, "value_warmup": 2, "learning_rate": 1e-2}
     training = Training(Config.model_validate(options), registry.make("tests.agents.probes:Squad", 16), CPU)
@@ -163,12 +164,17 @@ def test_a_clone_does_what_was_shown_and_training_goes_on_from_it(tmp_path: Path
         assert (changed <= value) == (update < 2)
 
 
-def test_another_network_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["latents", "heads"])
+def test_another_network_is_refused_by_name(tmp_path: Path, option: str) -> None:
+    """Also where its parameters would fit: of two numbers of heads they are alike, what they do is not."""
     env = registry.make("tests.agents.probes:Squad", 2)
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
     checkpoint.save(tmp_path, 0, {"learner": {"policy": policy.state_dict()}}, spaces=describe_spaces(env), keep=1)
-    config = Config.model_validate({"env": "tests.agents.probes:Squad", "num_envs": 2, "init": tmp_path})
-    with pytest.raises(UserError, match="its network is another one"):
+    experiment.write_config(Config(policy=TINY), tmp_path / "config.yaml")
+    other = TINY.model_copy(update={option: 2 * getattr(TINY, option)})
+    squad: dict[str, Any] = {"env": "tests.agents.probes:Squad", "num_envs": 2, "init": tmp_path}
+    config = Config.model_validate(squad | {"policy": other})
+    with pytest.raises(UserError, match=f"its network is another one: policy.{option}"):
         Training(config, env, CPU)
 
 
@@ -176,8 +182,6 @@ def test_a_reference_whose_weight_falls_to_zero(tmp_path: Path) -> None:
     env = registry.make("tests.agents.probes:Bandit", 4)
     policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
     checkpoint.save(tmp_path, 0, {"learner": {"policy": policy.state_dict()}}, spaces=describe_spaces(env), keep=1)
-    from agents.runs import experiment
-
     ppo = {"unroll": 8, "reference": tmp_path, "reference_coefficient": 0.5, "reference_schedule": "linear"}
     config = Config.model_validate(
         {"env": "tests.agents.probes:Bandit", "num_envs": 4, "total_steps": 128, "ppo": ppo, "policy": TINY}
