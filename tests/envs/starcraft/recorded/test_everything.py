@@ -280,17 +280,18 @@ def test_what_is_not_told_apart_is_any_other():
     face = sc.Interface(
         style="raw",
         max_units=512,
-        unit_features=("unit_type",),
+        unit_features=("unit_type", "order_id_0"),
         vocabulary=("SCV", "terran"),
         functions=("no_op",),
         screen_planes=(),
     )
     message = recordings.ladder("AcropolisLE")[0]
-    rows = seen(message, size, face)["units"]["features"][:, 0]
+    rows, orders = seen(message, size, face)["units"]["features"].T
     units = sorted(units_of(data), key=lambda unit: (1, 2, 4, 3).index(unit["alliance"]))
     workers = [unit["unit_type"] == 45 for unit in units]
     assert sum(workers) == 12
     np.testing.assert_array_equal(rows[: len(units)] == 1, workers)
+    np.testing.assert_array_equal(orders[: len(units)], [bool(unit["orders"]) for unit in units])
     neutral = [unit["alliance"] == 3 for unit in units]
     assert not rows[: len(units)][neutral].any()
     for number, name in UNIT.items():
