@@ -12,6 +12,7 @@ import argparse
 import importlib
 import json
 import random
+import re
 import runpy
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def play_tutorial(folder: Path, name: str, map_name: str, difficulty: str, secon
     )  # fmt: skip
     with sc2_env.SC2Env(
         map_name=map_name,
-        players=[sc2_env.Agent(sc2_env.Race.terran), sc2_env.Bot(sc2_env.Race.terran, sc2_env.Difficulty[difficulty])],
+        players=[sc2_env.Agent(sc2_env.Race.terran), sc2_env.Bot(sc2_env.Race.terran, getattr(sc2_env.Difficulty, difficulty))],
         agent_interface_format=face, step_mul=8 if not raw else 48, game_steps_per_episode=int(seconds * 22.4),
         disable_fog=raw, random_seed=1,
     ) as env:  # fmt: skip
@@ -145,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--python-sc2", type=Path, help="a checkout of BurnySc2/python-sc2")
     parser.add_argument("--tutorial", type=Path, help="a checkout of skjb/pysc2-tutorial")
-    parser.add_argument("--map", default="Simple64")
+    parser.add_argument("--map", help="the map of all (python-sc2's: Cliffs64, the tutorial's: Simple64)")
     parser.add_argument("--difficulty", default="Easy", help="of the computer player, as python-sc2 writes it")
     parser.add_argument("--seconds", type=int, default=1285, help="the longest game, in seconds of the speed faster")
     parser.add_argument("--patience", type=float, default=1800, help="seconds that a game may take")
@@ -157,10 +158,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     jobs = []
     if told.python_sc2:
-        jobs += [("python-sc2", told.python_sc2, name, told.map, told.difficulty) for name in BOTS]
+        jobs += [("python-sc2", told.python_sc2, name, told.map or "Cliffs64", told.difficulty) for name in BOTS]
         jobs += [("python-sc2", told.python_sc2, "arcade_bot", arena, "") for arena in ARENAS]
     if told.tutorial:
-        jobs += [("tutorial", told.tutorial, name, told.map, told.difficulty.lower()) for name in AGENTS]
+        jobs += [
+            (
+                "tutorial",
+                told.tutorial,
+                name,
+                told.map or "Simple64",
+                re.sub(r"(?<!^)(?=[A-Z])", "_", told.difficulty).lower(),
+            )
+            for name in AGENTS
+        ]
     print("| bot | opponent | result | minutes | ended by |\n|---|---|---|---|---|")
     for kind, folder, name, map_name, difficulty in jobs:
         if told.only and name not in told.only:

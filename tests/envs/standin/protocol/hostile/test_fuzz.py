@@ -41,8 +41,12 @@ def harass(process: Process, messages: int, seed: int) -> tuple[Counter[str], fl
                 seen = ask(sc_pb.Request(observation=sc_pb.RequestObservation())).observation.observation
                 source.tags = [unit.tag for unit in seen.raw_data.units] or source.tags
             began = time.monotonic()
-            client.send(source.message())
-            response = sc_pb.Response.FromString(client.recv(SLOWEST))
+            message = source.message()
+            client.send(message)
+            try:
+                response = sc_pb.Response.FromString(client.recv(SLOWEST))
+            except TimeoutError:
+                pytest.fail(f"message {i} has no answer: {sc_pb.Request.FromString(message)}")
             slowest = max(slowest, time.monotonic() - began)
             status = response.status
             assert status != sc_pb.quit
