@@ -76,6 +76,7 @@ def play_tutorial(folder: Path, name: str, map_name: str, difficulty: str, secon
     agents = [thing for thing in module.values() if isinstance(thing, type) and hasattr(thing, "step")]
     agent = next(thing for thing in reversed(agents) if not thing.__module__.startswith("pysc2"))()
     raw = name == "learning_agent"
+    level = getattr(sc2_env.Difficulty, difficulty)
     face = features.AgentInterfaceFormat(
         feature_dimensions=None if raw else features.Dimensions(screen=84, minimap=64),
         action_space=actions.ActionSpace.RAW if raw else actions.ActionSpace.FEATURES,
@@ -83,7 +84,7 @@ def play_tutorial(folder: Path, name: str, map_name: str, difficulty: str, secon
     )  # fmt: skip
     with sc2_env.SC2Env(
         map_name=map_name,
-        players=[sc2_env.Agent(sc2_env.Race.terran), sc2_env.Bot(sc2_env.Race.terran, getattr(sc2_env.Difficulty, difficulty))],
+        players=[sc2_env.Agent(sc2_env.Race.terran), sc2_env.Bot(sc2_env.Race.terran, level)],
         agent_interface_format=face, step_mul=8 if not raw else 48, game_steps_per_episode=int(seconds * 22.4),
         disable_fog=raw, random_seed=1,
     ) as env:  # fmt: skip
