@@ -3,6 +3,7 @@ so that whatever moved, or was decided, after it shows; and the hot path asks no
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from agents.config import Config, PPOConfig
 from agents.graphs import WARM, Graphs
 from agents.learning import gradient, ppo
 from agents.learning.learner import Learner
+from agents.placement.local import Training
 from envs import registry
 from envs.spaces import ACTION_MASK, Feature, PerUnit, Place, Pointer, Units
 from perceiver_policy.core import cost
@@ -156,3 +158,24 @@ def test_bfloat16_is_near_float32(name: str) -> None:
     assert (found[0][2] != found[1][2]).any()  # the values: it is another precision
     sum(part.sum() for part in found[1]).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in half.parameters())
+
+
+def test_games_that_take_turns_go_on_where_they_were() -> None:
+    """Two groups, stopped after an update and gone on with elsewhere, are bit for bit those that were not stopped."""
+    config = Config(env="CartPole-v1", num_envs=4, policy=SMALL, ppo=PPOConfig(unroll=8, minibatch=16))
+
+    def made() -> Training:
+        torch.manual_seed(0)
+        return Training(config, [registry.make("CartPole-v1", 2) for _ in range(2)], CPU)
+
+    one, other = made(), made()
+    one.step()
+    assert one.learner.steps == 32
+    first, second = (rollout.reward for rollout in one.rollouts)
+    assert not torch.equal(one.rollouts[0].observation, one.rollouts[1].observation)
+    assert first.shape == second.shape == (8, 2)
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    one.step()
+    other.step()
+    for mine, its in zip(one.policy.parameters(), other.policy.parameters(), strict=True):
+        assert torch.equal(mine, its)
