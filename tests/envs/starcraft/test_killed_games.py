@@ -80,6 +80,7 @@ def test_a_killed_game_is_played_again(sc2: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_two_hundred_games_are_played_though_some_are_killed(sc2: Any) -> None:
     random = np.random.default_rng(0)
     steps = random.choice(np.arange(2, 900), 4, replace=False).tolist()
