@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.standin.players.fighters import ROUTE, plan
+from envs.standin.players.fighters import ROUTE, Spot, all_on_the_way, longest, plan
 from envs.standin.players.sight import KINDS, Action, Floats, Observation, Player
 from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface
 
@@ -73,8 +73,12 @@ def move_to_beacon(interface: Interface) -> Player:
 
 
 def collect_shards(interface: Interface) -> Player:
-    """Each marine walks its own tour of the shards, planned anew in each step."""
+    """Each marine walks its own tour of the shards; what was planned is kept until there is a shorter plan.
+
+    Plans that were made anew in each step could take turns, and the marines stand still for good.
+    """
     field = Field(interface, ("unit_type", "alliance", "x", "y"), ("Move_unit",))
+    planned: dict[int, list[list[Spot]]] = {}
 
     def play(observation: Observation) -> Action:
         field.look(observation)
@@ -84,7 +88,12 @@ def collect_shards(interface: Interface) -> Player:
             where = {(float(x[k]), float(y[k])): int(k) for k in np.flatnonzero(shards[game])}
             marines = np.flatnonzero(field.own[game])
             ways = [[(float(x[m]), float(y[m]))] for m in marines]
-            for marine, tour in zip(marines, plan(list(where), ways), strict=False):
+            tours = plan(list(where), ways)
+            kept = [[spot for spot in tour if spot in where] for tour in planned.get(game, [])]
+            if all_on_the_way(where, ways, kept) and longest(ways, kept) <= longest(ways, tours):
+                tours = kept
+            planned[game] = tours
+            for marine, tour in zip(marines, tours, strict=False):
                 if tour:
                     action["function"][game, marine] = field.function["Move_unit"]
                     action["unit"][game, marine] = where[tour[0]]

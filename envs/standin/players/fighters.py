@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,17 @@ def plan(shards: list[Spot], ways: list[list[Spot]]) -> list[list[Spot]]:
         tours[m].append(nearest)
         left.remove(nearest)
     return [_skip(ways[m][-1], _untangle(ways[m][-1], tours[m])) for m in range(2)]
+
+
+def all_on_the_way(shards: Iterable[Spot], ways: list[list[Spot]], tours: list[list[Spot]]) -> bool:
+    """Whether whoever walks these tours comes by every shard."""
+    walks = [[way[-1], *tour] for way, tour in zip(ways, tours, strict=False)]
+    return all(any(shard in walk or _passed(shard, walk) for walk in walks) for shard in shards)
+
+
+def longest(ways: list[list[Spot]], tours: list[list[Spot]]) -> float:
+    """How far the marine that has most to walk has to."""
+    return max((_length([way[-1], *tour]) for way, tour in zip(ways, tours, strict=False)), default=0.0)
 
 
 def _untangle(start: Spot, tour: list[Spot]) -> list[Spot]:

@@ -1,6 +1,7 @@
 """Scores of the hand-written players, which calibrate the game: ranges from published results and arithmetic."""
 
 import numpy as np
+import optree
 import pytest
 
 from envs.standin.players.roster import PLAYERS, interface_for_player, make_player
@@ -70,7 +71,7 @@ def test_scripted_play(name, scenario, games, low, high):
     ("scenario", "games", "low"),
     [  # what the strong players by clicks score: 26.5, 160, 68, 191, 44, 6,900, 144
         ("MoveToBeacon", 100, 25.5),
-        ("CollectMineralShards", 8, 150),
+        ("CollectMineralShards", 8, 170),
         ("DefeatRoaches", 60, 100),
         ("DefeatZerglingsAndBanelings", 32, 480),
         ("FindAndDefeatZerglings", 16, 38),
@@ -80,6 +81,20 @@ def test_scripted_play(name, scenario, games, low, high):
 )
 def test_each_maps_own_orders_suffice_to_play_as_well_as_by_clicks(scenario, games, low):
     assert scores("strong", scenario, games, face=interface_for(scenario, style="orders")).mean() >= low
+
+
+def test_plans_that_take_turns_do_not_keep_marines_where_they_are():
+    face = interface_for("CollectMineralShards", style="orders")
+    games, here = 16, 15  # where marines stood still from the second step on
+    env = make("CollectMineralShards", games, interface=face)
+    play = make_player("strong", "CollectMineralShards", face)
+    observation, _ = env.reset(seed=2000)
+    total = 0
+    for _ in range(60):
+        orders = play(optree.tree_map(lambda x: x[here:], observation))
+        observation, reward, *_ = env.step(optree.tree_map(lambda x: np.repeat(x, games, 0), orders))
+        total += int(reward[here])
+    assert total > 30
 
 
 @pytest.mark.parametrize("scenario", MAPS)
