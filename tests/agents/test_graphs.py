@@ -100,7 +100,11 @@ class NobodyWaits(TorchDispatchMode):
 
 
 def orders() -> tuple[spaces.Dict, PerUnit]:
-    parts = {"function": spaces.MultiBinary((6, 3)), "target": spaces.MultiBinary(6), "place": spaces.MultiBinary(16)}
+    parts: dict[str, spaces.Space[Any]] = {
+        "function": spaces.MultiBinary((6, 3)),
+        "target": spaces.MultiBinary(6),
+        "place": spaces.MultiBinary(16),
+    }
     mask = spaces.Dict(parts)
     units = Units(6, [Feature("x", "position"), Feature("y", "position"), Feature("hp")])
     arguments = {"target": Pointer("units", 6), "place": Place(None, 4, 4), "how": spaces.Discrete(3)}
