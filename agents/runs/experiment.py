@@ -67,9 +67,15 @@ _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), "-+0123456789"
-)
+_EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), "-+0123456789")
+_Loader.add_implicit_resolver(*_EXPONENT)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts into quotes what the loader would take for a number."""
+
+
+_Dumper.add_implicit_resolver(*_EXPONENT)
 
 
 def find_config(name: str, asked: str = "--config") -> Path:
@@ -302,9 +308,8 @@ def _yaml_lines(config: BaseModel, indent: str, left_out: Set[str] = frozenset()
             yield indent + name + ":" + comment
             yield from _yaml_lines(value, indent + "  ")
         else:
-            text = yaml.safe_dump(
-                {name: str(value) if isinstance(value, Path) else plain[name]}, sort_keys=False, width=10_000
-            )
+            shown = {name: str(value) if isinstance(value, Path) else plain[name]}
+            text = yaml.dump(shown, Dumper=_Dumper, sort_keys=False, width=10_000)
             first, *rest = text.splitlines()
             yield indent + first + comment
             yield from (indent + line for line in rest)

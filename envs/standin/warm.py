@@ -8,6 +8,7 @@ from envs.standin import game
 from envs.standin.protocol.match import Match
 from envs.standin.rules import questions
 from envs.standin.rules.cards import BUILD_QUEUE, COMMANDS
+from envs.standin.rules.catalog import KINDS
 from envs.standin.rules.world import NEUTRAL
 from envs.standin.vector_env import make
 from envs.starcraft.maps import interface_for, mini_game
@@ -28,4 +29,7 @@ def load_kernels() -> None:
     game.create(*state, 0, NEUTRAL, 0.0, 0.0)
     questions.abilities_of(*state, 0, False, np.zeros(len(COMMANDS), np.int8))
     questions.placement(*state, BUILD_QUEUE, 0.0, 0.0, False)
+    questions.sees(*state, 0)
+    game.research(match.games, match.units, KINDS)
+    game.turn_table(match.games, match.units)
     questions.path_length(*state, 30.0, 30.0, 31.0, 31.0)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.commands import options
@@ -66,6 +66,7 @@ leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=Fa
 nests = st.recursive(leaves, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3))
 
 
+@example({"0": "0E0"}, 1.0, None, False)
 @settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), nests, max_size=3),

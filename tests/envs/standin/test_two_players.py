@@ -87,7 +87,8 @@ def test_turning_the_table_twice_changes_nothing():
     moved = units[0]["owner"] != env.units[0]["owner"]
     assert (moved == (units[0]["owner"] != w.NEUTRAL) | (units[0]["kind"] == 0) & moved).all()
     game.turn_table(env.games, env.units)
-    assert games.tobytes() == env.games.tobytes()
+    for name in games.dtype.names:  # there are bytes between the fields that nobody sets
+        assert games[name].tobytes() == env.games[name].tobytes(), name
     there = units["kind"] > 0
     assert (units[there] == env.units[there]).all()
 

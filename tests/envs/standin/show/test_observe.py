@@ -231,7 +231,7 @@ def test_numbers_of_an_army_and_of_nobody_elses():
     assert dict(zip(NUMBERS, observation["player"][0].tolist(), strict=True)) == {
         "game_loop": 99, "score": 17, "minerals": 321, "vespene": 45, "food_used": 2 + 2 + 0.5 + 2, "food_cap": 15,
         "food_workers": 2, "food_army": 4.5, "idle_worker_count": 1, "army_count": 4, "selected_count": 3,
-        "camera_x": 30 / 64, "camera_y": 1 - 20 / 64,
+        "camera_x": 30 / 64, "camera_y": 1 - 20 / 64, "larva_count": 0, "warp_gate_count": 0,
     }  # fmt: skip
 
 

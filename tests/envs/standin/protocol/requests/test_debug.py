@@ -148,8 +148,8 @@ def test_what_the_stand_in_has_not_is_refused_by_name():
     assert "77" in create(player, 77).error[0]
     assert "player 5" in create(player, MARINE, owner=5).error[0]
     assert "room for 400" in create(player, MARINE, quantity=500).error[0]
-    energy = debug_pb2.DebugSetUnitValue(unit_value=debug_pb2.DebugSetUnitValue.Energy, value=1, unit_tag=1)
-    assert "energy" in debug(player, unit_value=energy).error[0]
+    shields = debug_pb2.DebugSetUnitValue(unit_value=debug_pb2.DebugSetUnitValue.Shields, value=1, unit_tag=1)
+    assert "shields" in debug(player, unit_value=shields).error[0]
     assert "control_enemy" in debug(player, game_state=debug_pb2.control_enemy).error[0]
     assert not debug(player, draw=debug_pb2.DebugDraw()).error
     player.step(1)
