@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 import traceback
 from collections import Counter
@@ -181,12 +182,15 @@ def main(argv: list[str] | None = None) -> None:
         started = time.perf_counter()
         try:
             found[part] = call()
-        except Exception:
+        except Exception:  # what one part comes to must not cost the others the minutes that the GPU is there for
             found[part] = {"error": traceback.format_exc()}
         found[part]["took"] = round(time.perf_counter() - started, 1)
         print(part, json.dumps(found[part], indent=2), flush=True)
         if args.json:
             args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    failed = [part for part in parts if "error" in found[part]]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

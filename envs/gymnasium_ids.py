@@ -12,20 +12,14 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 from gymnasium.vector import VectorEnv, VectorWrapper
 
+from envs.standin.rules.scenario_ids import MELEE, SCENARIOS
+
 if TYPE_CHECKING:
     from envs.flat import Flat
     from envs.standin.single_env import StandinEnv
 
-GAMES = (
-    "MoveToBeacon",
-    "CollectMineralShards",
-    "DefeatRoaches",
-    "DefeatZerglingsAndBanelings",
-    "FindAndDefeatZerglings",
-    "CollectMineralsAndGas",
-    "BuildMarines",
-)
-"""Spelled out: Gymnasium may be on its way in because the module that knows them is."""
+GAMES = SCENARIOS[:MELEE]
+"""From where nothing else is imported: Gymnasium may be on its way in because the module of the maps is."""
 NAMESPACE = "perceiver_rl/"
 FLAT = "-flat"
 

@@ -95,7 +95,10 @@ def start_from(run_dir: Path, policy: PerceiverPolicy) -> None:
                 f"init {run_dir}: its network is another one: policy.{name} is {its!r} there and {mine!r} here; give "
                 "the options under policy: of its config.yaml"
             )
-    policy.load_state_dict(checkpoint.load_policy(path))
+    try:
+        policy.load_state_dict(checkpoint.load_policy(path))
+    except RuntimeError as error:
+        raise UserError(f"init {run_dir}: its parameters are of another version's network ({error})") from error
 
 
 def check_entropy_coefficients(config: Learning, policy: PerceiverPolicy) -> None:

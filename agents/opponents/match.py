@@ -5,6 +5,7 @@ The games' own rows are 2 k and 2 k + 1, the two players of game k. A row here i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from perceiver_policy.policy.outputs import to_environment
 Rows = npt.NDArray[np.int64]
 
 
-class OneSide(VectorEnv[Any, Any, Any]):
+class OneSide(VectorEnv[Any, Any, Any], ABC):
     """The rows ``mine`` of ``env``, whose other rows are played by :meth:`others`, which a subclass writes."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], name: str, mine: Rows) -> None:
@@ -42,9 +43,9 @@ class OneSide(VectorEnv[Any, Any, Any]):
         self._first = np.ones(env.num_envs, bool)
         self._totals = np.zeros(env.num_envs)
 
+    @abstractmethod
     def others(self) -> None:
         """Choose for the rows that are not mine, by :meth:`put`, from ``_seen`` and ``_first``."""
-        raise NotImplementedError
 
     def ended(self, game: int, outcome: int) -> None:
         """Game ``game`` is over: 1 won by its first row, 0 drawn, -1 lost. The next one has begun."""

@@ -112,7 +112,7 @@ class Training:
                 if learner.steps // self.config.checkpoint_interval > saved // self.config.checkpoint_interval:
                     report.checkpoint(self.save(run_dir))
                     saved = learner.steps
-        except Exception:
+        except Exception:  # whatever it was, it goes on as it was once what has been learned is safe
             if not self.learning and saved != learner.steps:
                 self.save(run_dir)
                 report.note(f"what was learned in {learner.steps:,} steps is saved")

@@ -27,6 +27,10 @@ RPS = "tests.agents.opponents.games:parallel_env"
 TINY = {"token_width": 16, "latents": 2, "latent_width": 16, "heads": 2}
 CPU = torch.device("cpu")
 
+SMALL_MELEE = {
+    "style": "raw", "functions": ["no_op", "Attack_pt"], "minimap_planes": [], "max_units": 32, "minimap": 8,
+}  # fmt: skip
+
 
 def config_of(env: str, opponents: str, **options: Any) -> Config:
     ppo = {"unroll": 8, "minibatch": 256, "epochs": 2, "learning_rate": 3e-3, "schedule": "constant"}
@@ -79,14 +83,7 @@ def test_what_the_learner_won_is_counted_for_it_on_either_side(tmp_path: Path) -
 
 
 def test_a_melee_seats_selves_the_past_and_computers_and_tells_who_won(tmp_path: Path) -> None:
-    options = {
-        "style": "raw",
-        "functions": ["no_op", "Attack_pt"],
-        "minimap_planes": [],
-        "max_units": 32,
-        "minimap": 8,
-        "max_loops": 400,
-    }
+    options = {**SMALL_MELEE, "max_loops": 400}
     config = config_of(
         "sim/Simple64", "self,pool,terran:very_easy", num_envs=16, env_options=options, self_play={"self_share": 0.25}
     )
@@ -112,14 +109,7 @@ def test_a_melee_seats_selves_the_past_and_computers_and_tells_who_won(tmp_path:
     [(RPS, "self,pool"), pytest.param("sim/Simple64", "self,pool,very_easy,hard", marks=pytest.mark.slow)],
 )
 def test_resumed_is_uninterrupted(env: str, opponents: str, tmp_path: Path) -> None:
-    options = {
-        "style": "raw",
-        "functions": ["no_op", "Attack_pt"],
-        "minimap_planes": [],
-        "max_units": 32,
-        "minimap": 8,
-        "max_loops": 96,
-    }
+    options = {**SMALL_MELEE, "max_loops": 96}
     config = config_of(
         env,
         opponents,
