@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             if column >= row or (told.apart and row - column != told.apart):
                 cells.append("")
                 continue
-            players = (Opponent("terran", name, told.build) for name in (strong, weak))
-            outcome, _ = contest(*players, told.games, told.seed)
+            one, other = (Opponent("terran", name, told.build) for name in (strong, weak))
+            outcome, _ = contest(one, other, told.games, told.seed)
             drawn = (outcome == 0).mean()
             cells.append(f"{(outcome == 1).mean():.2f}" + (f"/{drawn:.2f}" if drawn else ""))
         print("".join(f"{cell:>14}" for cell in (strong, *cells)), flush=True)

@@ -23,6 +23,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ class Report(Silent):
 
     def __init__(self) -> None:
         self.updates, self.step = 0, 0
-        self.last: dict[str, float] = {}
+        self.last: Mapping[str, float] = {}
 
-    def update(self, step: int, metrics: dict[str, float]) -> None:
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
         self.updates, self.step, self.last = self.updates + 1, step, metrics
 
 
@@ -101,6 +102,7 @@ def train(fault: str, steps: int, folder: Path) -> list[str]:
     from agents.config import Config, PPOConfig
     from agents.placement.local import Training
     from envs import registry
+    from envs.starcraft.vector_env import StarcraftVectorEnv
     from perceiver_policy.policy.config import PolicyConfig
 
     os.environ["PERCEIVER_RL_FAULT"] = fault
@@ -113,6 +115,7 @@ def train(fault: str, steps: int, folder: Path) -> list[str]:
     start = time.monotonic()
     report = Report()
     env = registry.make(config.env, GAMES, **options)
+    assert isinstance(env, StarcraftVectorEnv)  # SC2PATH says so
     watch = Watch(env)
     try:
         with tempfile.TemporaryDirectory() as run:

@@ -16,7 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ class Config:
     heads: int
 
 
+Key = TypeVar("Key")
 CONFIGS = {"small": Config(32, 512, 128, 64, 128, 4, 4), "mid": Config(8, 1024, 256, 128, 512, 6, 8)}
 
 
@@ -118,7 +119,8 @@ BUILDERS = {"transformers": transformers, "ours": ours, "krasserm": krasserm, "l
 
 
 def available() -> dict[str, Callable[[Config], nn.Module]]:
-    tiny, found = Config(1, 4, 8, 2, 8, 1, 1), {}
+    tiny = Config(1, 4, 8, 2, 8, 1, 1)
+    found: dict[str, Callable[[Config], nn.Module]] = {}
     for name, build in BUILDERS.items():
         try:
             build(tiny)
@@ -167,11 +169,11 @@ def forward_backward(model: nn.Module, x: Tensor, dtype: torch.dtype) -> Callabl
     return run
 
 
-def measure(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+def measure(runs: dict[Key, Callable[[], None]], rounds: int) -> dict[Key, list[float]]:
     for run in runs.values():
         run()
         run()
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[Key, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             times[name].append(seconds(run))
@@ -186,7 +188,7 @@ def table(name: str, args: argparse.Namespace, builders: dict[str, Callable[[Con
         torch.manual_seed(0)
         models[who] = build(config).to(device)
         if device == "cuda" and who == "ours":
-            models[who] = torch.compile(models[who])
+            models[who].compile()
     counted = cost(ours(config), torch.empty(x.shape))
     print(f"\n{name}: {config}\nours: {counted}")
     print("| implementation | precision | pass | median ms | best ms | x transformers float32 | share of matmul peak |")
@@ -202,7 +204,7 @@ def table(name: str, args: argparse.Namespace, builders: dict[str, Callable[[Con
         }
         peaks = {dtype: matmul_peak(dtype, device) for dtype in (torch.float32, torch.bfloat16)}
         times = measure(runs, args.rounds)
-        base: list[float] = times["transformers", torch.float32]
+        base = times["transformers", torch.float32]
         for (who, dtype), spent in times.items():
             ratio = statistics.median(a / b for a, b in zip(spent, base, strict=True))
             peaks[dtype] = max(peaks[dtype], matmul_peak(dtype, device))

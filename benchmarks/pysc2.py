@@ -51,6 +51,13 @@ class Clock:
             self.seconds += time.thread_time() - start
 
 
+def timed(owner: object, method: str) -> Clock:
+    """Put a clock around a method."""
+    clock = Clock(getattr(owner, method))
+    setattr(owner, method, clock)
+    return clock
+
+
 def player_for(name: str, interface: Any) -> Any:
     from envs.standin.players.roster import make_player, random_player
 
@@ -95,10 +102,10 @@ def measure(name: str, case: str, seconds: float) -> tuple[float, ...]:
         play = player_for(name, interface)
         game = env.games[0]
         session, translator = game.session, game.translator
-        step = session.env.step = Clock(session.env.step)
-        query = session.abilities = Clock(session.abilities)
-        observe = translator.observe = Clock(translator.observe)
-        call = translator.function_call = Clock(translator.function_call)
+        assert session is not None
+        assert session.process is not None
+        step, query = timed(session.env, "step"), timed(session, "abilities")
+        observe, call = timed(translator, "observe"), timed(translator, "function_call")
         server = psutil.Process(session.process.pid)
         served, steps, all_of_it = server.cpu_times(), 0, 0.0
         start = time.perf_counter()

@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-OBSERVED = {
+OBSERVED: dict[str, dict[str, Any]] = {
     "units, numbers": {"screen_planes": (), "minimap_planes": ()},
     "and the map's own planes": {},
     "and all planes at 64 x 64": {"screen": 64, "minimap": 64, "screen_planes": "all", "minimap_planes": "all"},

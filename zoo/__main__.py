@@ -26,6 +26,7 @@ from agents.runs import experiment
 from agents.runs.card import card
 from agents.runs.hub import bundle
 from envs import registry
+from envs.standin.vector_env import StandinVectorEnv
 
 ZOO, PICTURE = Path("zoo"), Path("docs/images/zoo.gif")
 MAPS = (
@@ -86,6 +87,7 @@ def played(name: str) -> Iterator[Image.Image]:
     """A game of a checkpoint, frame by frame, with the orders that it gives."""
     config = experiment.read_run_config(ZOO / name)
     env = registry.make(config.env, 1, **config.env_arguments, render_mode="rgb_array")
+    assert isinstance(env, StandinVectorEnv)
     player = load_player(ZOO / name, config, env, greedy=False, seed=FRESH_SEED)
     observation, _ = env.reset(seed=FRESH_SEED)
     first = np.ones(1, bool)
@@ -93,8 +95,8 @@ def played(name: str) -> Iterator[Image.Image]:
         for turn in range(SKIPPED.get(name, 1)):
             action = player.act(observation, first)
             if turn == 0:
-                env.mark(action)  # type: ignore[attr-defined]
-                picture = Image.fromarray(env.render()[0])  # type: ignore[index]
+                env.mark(action)
+                picture = Image.fromarray(env.render()[0])
             observation, _, terminated, truncated, _ = env.step(action)
             first = terminated | truncated
         yield picture.resize((WIDTH, picture.height * WIDTH // picture.width), Image.Resampling.LANCZOS)

@@ -101,8 +101,10 @@ class Logger:
 class Silent:
     """What placements tell of a run. This one shows nothing; :class:`~agents.runs.report.Report` does."""
 
-    stop_requested: bool = False
-    """Whether the trainer should finish its update, save and return."""
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the trainer should finish its update, save and return."""
+        return False
 
     @cached_property
     def state(self) -> RunState:

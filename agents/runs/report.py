@@ -88,6 +88,7 @@ class Report(Silent):
     """Tells how training goes. Use it as a context: Ctrl-C, SIGTERM and SIGHUP then ask for a clean stop, and a second
     Ctrl-C stops at once."""
 
+    stop_requested: bool = False
     stopped_by: signal.Signals | None = None
     """What has asked for it."""
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +153,7 @@ class Watch(Silent):
     def start(self, step: int, total_steps: int, parameters: int) -> None:
         self.began = time.time()
 
-    def update(self, step: int, metrics: dict[str, float]) -> None:
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
         self.records.append({"step": step, **metrics})
         assert self.began
         # of the last hundred episodes, which is what the toolkit itself reports
@@ -186,7 +188,7 @@ def rllib(algorithm: str, seed: int, folder: Path) -> dict[str, Any]:
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
     from ray.tune.registry import register_env
 
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     register_env("noted", lambda options: Noted())
     config: Any
     if algorithm == "ppo":

@@ -14,6 +14,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Watch(Silent):
     def note(self, text: str) -> None:
         print(text)
 
-    def update(self, step: int, metrics: dict[str, float]) -> None:
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
         self.last = metrics
         if time.monotonic() < self.next or "cluster/queue" not in metrics:
             return
@@ -93,7 +94,7 @@ def main() -> None:
     )
     watch = Watch(minutes * 60)
     with tempfile.TemporaryDirectory() as folder:
-        driver.train(config, Path(folder), watch, resume=False)  # type: ignore[arg-type]
+        driver.train(config, Path(folder), watch, resume=False)
     quarter = max(1, len(watch.samples) // 4)
     first, last = (statistics.mean(m for m, _ in part) for part in (watch.samples[:quarter], watch.samples[-quarter:]))
     fates = {

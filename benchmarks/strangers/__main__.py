@@ -53,19 +53,20 @@ def play_python_sc2(folder: Path, name: str, map_name: str, difficulty: str, sec
     """One game of one of python-sc2's examples; how it went."""
     from loguru import logger
     from sc2 import maps
-    from sc2.data import Difficulty, Race
+    from sc2.data import Difficulty, Race, Result
     from sc2.main import run_game
-    from sc2.player import Bot, Computer
+    from sc2.player import Bot, Computer, Human
 
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
     sys.path.insert(0, str(folder))
     file, kind = ARCADE if name == "arcade_bot" else BOTS[name]
     bot = runpy.run_path(str(folder / file))[kind]()
-    players = [Bot(Race.Terran, bot)]
+    players: list[Human | Bot | Computer] = [Bot(Race.Terran, bot)]
     if name != "arcade_bot":
         players.append(Computer(Race.Terran, Difficulty[difficulty]))
     result = run_game(maps.get(map_name), players, realtime=False, random_seed=1, game_time_limit=seconds)
+    assert isinstance(result, Result)  # there is one bot
     return {"result": result.name, "loops": bot.state.game_loop, "errors": []}
 
 
@@ -91,7 +92,7 @@ def play_tutorial(folder: Path, name: str, map_name: str, difficulty: str, secon
         agent_interface_format=face, step_mul=8 if not raw else 48, game_steps_per_episode=int(seconds * 22.4),
         disable_fog=raw, random_seed=1,
     ) as env:  # fmt: skip
-        last = Last(agent, raw)
+        last: Any = Last(agent, raw)
         run_loop.run_loop([last], env, max_episodes=1)
     return {"result": {1: "Victory", 0: "Tie", -1: "Defeat"}[last.reward], "loops": last.loop, "errors": []}
 

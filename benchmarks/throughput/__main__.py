@@ -94,7 +94,8 @@ def measure(config: Config, device: torch.device, clock: Clock, peak: float) -> 
         training = Training(config, envs, device)
         rollouts, learner, policy = training.rollouts, training.learner, training.policy
         trajectory, _ = collect(rollouts)
-        trajectory = type(trajectory)(**optree.tree_map(torch.clone, vars(trajectory)))
+        parts: Any = vars(trajectory)
+        trajectory = type(trajectory)(**optree.tree_map(torch.clone, parts))
         actions = [
             to_environment(env.single_action_space, r.resident.answer()) for env, r in zip(envs, rollouts, strict=True)
         ]

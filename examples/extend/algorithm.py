@@ -7,8 +7,10 @@ import torch
 from pydantic import Field
 
 import perceiver_rl
+from agents.acting.rollout import Trajectory
 from agents.config import Learning
 from agents.learning.gradient import descend, mean_over
+from agents.learning.state import LearnerState
 
 
 @perceiver_rl.register("algorithm", "a2c")
@@ -22,7 +24,7 @@ class A2C(perceiver_rl.Algorithm):
         """Whether advantages are standardized."""
 
     @staticmethod
-    def update(learner, trajectory):
+    def update(learner: LearnerState, trajectory: Trajectory) -> dict[str, float]:
         """One gradient step; returns what was measured."""
         options, policy = learner.options, learner.policy
         following, returns = trajectory.next_value[-1], []

@@ -3,13 +3,23 @@
 perceiver-rl train --env CartPole-v1 --extensions examples/extend/loss.py --ppo.losses small_logits 0.001
 """
 
+from typing import Any
+
+from gymnasium.spaces import Discrete
+from torch import Tensor
+
 import perceiver_rl
+from perceiver_policy.policy.outputs import ActionEvaluation
+from perceiver_policy.policy.policy import PerceiverPolicy
 
 
 @perceiver_rl.register("loss", "small_logits")
-def small_logits(policy, observation, action, evaluated):
+def small_logits(policy: PerceiverPolicy, observation: Any, action: Any, evaluated: ActionEvaluation) -> Tensor:
     """A number for each step, [T, B]; it is weighted, averaged and added to the loss, and recorded by its name.
 
     ``evaluated`` holds log-probabilities, entropies and values of the ``action`` [T, B, ...], with gradients.
     """
-    return -evaluated.log_prob.clamp(max=0) / policy.action_space.n
+    actions = policy.action_space
+    if not isinstance(actions, Discrete):
+        raise ValueError(f"small_logits is for a Discrete action, got {actions}")
+    return -evaluated.log_prob.clamp(max=0) / int(actions.n)

@@ -30,8 +30,8 @@ LENGTH = 32
 def main(steps: int = 1500, seed: int = 0, picture: str | None = None) -> dict[str, float]:
     """Trains both; returns their accuracies on hidden bytes of the test text, and that of the most frequent byte."""
     torch.manual_seed(seed)
-    text = "\n".join(topics.topics[name] for name in sorted(topics.topics)).encode()
-    ids = torch.tensor(list(text)) + 6
+    documentation = "\n".join(topics.topics[name] for name in sorted(topics.topics)).encode()
+    ids = torch.tensor(list(documentation)) + 6
     learn, test = ids[: len(ids) * 9 // 10], ids[len(ids) * 9 // 10 :]
     encoder = {"latents": 32, "latent_width": 128, "self_attends": 3, "cross_heads": 4, "self_heads": 4}
     model = masked_language_model(encoder, width=96, length=LENGTH, qk_width=64, heads=4, per_input=True)
@@ -39,7 +39,7 @@ def main(steps: int = 1500, seed: int = 0, picture: str | None = None) -> dict[s
     start = 0.03 * sinusoidal(torch.arange(LENGTH), 96, max_period=LENGTH)
     with torch.no_grad():
         model.inputs.positions.weight.copy_(start)
-        model.task.queries.positions.table.copy_(start)
+        model.get_parameter("task.queries.positions.table").copy_(start)
 
     baseline = Transformer(262, LENGTH, 262, width=96, layers=3, widening=4, ids=True)
 

@@ -10,6 +10,7 @@ pixels are neighbors (table 2 of the first Perceiver's paper). Of the 1,797 imag
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -41,15 +42,15 @@ def main(permute: bool = False, steps: int = 1200, seed: int = 0, picture: str |
     encoder = {"latents": 16, "latent_width": 64, "blocks": 2, "self_attends": 2, "self_heads": 4, "dropout": 0.1}
     model = classifier(inputs, encoder, 10)
 
-    def loss(network: torch.nn.Module) -> torch.Tensor:
+    def loss(network: torch.nn.Module, step: int) -> torch.Tensor:
         chosen = learn[torch.randint(len(learn), (64,))]
         noisy = images[chosen] + 0.3 * torch.randn(64, 1, 8, 8)
         return F.cross_entropy(network(noisy), labels[chosen], label_smoothing=0.1)
 
-    seconds = train(model, lambda step: loss(model), steps, rate=3e-3)
+    seconds = train(model, partial(loss, model), steps, rate=3e-3)
     networks = {"accuracy": model, "resnet": resnet(1, 10), "vit": vit(8, 2, 1, 10, dropout=0.1)}
     for name in ("resnet", "vit"):
-        train(networks[name], lambda step, name=name: loss(networks[name]), seconds=seconds, rate=3e-3)
+        train(networks[name], partial(loss, networks[name]), seconds=seconds, rate=3e-3)
     with torch.no_grad():
         found = {
             name: (network(images[test]).argmax(-1) == labels[test]).float().mean().item()

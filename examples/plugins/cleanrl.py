@@ -55,12 +55,12 @@ def main(steps: int = 60_000, envs: int = 8, unroll: int = 128) -> float:
             x = torch.as_tensor(seen, dtype=torch.float32)
             with torch.no_grad():
                 action, log_prob, _, value = agent.get_action_and_value(x)
-            seen, reward, terminated, truncated, _ = games.step(action.numpy())
-            over, totals = terminated | truncated, totals + reward
-            finished += totals[over].tolist()
-            totals[over] = 0
+            seen, earned, terminated, truncated, _ = games.step(action.numpy())
+            ended, totals = terminated | truncated, totals + earned
+            finished += totals[ended].tolist()
+            totals[ended] = 0
             kept.append(
-                (x, action, log_prob, value, torch.as_tensor(reward, dtype=torch.float32), torch.as_tensor(over))
+                (x, action, log_prob, value, torch.as_tensor(earned, dtype=torch.float32), torch.as_tensor(ended))
             )
         x, action, log_prob, value, reward, over = (torch.stack(part) for part in zip(*kept, strict=True))
         following, running = agent.get_value(torch.as_tensor(seen, dtype=torch.float32)), torch.zeros(envs)

@@ -29,10 +29,13 @@ class PerceiverModule(TorchRLModule, ValueFunctionAPI):
 
     def setup(self) -> None:
         """Make the layers."""
-        own = {key: value for key, value in dict(self.model_config or {}).items() if key in PolicyConfig.model_fields}
+        given, actions = self.model_config, self.action_space
+        own = {key: given[key] for key in given if key in PolicyConfig.model_fields} if isinstance(given, dict) else {}
+        assert self.observation_space is not None
+        assert actions is not None
         self.trunk = PerceiverTrunk(self.observation_space, PolicyConfig(**own))
         kind = self.get_inference_action_dist_cls()
-        self.actor = nn.Linear(self.trunk.width, kind.required_input_dim(self.action_space))
+        self.actor = nn.Linear(self.trunk.width, kind.required_input_dim(actions))
         self.critic = nn.Linear(self.trunk.width, 1)
         for layer, size in ((self.actor, 0.01), (self.critic, 1.0)):
             nn.init.orthogonal_(layer.weight, size)

@@ -76,11 +76,13 @@ def search(name: str, space: Mapping[str, Any], scheduler: TrialScheduler, asked
         raise UserError(f"every trial failed, the first so: {str(results.errors[0]).strip().splitlines()[-1]}")
     best = results.get_best_result()
     run_dir = asked.folder / f"{name}-best"
+    if best.checkpoint is None:
+        raise UserError(f"the best trial has left no checkpoint: see {best.path}")
     best.checkpoint.to_directory(run_dir)
     print(f"best trial   {run_dir}")
     print(f"evaluate it  perceiver-rl evaluate {run_dir}")
     print(f"train anew   perceiver-rl train --config {run_dir}/config.yaml")
-    return {"run": run_dir, "trials": len(results), **best.metrics}
+    return {"run": run_dir, "trials": len(results), **(best.metrics or {})}
 
 
 class Lines(tune.Callback):
@@ -109,11 +111,12 @@ def table(results: tune.ResultGrid, options: list[str]) -> Table:
     for column in ("steps", "return"):
         shown.add_column(column, justify="right")
     shown.add_column("ended")
-    for result in sorted(results, key=lambda result: -result.metrics.get(METRIC, float("-inf"))):
-        metrics = result.metrics
-        done = metrics.get("timesteps_total", 0) >= result.config["total_steps"]
+    trials = [results[i] for i in range(len(results))]
+    for result in sorted(trials, key=lambda result: -(result.metrics or {}).get(METRIC, float("-inf"))):
+        metrics, config = result.metrics or {}, result.config or {}
+        done = metrics.get("timesteps_total", 0) >= config["total_steps"]
         ended = "failed" if result.error else "done" if done else "stopped early"
-        values = [f"{result.config[option]:.3g}" for option in options]
+        values = [f"{config[option]:.3g}" for option in options]
         shown.add_row(
             *values, f"{metrics.get('timesteps_total', 0):,}", f"{metrics.get(METRIC, float('nan')):.4g}", ended
         )

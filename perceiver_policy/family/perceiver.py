@@ -136,6 +136,8 @@ class MaskedLanguageModel(PerceiverIO):
     """Perceiver IO on bytes with the published tied output: logits are the answers' products with the input embeddings,
     plus a bias."""
 
+    inputs: ByteTokens
+
     def __init__(self, encoder: Encoder, decoder: Decoder, inputs: ByteTokens, queries: PositionQueries) -> None:
         super().__init__(encoder, Task(decoder, queries), inputs=inputs)
         self.bias = nn.Parameter(torch.zeros(inputs.embedding.num_embeddings))
@@ -144,7 +146,7 @@ class MaskedLanguageModel(PerceiverIO):
         """Ids `[B, L]` -> logits `[B, Q, vocabulary]` in float32, one row a query (of which there are `L` or, as
         published, the greatest length)."""
         answers = super().forward(inputs, attention_mask, **options)
-        return output_linear(answers, cast(ByteTokens, self.inputs).embedding.weight, self.bias)
+        return output_linear(answers, self.inputs.embedding.weight, self.bias)
 
 
 @recorded
