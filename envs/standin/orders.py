@@ -18,6 +18,7 @@ from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.economy import is_patch
 from envs.standin.rules.orders import perform
 from envs.standin.rules.players import turn
+from envs.standin.rules.production.plots import snap
 from envs.standin.rules.terrain.levels import span
 from envs.standin.rules.world import ENEMY, OWN
 from envs.starcraft.functions import ORDER_GRID, STRIDE
@@ -96,6 +97,23 @@ def give_orders(g: Any, us: Any, ts: Any, orders: Any, slots: Any, cells: Any, c
     return refused
 
 
+@rule
+def take(g: Any, ts: Any, u: Any, places: Any, cells: Any, side: int) -> None:
+    """No building of ``side`` cells is placed where it would overlap this unit, if that is one."""
+    t = ts[u.kind]
+    if t.plot_w == 0:
+        return
+    wide, high = span(g) / cells[0], span(g) / cells[1]
+    near_x, near_y = 0.5 * (side + t.plot_w) - 0.01, 0.5 * (side + t.plot_h) - 0.01
+    first, last = math.floor((u.x - near_x - 1) / wide), math.ceil((u.x + near_x + 1) / wide)
+    top, bottom = math.floor((g.height - u.y - near_y - 1) / high), math.ceil((g.height - u.y + near_y + 1) / high)
+    for line in range(max(top, 0), min(bottom, cells[1])):
+        for column in range(max(first, 0), min(last, cells[0])):
+            x, y = on_grid(g, wide * (column + 0.5), g.height - high * (line + 0.5))
+            if abs(u.x - snap(x, side)) < near_x and abs(u.y - snap(y, side)) < near_y:
+                places[line * cells[0] + column] = 0
+
+
 @kernel
 def fill_order_masks(
     games: Any,
@@ -108,8 +126,13 @@ def fill_order_masks(
     commands: Any,
     functions: Any,
     targets: Any,
+    places: Any,
+    inside: Any,
+    cells: Any,
+    side: int,
 ) -> None:
-    """Which orders each unit may be given [B, U, F], and who may be aimed at [B, 4, U], in the order of TARGETS.
+    """Which orders each unit may be given [B, U, F], who may be aimed at [B, 4, U], in the order of TARGETS, and where
+    buildings of ``side`` cells can be placed [B, P]: where it is ``inside`` [P] and none is seen; 0: as it was.
 
     Filled are the rows from ``first`` to ``last`` - 1.
     """
@@ -120,6 +143,8 @@ def fill_order_masks(
         if second:
             turn(g, us)
         find_available(g, us, ts, True, available)
+        if side > 0:
+            places[b] = inside
         for row in range(slots.shape[1]):
             slot = slots[b, row]
             functions[b, row] = 0
@@ -127,6 +152,8 @@ def fill_order_masks(
             if slot < 0:
                 continue
             u = us[slot]
+            if side > 0:
+                take(g, ts, u, places[b], cells, side)
             targets[b, 0, row] = u.owner == ENEMY
             targets[b, 1, row] = is_patch(u.kind) or (u.kind == REFINERY and u.build_left <= 0.0)
             targets[b, 2, row] = u.kind == GEYSER

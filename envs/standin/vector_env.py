@@ -31,6 +31,7 @@ from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
 from envs.starcraft.opponents import Opponent, check_playable, parse_opponent
+from envs.starcraft.order_calls import smallest_building
 
 Observation = dict[str, Any]
 
@@ -175,14 +176,13 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         if face.style == "raw":
             observation[ACTION_MASK] |= {"unit_tags": own_mask, "target_unit_tag": target_mask}
         if self._ordering:
-            aimed = [name for name in TARGETS if name in face.orders.arguments]
-            each = {name: self._target_masks[:, TARGETS.index(name)] for name in aimed}
-            if "place" in face.orders.arguments:
-                left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
-                size = self.map.layout().size
-                ground = Ground(size[1], max(size), (left, bottom, right, top))
-                each["place"] = np.repeat(ground.inside(face.minimap_size)[None], n, 0)
-            observation[ACTION_MASK] = {"function": self._order_masks, **each}
+            left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
+            size = self.map.layout().size
+            inside = Ground(size[1], max(size), (left, bottom, right, top)).inside(face.minimap_size)
+            self._free = np.repeat(inside[None], n, 0), inside, self._cells, smallest_building(face)
+            masks = {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)} | {"place": self._free[0]}
+            taken = {name: masks[name] for name in face.orders.arguments}
+            observation[ACTION_MASK] = {"function": self._order_masks, **taken}
         parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
         observation |= {name: part for name, part in parts.items() if name in face.observation_space.spaces}
         spaces = {name: part for name, part in face.observation_space.items() if name in ("upgrades", "effects")}
@@ -198,7 +198,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._columns.finish(*state[:2], self.slots, which, players, self._observation)
         self._can.hide(self._observation[ACTION_MASK]["function"])
         if self._ordering:
-            masks = self._commands, self._order_masks, self._target_masks
+            masks = self._commands, self._order_masks, self._target_masks, *self._free
             self._split(
                 fill_order_masks,
                 lambda lo, hi: (*state, players * lo, players * hi, players, self.slots, *masks),

@@ -204,7 +204,7 @@ MAPS: Mapping[str, MiniGame] = {
                 "max_units": 28,
                 "minimap": 16,
                 "minimap_planes": ("visibility_map",),
-                "functions": (*_BATTLE["functions"], "Attack_pt"),
+                "functions": (*_BATTLE["functions"], "Attack_pt", "Move_pt"),
             },
         ),
         # 1: the command center; 2: the point that the workers are placed around.

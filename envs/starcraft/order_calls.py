@@ -6,6 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from envs.standin.rules.catalog import type_table
 from envs.starcraft import functions as fn
 from envs.starcraft import interface as sc
 from envs.starcraft.client import Call
@@ -18,6 +22,49 @@ BEACONS = (317,)
 
 ALONE = ("Build_", "Train_")
 """Commands that one of several units takes for itself: each unit's is sent by itself."""
+
+
+def smallest_building(interface: sc.Interface) -> int:
+    """Cells that the smallest building is wide that an order can place; 0 where places are for anything else, too."""
+    kinds = ["", *sc.UNIT_TYPES.values()]
+    sides = []
+    for name in interface.functions:
+        if interface.chosen_arguments(name) == ("place",):
+            kind = name.removeprefix("Build_").removesuffix("_pt")
+            if not name.startswith("Build_") or kind not in kinds:
+                return 0
+            sides.append(int(type_table()["plot_w"][kinds.index(kind)]))
+    return min(sides, default=0)
+
+
+class Plots:
+    """Where on the grid of places a building of ``side`` cells overlaps none that is seen."""
+
+    def __init__(self, ground: Ground, size: sc.Size, side: int) -> None:
+        table = type_table()
+        sides = zip(table["plot_w"].tolist(), table["plot_h"].tolist(), strict=True)
+        self.taken = {int(kind): wide for kind, wide in zip(table["api_id"], sides, strict=True) if wide[0]}
+        self.inside, self.side, fine = ground.inside(size).reshape(size[::-1]), side, ground.span / fn.ORDER_GRID
+
+        def center(along: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:  # as it is sent
+            return (np.floor(along / fine) + 0.5) * fine
+
+        x, y = ((np.arange(n) + 0.5) * ground.span / n for n in size)
+        self.x, self.y = self._snapped(center(x)), self._snapped(ground.height - center(y))
+
+    def _snapped(self, value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.floor(value) + 0.5 if self.side % 2 else np.floor(value + 0.5)
+
+    def free(self, units: Sequence[Any]) -> npt.NDArray[np.int8]:
+        """[height * width], given the units of PySC2's message."""
+        free = self.inside.copy()
+        for unit in units:
+            wide, high = self.taken.get(unit.unit_type, (0, 0))
+            if wide:
+                near_x = np.abs(self.x - unit.pos.x) < 0.5 * (self.side + wide) - 0.01
+                near_y = np.abs(self.y - unit.pos.y) < 0.5 * (self.side + high) - 0.01
+                free[np.ix_(near_y, near_x)] = 0
+        return free.ravel()
 
 
 def order_calls(

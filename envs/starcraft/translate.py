@@ -17,7 +17,7 @@ from envs.spaces import ACTION_MASK
 from envs.starcraft import interface as sc
 from envs.starcraft.client import Call, GameFailure, Moment
 from envs.starcraft.functions import Ground
-from envs.starcraft.order_calls import order_calls
+from envs.starcraft.order_calls import Plots, order_calls, smallest_building
 from envs.starcraft.pysc2 import Pysc2
 from envs.starcraft.reading.units import ENEMY, GAS_BUFFS, MINERAL_BUFFS, SELF, Frame, UnitReader
 from envs.starcraft.static import vocabulary as words
@@ -186,7 +186,9 @@ class Translator:
                 masks[name] = np.zeros(face.max_units, np.int8)
                 masks[name][: len(shown)] = who
         if "place" in face.orders.arguments:
-            masks["place"] = Ground(self.height, self.span, self.playable).inside(face.minimap_size)
+            ground, side = Ground(self.height, self.span, self.playable), smallest_building(face)
+            free = ground.inside(face.minimap_size)
+            masks["place"] = Plots(ground, face.minimap_size, side).free(shown) if side else free
         return masks
 
     def _likeness(self, unit: Any) -> tuple[Any, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from envs.standin.players.fighters import ROUTE, Spot, all_on_the_way, longest, plan
+from envs.standin.players.fighters import Spot, all_on_the_way, longest, plan
 from envs.standin.players.sight import KINDS, Action, Floats, Observation, Player
 from envs.starcraft.interface import CAMERA_WIDTH, MAP_SIZE, Interface
 
@@ -15,10 +17,13 @@ MARINE_RANGE = 5.0
 """World units beyond both radii."""
 HURT, RELOADING, TOO_NEAR = 0.3, 4.0, 5.2
 """A marine steps back below this share of its health, with so many loops left until it can shoot, this near."""
-IN_SIGHT = 14.0
-"""World units within which a marine turns to an enemy."""
-STRAGGLING = 4.0
-"""World units behind the others at which a marine is waited for."""
+ROUND = ((32.0, MAP_SIZE - 28.0), (16.0, 11.0))
+"""The middle and half the sides of the rectangle that is walked along in search, y downwards."""
+AHEAD, APART, NEARBY = 4.0, 2.0, 11.0
+"""World units: how far ahead on it the searching aim, how far from their middle they stay, how far from it they hunt."""
+IN_REACH, UPON, WALKING = 5.75, 6.3, 7.0
+"""World units, between centers, at which a marine shoots a zergling and at which that comes for it; with more loops
+left until it can shoot a marine walks."""
 WEAKNESS, FAR = 0.03, 20.0
 """What a point of health, and being out of reach, weigh against a world unit of distance in the choice of a target."""
 
@@ -52,6 +57,12 @@ class Field:
     def keep(self) -> Action:
         """Everybody goes on with what they do."""
         return {name: np.zeros((len(self.there), *(s.shape or ())), np.int64) for name, s in self.space.items()}
+
+    def cell(self, x: Floats, y: Floats) -> npt.NDArray[np.int64]:
+        """The cells of the minimap that hold places in world units."""
+        width, height = self.interface.minimap_size
+        column, row = (np.asarray(v / MAP_SIZE * n, np.int64).clip(0, n - 1) for v, n in ((x, width), (y, height)))
+        return np.asarray(row * width + column)
 
     def away(self) -> Floats:
         """Distances [B, U, U], row to row."""
@@ -170,32 +181,61 @@ def bait(interface: Interface) -> Player:
 
 
 def search(interface: Interface) -> Player:
-    """The marines walk the route together; where an enemy is near they fight as against roaches."""
-    shoot = focus_fire(interface)
-    field = Field(interface, ("unit_type", "alliance", "x", "y"), ("Attack_unit", "Attack_pt", "Move_unit"))
-    memory: dict[int, int] = {}
-    (size, _), cell = interface.minimap_size, MAP_SIZE / interface.minimap_size[0]
+    """The marines go round the map together, clockwise, and leave the round for what they see.
+
+    All who reach it shoot the same enemy; between two shots they walk on, to the next one or along the round, and back
+    where two are upon them.
+    """
+    columns = ("unit_type", "alliance", "x", "y", "weapon_cooldown")
+    functions = ("Attack_unit", "Move_unit", "Move_away_unit", "Attack_pt", "Move_pt")
+    field = Field(interface, columns, functions)
 
     def play(observation: Observation) -> Action:
-        action = shoot(observation)
         field.look(observation)
-        away = field.away()
-        for game in range(len(action["function"])):
-            marines, enemies = np.flatnonzero(field.own[game]), np.flatnonzero(field.enemy[game])
-            x, y = ROUTE[memory.get(game, 0) % len(ROUTE)]
-            if len(marines) and np.hypot(field.x[game, marines] - x, field.y[game, marines] - MAP_SIZE + y).min() < 3:
-                memory[game] = memory.get(game, 0) + 1
-            if len(enemies) and len(marines) and away[game][np.ix_(marines, enemies)].min() < IN_SIGHT:
-                continue
-            for m in marines:
-                last = marines[np.hypot(field.x[game, marines] - x, field.y[game, marines] - MAP_SIZE + y).argmax()]
-                action["enemy"][game, m] = action["unit"][game, m] = 0
-                if away[game][m, last] > STRAGGLING:
-                    action["function"][game, m] = field.function["Move_unit"]
-                    action["unit"][game, m] = last
-                else:
-                    action["function"][game, m] = field.function["Attack_pt"]
-                    action["place"][game, m] = int((MAP_SIZE - y) / cell) * size + int(x / cell)
+        action, away, own, enemy = field.keep(), field.away(), field.own, field.enemy
+        x, y = (np.where(own, v, 0).sum(1) / np.maximum(own.sum(1), 1) for v in (field.x, field.y))
+        from_middle = np.hypot(field.x - x[:, None], field.y - y[:, None])
+        seen = enemy & (from_middle < NEARBY)
+        reached = enemy[:, None] & (away <= IN_REACH) & own[..., None]
+        # whom most can shoot is shot first, else whoever is near
+        worth = np.where(reached, from_middle[:, None] - 10.0 * reached.sum(1)[:, None], np.inf)
+        upon = enemy & ((away < UPON) & own[..., None]).any(1)
+        others = np.where(seen[:, None] & ~reached, from_middle[:, None], np.inf)
+        engaged, loaded = reached.any(2), field.get("weapon_cooldown") <= WALKING
+
+        def order(who: Bools, function: str, **arguments: Any) -> None:
+            action["function"][who] = field.function[function]
+            for name, value in arguments.items():
+                action[name][who] = np.broadcast_to(value, who.shape)[who]
+
+        goal = field.cell(*_round(x, y))[:, None]
+        order(own, "Attack_pt", place=goal)
+        order(own & engaged, "Move_pt", place=goal)
+        order(own & engaged & np.isfinite(others).any(2), "Move_unit", unit=others.argmin(2), place=0)
+        mates = np.where(own[:, None] & ~np.eye(own.shape[1], dtype=bool), from_middle[:, None], np.inf)
+        order(own & (from_middle > APART), "Move_unit", unit=mates.argmin(2), place=0)
+        back = own & engaged & (upon.sum(1) > 1)[:, None]
+        order(back, "Move_away_unit", unit=np.where(upon[:, None], away, np.inf).argmin(2), place=0)
+        chase = own & ~engaged & seen.any(1)[:, None]
+        nearest = np.where(seen, from_middle, np.inf).argmin(1)[:, None]
+        order(chase, "Attack_unit", enemy=nearest, unit=0, place=0)
+        order(own & engaged & loaded, "Attack_unit", enemy=worth.argmin(2), unit=0, place=0)
         return action
 
     return play
+
+
+def _round(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Where to walk from a place: a little farther clockwise along the rectangle :data:`ROUND` (y downwards)."""
+    (cx, cy), (width, height) = ROUND
+    u, v = (x - cx) / width, (y - cy) / height
+    scale = np.maximum(np.maximum(np.abs(u), np.abs(v)), 1e-6)
+    u, v = u / scale, v / scale
+    corners = 2 * np.cumsum([0.0, width, height, width, height])
+    sides = [v <= -1 + 1e-9, u >= 1 - 1e-9, v >= 1 - 1e-9]
+    along = [(u + 1) * width, corners[1] + (v + 1) * height, corners[2] + (1 - u) * width]
+    walked = (np.select(sides, along, corners[3] + (1 - v) * height) + AHEAD) % corners[4]
+    return (
+        cx + width * np.interp(walked, corners, [-1, 1, 1, -1, -1]),
+        cy + height * np.interp(walked, corners, [-1, -1, 1, 1, -1]),
+    )

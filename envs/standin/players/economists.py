@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from envs.spaces import ACTION_MASK
 from envs.standin.players.commanders import Field
 from envs.standin.players.sight import KINDS, Action, Observation, Player
 from envs.standin.rules.catalog import type_table
@@ -41,6 +42,7 @@ class Base:
         self.loop, self.minerals = float(numbers["game_loop"]), float(numbers["minerals"])
         self.used, self.cap, self.workers = (float(numbers[f"food_{name}"]) for name in ("used", "cap", "workers"))
         self.left = loops - self.loop
+        self.open = observation[ACTION_MASK]["place"][game]
 
     def get(self, name: str) -> np.ndarray:
         """A column of the units' table."""
@@ -57,6 +59,11 @@ class Base:
     def distance(self, row: int, to: Point) -> float:
         """World units from a unit to a point."""
         return float(np.hypot(self.x[row] - to[0], self.y[row] - to[1]))
+
+    def cell(self, place: Point) -> int:
+        """The cell of the minimap that holds a place."""
+        (width, height), (x, y) = self.field.interface.minimap_size, place
+        return int((MAP_SIZE - y) * height / MAP_SIZE) * width + int(x * width / MAP_SIZE)
 
     def free(self) -> list[int]:
         """Workers that harvest minerals with empty hands, and got no order yet in this step."""
@@ -102,6 +109,8 @@ class Base:
             return
         standing = [i for k in BUILDINGS for i in self.rows(k)]
         free = [p for p in places if all(self.distance(i, p) > 1.5 for i in standing)]
+        if kind != "Refinery":
+            free = [p for p in free if self.open[self.cell(p)]]
         workers = self.free()
         if not free or not workers:
             return
@@ -110,9 +119,7 @@ class Base:
             geyser = min(self.rows("VespeneGeyser"), key=lambda i: self.distance(i, free[0]))
             self.order(row, "Build_Refinery_pt", geyser=geyser)
         else:
-            (width, height), (x, y) = self.field.interface.minimap_size, free[0]
-            column, line = int(x * width / MAP_SIZE), int((MAP_SIZE - y) * height / MAP_SIZE)
-            self.order(row, f"Build_{kind}_pt", place=line * width + column)
+            self.order(row, f"Build_{kind}_pt", place=self.cell(free[0]))
         self.minerals -= COSTS[kind]
 
     def depot(self, spare: float, places: Sequence[Point]) -> None:

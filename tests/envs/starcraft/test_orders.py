@@ -9,7 +9,11 @@ import pytest
 
 from envs import registry
 from envs.spaces import ACTION_MASK
-from envs.starcraft.functions import ORDER_FUNCTIONS, STRIDE
+from envs.standin.players.roster import make_player
+from envs.standin.rules.cards import COMMANDS, SUCCESS
+from envs.standin.rules.catalog import type_table
+from envs.standin.rules.questions import placement
+from envs.starcraft.functions import ORDER_FUNCTIONS, ORDER_GRID, STRIDE
 from envs.starcraft.interface import UNIT_TYPES
 from envs.starcraft.maps import MAPS, interface_for
 from tests.envs.starcraft.conftest import copy, equal, take
@@ -122,8 +126,8 @@ def test_kinds_that_do_not_matter_fill_no_rows() -> None:
     np.testing.assert_array_equal(kinds[observation["units"]["mask"] > 0].reshape(2, -1), [expected, expected])
 
 
-def test_buildings_are_placed_within_the_playable_ground() -> None:
-    env = registry.make("sim/BuildMarines", 1, style="orders", minimap=32)
+def test_places_are_within_the_playable_ground() -> None:
+    env = registry.make("sim/BuildMarines", 1, style="orders", minimap=32, functions=("no_op", "Move_pt"))
     place = env.reset(seed=0)[0][ACTION_MASK]["place"].reshape(32, 32)
     left, bottom, right, top = map(round, MAPS["BuildMarines"].written.places[0])
     for row in range(32):
@@ -158,3 +162,24 @@ def test_the_style_needs_units_and_knows_its_functions() -> None:
         interface_for("MoveToBeacon", style="orders", max_units=0)
     with pytest.raises(ValueError, match="did you mean 'Move_unit'"):
         interface_for("MoveToBeacon", style="orders", functions=("no_op", "Move_units"))
+
+
+@pytest.mark.parametrize("name", ["BuildMarines", "CollectMineralsAndGas"])
+def test_buildings_are_placed_where_they_overlap_none(name: str) -> None:
+    env = registry.make(f"sim/{name}", 1, style="orders", step_mul=64)
+    play = make_player("strong", name, env.interface)
+    observation, _ = env.reset(seed=1)
+    for _ in range(70):
+        observation, *_ = env.step(play(observation))
+    width, height = env.interface.minimap_size
+    place = observation[ACTION_MASK]["place"][0].reshape(height, width)
+    left, bottom, right, top = map(round, MAPS[name].written.places[0])
+    what, inner = COMMANDS.index("Build_SupplyDepot"), 0
+    for row, column in np.ndindex(height, width):
+        cell = [np.floor((k + 0.5) * ORDER_GRID / n) + 0.5 for k, n in ((column, width), (row, height))]
+        x, y = 64 * cell[0] / ORDER_GRID, 64 - 64 * cell[1] / ORDER_GRID
+        if left + 1.6 < x < right - 1.6 and bottom + 1.6 < y < top - 1.6:  # elsewhere the center is inside, not all
+            found = placement(env.games, env.units, type_table(), what, x, y, True)
+            assert place[row, column] == (found == SUCCESS), (x, y)
+            inner += place[row, column]
+    assert 0 < inner < (right - left) * (top - bottom) / (64 / width) ** 2 - 30
