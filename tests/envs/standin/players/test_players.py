@@ -74,7 +74,7 @@ def test_scripted_play(name, scenario, games, low, high):
         ("CollectMineralShards", 8, 170),
         ("DefeatRoaches", 60, 100),
         ("DefeatZerglingsAndBanelings", 32, 480),
-        ("FindAndDefeatZerglings", 16, 38),
+        ("FindAndDefeatZerglings", 16, 48),
         ("CollectMineralsAndGas", 1, 7000),
         ("BuildMarines", 1, 136),
     ],
