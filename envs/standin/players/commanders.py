@@ -20,7 +20,7 @@ HURT, RELOADING, TOO_NEAR = 0.3, 4.0, 5.2
 ROUND = ((32.0, MAP_SIZE - 28.0), (16.0, 11.0))
 """The middle and half the sides of the rectangle that is walked along in search, y downwards."""
 AHEAD, APART, NEARBY = 4.0, 2.0, 11.0
-"""World units: how far ahead on it the searching aim, how far from their middle they stay, how far from it they hunt."""
+"""World units: how far ahead they aim, how far from their middle they stay, how far from it they hunt."""
 IN_REACH, UPON, WALKING = 5.75, 6.3, 7.0
 """World units, between centers, at which a marine shoots a zergling and at which that comes for it; with more loops
 left until it can shoot a marine walks."""
