@@ -1,142 +1,189 @@
-"""Hand-written players of melees that give every unit an order in each step: the orders style."""
+"""Hand-written players of melees that give every unit an order in each step: the orders style.
+
+What it does follows from what is seen now, so that it can be imitated: nothing is remembered but where home is.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
-from envs.standin.players.commanders import Field
-from envs.standin.players.economists import COLUMNS, COSTS, IDLE, NUMBERS, Base, Point
-from envs.standin.players.sight import Action, Observation, Player
-from envs.starcraft.interface import MAP_SIZE, ORDERS, Interface
+from envs.standin.players.commanders import FAR, Field
+from envs.standin.players.economists import BUILDS, COLUMNS, COSTS, GATHERS, IDLE, MOST_SUPPLY, NUMBERS, Base, Point
+from envs.standin.players.sight import KINDS, Action, Observation, Player
+from envs.starcraft.interface import MAP_SIZE, Interface
 
 FUNCTIONS = (
     "Harvest_Gather_unit", "Train_SCV_quick", "Build_SupplyDepot_pt", "Build_Barracks_pt", "Train_Marine_quick",
-    "Attack_pt",
+    "Attack_pt", "Attack_unit",
 )  # fmt: skip
-ATTACKS = ORDERS.index("attack")
-WORKERS, BARRACKS = 22, 5
-WAVE, RETREAT = 16, 6
-"""Marines with which an attack begins, and with which it ends."""
-HOME, CLOSE = 22.0, 9.0
+WORKERS, FIRST, BARRACKS = 17, 13, 6
+"""Workers that eight patches keep busy; those with which more than one barracks is built; barracks."""
+WAVE, RETREAT, REINFORCE = 28, 10, 8
+"""Marines with which an attack begins, and below which it ends; those at home that follow together."""
+HOME, CLOSE = 22.0, 3.0
 """World units from home within which an enemy is answered; from a target at which it counts as reached."""
-_DEPOTS = [(x, y) for y in (8.0, 12.0) for x in (-4.0, 0.0, 4.0, 8.0, 12.0, 16.0)]
-_BARRACKS = [(x, y) for x in (8.0, 12.0, 16.0) for y in (4.0, 0.0, -4.0, -8.0)]
+IN_REACH, IN_SIGHT = 6.5, 12.0
+"""World units within which a marine shoots at an enemy of its choice; within which an idle one goes to meet it."""
+LATE, TURN = 9000.0, 600.0
+"""Game loops after which an attack that finds nobody looks around, and for which it looks at each place."""
+_RALLY = (10.0, 6.0)
+_DEPOTS = [(x, y) for y in (12.0, 8.0) for x in (-4.0, 0.0, 4.0, 8.0, 12.0, 16.0)]
+_BARRACKS = [(x, y) for x in (8.0, 12.0, 16.0) for y in (4.0, 0.0, -4.0)]
 """From the command center, in the direction of the other base: a multiple of the cells of any grid that will do."""
 _SEARCH = [(0, 0), (-8, -8), (-12, 0), (0, -12), (12, 12), (20, 0), (0, 20), (-14, -14)]
+"""From where the other one began."""
 
 
-@dataclass
-class _Memory:
-    """What one game's player is about."""
+class _Side(Base):
+    """A player's own units, and the places around its home."""
 
-    home: Point = (0.0, 0.0)
-    attacking: bool = False
-    searched: int = 0
-    waited: int = 0
-    shift: int = 0
-    loop: float = -1.0
-    target: Point = field(default=(0.0, 0.0))
+    def __init__(self, field: Field, observation: Observation, action: Action, game: int, home: Point) -> None:
+        super().__init__(field, observation, action, game, 10**9)
+        self.own, self.home = field.own[game], home
+        self.side = 1 if home[0] < MAP_SIZE / 2 else -1
+
+    def rows(self, kind: str) -> list[int]:
+        """Rows of the own units of a kind."""
+        return [row for row in super().rows(kind) if self.own[row]]
+
+    def away(self, rows: Sequence[int], point: Point) -> np.ndarray:
+        """World units from units to a point."""
+        return np.hypot(self.x[rows] - point[0], self.y[rows] - point[1])
+
+    def around(self, offset: Point) -> Point:
+        """A place from home in the direction of the other base, at the center of one of the grid's cells."""
+        cell = MAP_SIZE / self.field.interface.minimap_size[0]
+        x, y = (
+            float((np.floor((h + self.side * d) / cell) + 0.5) * cell) for h, d in zip(self.home, offset, strict=True)
+        )
+        return x, y
+
+    def send(self, rows: Sequence[int], target: Point) -> None:
+        """Those that are not there yet attack on their way to a point."""
+        width, height = self.field.interface.minimap_size
+        x, y = (min(max(value, 1.0), MAP_SIZE - 1) for value in target)
+        place = int((MAP_SIZE - y) * height / MAP_SIZE) * width + int(x * width / MAP_SIZE)
+        for row in rows:
+            if self.distance(row, target) > CLOSE:
+                self.order(row, "Attack_pt", place=place)
 
 
 def attack(interface: Interface) -> Player:
-    """Workers and marines without a pause; with sixteen marines to where the enemy began, and then to wherever it may
-    be; against whoever comes, all that there are."""
-    seen = Field(interface, COLUMNS, FUNCTIONS)
+    """As many workers as there is work for, marines without a pause; all of them answer whoever comes, and with
+    twenty-eight they go to where the enemy began, and then to wherever it may be. Near enemies they shoot the weakest.
+    """
+    seen = Field(interface, (*COLUMNS, "health_ratio"), FUNCTIONS)
     missing = [name for name in NUMBERS if name not in interface.numbers]
     if missing:
         raise ValueError(f"this player needs an interface with {', '.join(missing)}")
-    memories: dict[int, _Memory] = {}
+    homes: dict[int, Point] = {}
 
     def play(observation: Observation) -> Action:
         seen.look(observation)
-        action = seen.keep()
+        action, centers = seen.keep(), seen.are("CommandCenter") & seen.own
         for game in range(len(action["function"])):
-            now = Base(seen, observation, action, game, 10**9)
-            memory = memories.setdefault(game, _Memory())
-            if now.loop < memory.loop or memory.loop < 0:
-                memory = memories[game] = _Memory()
-                centers = now.rows("CommandCenter")
-                memory.home = (float(now.x[centers[0]]), float(now.y[centers[0]])) if centers else (0.0, 0.0)
-            memory.loop = now.loop
-            _economy(now, memory)
-            _army(now, memory)
+            for row in np.flatnonzero(centers[game])[:1]:
+                homes[game] = (float(seen.x[game, row]), MAP_SIZE - float(seen.y[game, row]))
+            now = _Side(seen, observation, action, game, homes.get(game, (0.0, 0.0)))
+            _economy(now)
+            _army(now)
+            _fight(now)
         return action
 
     return play
 
 
-def _economy(now: Base, memory: _Memory) -> None:
-    own = now.field.own[now.game]
-    barracks = [i for i in now.finished("Barracks") if own[i]]
-    now.harvest(memory.home)
+def _economy(now: _Side) -> None:
+    order, progress = now.get("order"), now.get("build_progress")
+    workers, barracks, depots = now.rows("SCV"), now.rows("Barracks"), now.rows("SupplyDepot")
+    ready, coming = now.finished("Barracks"), sum(progress[i] < 1 for i in depots)
+    builders = int((order[workers] == BUILDS).sum()) - int(sum(progress[i] < 1 for i in (*barracks, *depots)))
+    patches = np.flatnonzero(now.field.are("MineralField")[now.game])
+    patches = patches[np.argsort(now.away(patches, now.home))][:8]
+    for turn, row in enumerate(i for i in workers if order[i] == IDLE):
+        if len(patches):
+            now.order(row, "Harvest_Gather_unit", resource=int(patches[turn % len(patches)]))
+    short = now.cap - now.used <= 4 + 2 * len(ready) and not coming and now.cap < MOST_SUPPLY
+    more = coming < len(depots) and len(barracks) < (BARRACKS if now.workers >= FIRST else 1)
+    if builders > 0:  # what it will cost is kept
+        now.minerals -= COSTS["Barracks"] if more and not short else COSTS["SupplyDepot"]
     now.train("SCV", "CommandCenter", WORKERS - now.workers)
-    now.depot(3 + 2 * len(barracks), _sites(now, memory, _DEPOTS))
-    now.train("Marine", "Barracks", 200, 2)
-    want = BARRACKS if now.workers >= 15 else 1
-    if len(now.rows("Barracks")) < want and now.finished("SupplyDepot") and now.builders() <= 0:
-        now.build("Barracks", _sites(now, memory, _BARRACKS))
-    rich = now.minerals >= COSTS["Barracks"] + COSTS["SupplyDepot"]
-    memory.waited = memory.waited + 1 if rich and now.builders() <= 0 else 0
-    if memory.waited > 12:  # a place that looks free and is not
-        memory.shift, memory.waited = memory.shift + 1, 0
+    if builders <= 0 and short:
+        _build(now, "SupplyDepot", _DEPOTS)
+        now.minerals -= COSTS["SupplyDepot"] if len(ready) < 2 else 0
+    elif builders <= 0 and more:
+        _build(now, "Barracks", _BARRACKS)
+    now.train("Marine", "Barracks", MOST_SUPPLY, 2)
 
 
-def _sites(now: Base, memory: _Memory, offsets: list[tuple[float, float]]) -> list[Point]:
-    """Places around home, towards the middle of the map, at centers of the grid's cells."""
-    side = 1 if memory.home[0] < MAP_SIZE / 2 else -1
-    cell = MAP_SIZE / now.field.interface.minimap_size[0]
-    places = [
-        tuple((np.floor((h + side * d) / cell) + 0.5) * cell for h, d in zip(memory.home, offset, strict=True))
-        for offset in offsets
-    ]
-    turn = memory.shift % len(places)
-    return [(float(x), float(y)) for x, y in places[turn:] + places[:turn]]
-
-
-def _army(now: Base, memory: _Memory) -> None:
-    marines = [i for i in now.rows("Marine") if now.field.own[now.game][i]]
-    if not marines:
-        memory.attacking = False
+def _build(now: _Side, kind: str, offsets: Sequence[Point]) -> None:
+    """The free worker that is nearest to home builds at the first place that is free."""
+    order, carrying, new = now.get("order"), now.get("carrying"), now.action["function"][now.game] == 0
+    free = [i for i in now.rows("SCV") if new[i] and not carrying[i] and order[i] in (IDLE, GATHERS)]
+    standing = now.rows("Barracks") + now.rows("SupplyDepot")
+    places = [p for p in map(now.around, offsets) if not len(standing) or now.away(standing, p).min() > 1.5]
+    if now.minerals < COSTS[kind] or not free or not places:
         return
-    memory.attacking = len(marines) >= (RETREAT if memory.attacking else WAVE)
-    enemies = np.flatnonzero(now.field.enemy[now.game])
-    near = [int(i) for i in enemies if now.distance(int(i), memory.home) < HOME]
-    if near:
-        chosen = min(near, key=lambda i: now.distance(i, memory.home))
-        target = (float(now.x[chosen]), float(now.y[chosen]))
-    elif memory.attacking and len(enemies):
-        middle = (float(now.x[marines].mean()), float(now.y[marines].mean()))
-        chosen = min((int(i) for i in enemies), key=lambda i: now.distance(i, middle))
-        target = (float(now.x[chosen]), float(now.y[chosen]))
-    elif memory.attacking:
-        target = _search(now, memory, marines)
-    else:
-        side = 1 if memory.home[0] < MAP_SIZE / 2 else -1
-        target = (memory.home[0] + side * 10, memory.home[1] + side * 6)
-    _send(now, memory, marines, target)
-
-
-def _search(now: Base, memory: _Memory, marines: list[int]) -> Point:
-    """Where the enemy began, and when nobody is there, around it."""
-    side = 1 if memory.home[0] < MAP_SIZE / 2 else -1
-    dx, dy = _SEARCH[memory.searched % len(_SEARCH)]
-    target = (MAP_SIZE - memory.home[0] - side * dx, MAP_SIZE - memory.home[1] - side * dy)
-    if min(now.distance(i, target) for i in marines) < 3:
-        memory.searched += 1
-    return target
-
-
-def _send(now: Base, memory: _Memory, marines: list[int], target: Point) -> None:
-    """Everybody attacks there; who is on the way to a place nearby, or fights, is left alone."""
-    order = now.get("order")
-    moved = np.hypot(target[0] - memory.target[0], target[1] - memory.target[1]) > CLOSE
-    memory.target = target if moved else memory.target
-    width, height = now.field.interface.minimap_size
-    x, y = (min(max(value, 1.0), MAP_SIZE - 1) for value in target)
+    (width, height), (x, y) = now.field.interface.minimap_size, places[0]
     place = int((MAP_SIZE - y) * height / MAP_SIZE) * width + int(x * width / MAP_SIZE)
-    for row in marines:
-        idle = order[row] == IDLE and now.distance(row, target) > 5
-        if moved or idle or (order[row] != ATTACKS and now.distance(row, target) > 5):
-            now.order(row, "Attack_pt", place=place)
+    now.order(min(free, key=lambda i: now.distance(i, now.home)), f"Build_{kind}_pt", place=place)
+    now.minerals -= COSTS[kind]
+
+
+def _army(now: _Side) -> None:
+    """Where marines go that have nothing to do."""
+    marines, order = now.rows("Marine"), now.get("order")
+    if not marines:
+        return
+    enemies = [int(i) for i in np.flatnonzero(now.field.enemy[now.game])]
+    out = [i for i in marines if now.distance(i, now.home) > HOME]
+    idle = [i for i in marines if order[i] == IDLE]
+    near = [i for i in enemies if now.distance(i, now.home) < HOME]
+    if near:
+        now.send(sorted({*idle, *out}), _nearest(now, near, now.home))
+        return
+    gone = len(out) >= RETREAT // 2
+    waiting = [i for i in idle if i not in out]
+    if len(marines) < (RETREAT if gone else WAVE):
+        now.send(sorted({*idle, *out}), now.around(_RALLY))
+        return
+    army = out or marines
+    middle = float(now.x[army].mean()), float(now.y[army].mean())
+    target = _nearest(now, enemies, middle) if enemies else _search(now, out)
+    follow = len(waiting) >= (REINFORCE if gone else 1)
+    now.send(waiting, target if follow else now.around(_RALLY))
+    now.send([i for i in idle if i in out], target)
+
+
+def _nearest(now: _Side, rows: Sequence[int], to: Point) -> Point:
+    row = min(rows, key=lambda i: now.distance(i, to))
+    return float(now.x[row]), float(now.y[row])
+
+
+def _search(now: _Side, out: Sequence[int]) -> Point:
+    """Where the enemy began, and when nobody is there, around it."""
+    spots = [(MAP_SIZE - now.home[0] - now.side * dx, MAP_SIZE - now.home[1] - now.side * dy) for dx, dy in _SEARCH]
+    arrived = now.loop > LATE and out and now.away(out, spots[0]).min() < 30
+    return spots[int(now.loop // TURN) % len(spots) if arrived else 0]
+
+
+def _fight(now: _Side) -> None:
+    """Marines shoot the weakest of the enemies that they reach, so that they shoot together."""
+    marines, kinds = now.rows("Marine"), now.get("unit_type")
+    fighting = now.field.enemy[now.game] & ((kinds == KINDS["Marine"]) | (kinds == KINDS["SCV"]))
+    enemies = np.flatnonzero(fighting)
+    if not marines or not len(enemies):
+        return
+    order, weak = now.get("order"), 4.5 * now.get("health_ratio")[enemies]
+    away = np.hypot(now.x[marines, None] - now.x[enemies], now.y[marines, None] - now.y[enemies])
+    chosen = (away + weak + FAR * (away > IN_REACH)).argmin(1)
+    for turn, row in enumerate(marines):
+        enemy = int(enemies[chosen[turn]])
+        distance = away[turn, chosen[turn]]
+        if distance < IN_REACH:
+            now.action["place"][now.game, row] = 0
+            now.order(row, "Attack_unit", enemy=enemy)
+        elif distance < IN_SIGHT and order[row] == IDLE:
+            now.send([row], (float(now.x[enemy]), float(now.y[enemy])))

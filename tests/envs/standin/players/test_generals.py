@@ -13,7 +13,7 @@ from envs.standin.vector_env import make
     ("opponent", "games"), [("terran:very_easy", 2), pytest.param("terran:medium", 20, marks=pytest.mark.slow)]
 )
 def test_it_wins(opponent: str, games: int) -> None:
-    env = make("Simple64", games, style="orders", opponent=opponent, step_mul=16)
+    env = make("Simple64", games, style="orders", opponent=opponent, step_mul=32)
     played = play(ScriptedPlayer(make_player("scripted", "Simple64", env.interface)), env, games, 0)
     assert played.outcomes == [1] * games
 
