@@ -1,4 +1,4 @@
-"""The trained checkpoints in `zoo/`, one a mini-game, and the picture of all of them at play.
+"""The trained checkpoints in `zoo/`, one a mini-game and one of the melee, and the picture of all of them at play.
 
 python -m zoo add RUN NAME    evaluates a run, and copies what plays it to zoo/NAME, with a card
 python -m zoo check           every checkpoint plays again: does it score what its card says?
@@ -38,13 +38,20 @@ MAPS = (
     "collect_minerals_and_gas",
     "build_marines",
 )
-EPISODES = 100
+MELEE = "melee"
+EPISODES = {MELEE: 200}
+"""Where there are not 100; of the melee against each of the computers that its run names."""
 SCORE = "score.json"
 """The evaluation that the card is of; whoever evaluates a checkpoint again writes evaluation.json beside it."""
 FRAMES, RATE, WIDTH, GAP = 72, 8, 280, 6
 """Of the picture: frames, frames a second, and the pixels that a game is wide and that lie between two."""
 SKIPPED = {"collect_minerals_and_gas": 5, "build_marines": 10}
 """Steps that a frame stands for, where games are long."""
+
+
+def _evaluate(home: Path, name: str, *more: str) -> bool:
+    """Whether it could be evaluated."""
+    return command(["evaluate", str(home), "--sampled", "--episodes", str(EPISODES.get(name, 100)), *more]) == 0
 
 
 def add(run: Path, name: str) -> None:
@@ -54,32 +61,35 @@ def add(run: Path, name: str) -> None:
     bundle(run, home, name)
     for old in home.glob("evaluation*.json"):
         old.unlink()
-    if command(["evaluate", str(home), "--sampled", "--episodes", str(EPISODES)]):
+    if not _evaluate(home, name):
         sys.exit(f"{run}: cannot be evaluated")
     (home / "README.md").write_text(card(home, name), encoding="utf-8")
     (home / "evaluation.json").rename(home / SCORE)
-    if command(["watch", str(home), "--sampled", "--video", str(home / "episode.mp4"), "--fps", str(RATE)]):
+    against = ("--opponent", "terran:hard") if name == MELEE else ()
+    video = ("--video", str(home / "episode.mp4"), "--fps", str(RATE))
+    if command(["watch", str(home), "--sampled", *against, *video]):
         sys.exit(f"{run}: cannot be watched")
 
 
 def check() -> bool:
     """Whether each checkpoint scores within the interval of its card, in other episodes than those of the card."""
     fine = True
-    for name in MAPS:
+    for name in (*MAPS, MELEE):
         if not (ZOO / name).is_dir():
             continue
-        told = json.loads((ZOO / name / SCORE).read_text())[0]["return"]
         found = ZOO / name / "again.json"
-        argv = ["evaluate", str(ZOO / name), "--sampled", "--seed", "1", "--json", str(found)]
-        if command([*argv, "--episodes", str(EPISODES)]):
+        if not _evaluate(ZOO / name, name, "--seed", "1", "--json", str(found)):
             return False
-        again = json.loads(found.read_text())[0]["return"]
+        told, played = (json.loads(file.read_text()) for file in (ZOO / name / SCORE, found))
         found.unlink()
-        same = again["low"] <= told["high"] and told["low"] <= again["high"]
-        print(
-            f"{name}: {again['mean']:.4g}, its card says {told['mean']:.4g}: {'the same' if same else 'NOT the same'}"
-        )
-        fine &= same
+        for card_says, again in zip(told, played, strict=True):
+            said, now = card_says["return"], again["return"]
+            same = now["low"] <= said["high"] and said["low"] <= now["high"]
+            what = " against ".join(filter(None, (name, again.get("opponent"))))
+            print(
+                f"{what}: {now['mean']:.4g}, its card says {said['mean']:.4g}: {'the same' if same else 'NOT the same'}"
+            )
+            fine &= same
     return fine
 
 
@@ -131,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["add", "check", "picture"])
     parser.add_argument("run", nargs="?", type=Path)
-    parser.add_argument("name", nargs="?", choices=MAPS)
+    parser.add_argument("name", nargs="?", choices=(*MAPS, MELEE))
     asked = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
         if asked.what == "add":

@@ -27,6 +27,7 @@ from agents.extensions import LOGGERS
 from agents.learning.imitation_config import ImitationConfig
 from agents.runs import experiment
 from envs import registry
+from envs.starcraft.opponents import parse_opponent
 
 SCRIPTS = ("scripted", "strong")
 
@@ -45,6 +46,8 @@ class Record:
     """The environment; without it the run's own."""
     env_option: UseAppendAction[tuple[str, ...]] = ()
     """KEY=VALUE, a keyword argument of the environment; it is added to the run's own."""
+    opponent: UseAppendAction[tuple[str, ...]] = ()
+    """On a melee map of the stand-in game, computer players that the games are against in turn: terran:easy,hard."""
     episodes: int = 100
     """Episodes to play."""
     seed: int = 0
@@ -71,7 +74,8 @@ def record(argv: Sequence[str], prog: str) -> None:
     config = experiment.read_run_config(asked.run) if asked.run else None
     load_extensions(asked, config)
     env_id = asked.env or (config.env if config else "")
-    chosen = env_options_of(asked, config, env_id)
+    opponents = [one for text in asked.opponent for one in options.opponents_in(text)]
+    chosen = env_options_of(asked, config, env_id) | ({"opponent": opponents[0]} if opponents else {})
     registry.check(env_id, chosen)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -80,8 +84,10 @@ def record(argv: Sequence[str], prog: str) -> None:
     most = asked.num_envs or (cores() if registry.is_process(env_id) else LARGEST_VECTOR)
     env = registry.make(env_id, games_for(asked.episodes, most), **chosen)
     try:
+        seat(env, env_id, opponents)
         player, name = make_player(asked, config, env_id, env)
-        card = {"environment": env_id, "env_options": plain_options(chosen), "player": name, "seed": asked.seed}
+        card: dict[str, Any] = {"environment": env_id, "env_options": plain_options(chosen), "player": name}
+        card |= {"seed": asked.seed} | ({"opponents": opponents} if opponents else {})
         columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=asked.episodes)
@@ -91,6 +97,14 @@ def record(argv: Sequence[str], prog: str) -> None:
     demonstrations.save(found, asked.out)
     mean = found.card["mean_return"]
     print(f"{found.card['episodes']} episodes, {len(found):,} steps, mean return {mean:.4g}, in {asked.out}")
+
+
+def seat(env: Any, env_id: str, opponents: Sequence[str]) -> None:
+    """Game k, from its next episode on, is against the k-th of the computers in turn. UserError: there are none."""
+    if opponents and not hasattr(env.unwrapped, "seat"):
+        raise UserError(f"--opponent: in {env_id} no computer can take a seat; in the stand-in's melees it can")
+    for game in range(env.num_envs if opponents else 0):
+        env.unwrapped.seat(game, parse_opponent(opponents[game % len(opponents)]))
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,7 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     from perceiver_policy.policy.policy import make_policy
 
     env = registry.make(config.env, games_for(imitation.dagger_episodes), **config.env_arguments)
+    seat(env, config.env, data.card.get("opponents", ()))
     spaces = describe_spaces(env)
     for name, played in data.card["spaces"].items():
         if spaces[name] != played:

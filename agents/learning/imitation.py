@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from agents.acting.demonstrations import Demonstrations
 from agents.acting.rollout import as_tensor
-from agents.learning.gradient import check_finite
+from agents.learning.gradient import check_finite, parts
 from agents.learning.imitation_config import ImitationConfig
 from perceiver_policy.policy.outputs import from_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
+
+PART = 64
+"""Steps of a minibatch that are learned from at once, where they differ in length."""
 
 
 def imitate(
@@ -47,18 +50,24 @@ def imitate(
     for epoch in range(1, config.epochs + 1):
         losses = []
         for batch in _batches(seen, policy, config, generator):
-            loss, value = _losses(policy, batch)
             optimizer.zero_grad(set_to_none=True)
-            (loss + config.value_coefficient * value).backward()
+            found = np.zeros(2)
+            for part, share in batch:
+                loss, value = _losses(policy, part)
+                (share * (loss + config.value_coefficient * value)).backward()
+                found += share * np.array([float(loss.detach()), float(value.detach())])
             nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            losses.append((float(loss.detach()), float(value.detach())))
+            losses.append(found)
         mean = np.mean(losses, 0)
         metrics = {"imitation/loss": float(mean[0]), "imitation/value_loss": float(mean[1])}
         if unseen is not None:
             with torch.no_grad():
-                told = [float(_losses(policy, batch)[0]) for batch in _batches(unseen, policy, config, None)]
+                told = [
+                    sum(share * float(_losses(policy, part)[0]) for part, share in batch)
+                    for batch in _batches(unseen, policy, config, None)
+                ]
             metrics["imitation/held_out"] = float(np.mean(told))
         check_finite(metrics)
         on_epoch(epoch, metrics)
@@ -86,21 +95,29 @@ def _split(steps: Any, first: np.ndarray, share: float) -> tuple[Any, Any]:
 
 def _batches(
     steps: Any, policy: PerceiverPolicy, config: ImitationConfig, generator: torch.Generator | None
-) -> Iterator[dict[str, Any]]:
-    """Minibatches [T, B, ...], shuffled by ``generator``: of single steps, or with memory of steps in a row."""
+) -> Iterator[list[tuple[dict[str, Any], float]]]:
+    """Minibatches [T, B, ...], shuffled by ``generator``: of single steps, or with memory of steps in a row.
+
+    Each in parts of observations that are about as long (:func:`agents.learning.gradient.parts`), with their shares.
+    """
     count = len(steps["first"])
     length = 1 if policy.memory is None else min(config.sequence, count)
+    lengths = policy.trim.lengths(steps["observation"]) if length == 1 else None
     rows = torch.arange(count - count % length).view(-1, length)
     if generator is not None:
         rows = rows[torch.randperm(len(rows), generator=generator)]
     for chosen in rows.split(max(1, config.minibatch // length)):
-        batch: Any = optree.tree_map(lambda x: x[chosen.T], steps)  # noqa: B023
+        batch = []
+        for part in parts(chosen[:, 0], lengths, PART) if length == 1 else [chosen]:
+            index = part.view(-1, length).T
+            taken: Any = optree.tree_map(lambda x: x[index], steps)  # noqa: B023
+            batch.append((taken, index.numel() / chosen.numel()))
         yield batch
 
 
 def _losses(policy: PerceiverPolicy, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
     first = batch["first"]
     memory = policy.initial_memory(first.shape[1]).to(first.device)
-    evaluated = policy.evaluate_actions(batch["observation"], batch["action"], memory, first)
+    evaluated = policy.evaluate_actions(batch["observation"], batch["action"], memory, first, entropy=False)
     error = (evaluated.normalized_value - batch["target"]).square()
     return -evaluated.log_prob.mean(), 0.5 * error.mean()

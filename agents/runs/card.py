@@ -70,9 +70,11 @@ def _front_matter(config: Config, name: str, played: list[dict[str, Any]]) -> di
 
 
 def _table(played: list[dict[str, Any]]) -> str:
-    rows = ["| environment | actions | episodes | mean return | 95 % interval |", "|---|---|---|---|---|"]
+    won = all("win_rate" in one for one in played)
+    what = "won" if won else "mean return"
+    rows = [f"| environment | actions | episodes | {what} | 95 % interval |", "|---|---|---|---|---|"]
     for one in played:
-        score = one["return"]
+        score = {**one["win_rate"], "mean": one["win_rate"]["rate"]} if won else one["return"]
         known = "-" if score["low"] is None else f"{score['low']:.4g} to {score['high']:.4g}"
         how = "drawn" if "sampled" in one["player"] else "likeliest"
         against = f" against {one['opponent']}" if one.get("opponent") else ""

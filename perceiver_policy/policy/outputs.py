@@ -163,11 +163,14 @@ class Outputs(nn.Module):
                 context = _plus(self._context(head, action, tokens, used), context)
         return Decision(_nest(self.space, iter(chosen)), log_prob, self.value_head(value)[0])
 
-    def evaluate_actions(self, latents: Tensor, tokens: Tokens, mask: Any, action: Any) -> ActionEvaluation:
+    def evaluate_actions(
+        self, latents: Tensor, tokens: Tokens, mask: Any, action: Any, *, entropy: bool = True
+    ) -> ActionEvaluation:
         """Log-probability and entropy of a known action, and the value: one decoder call for all queries.
 
         The entropy of a later head is that of its distribution given what was chosen before it. Observations that come
-        after the last action are asked for their values alone.
+        after the last action are asked for their values alone. Without ``entropy`` it is 0: it costs as much as all
+        else where each unit could take arguments that hardly any takes.
         """
         chosen = [at(action, leaf.keys) for leaf in self.leaves]
         batch = len(optree.tree_leaves(chosen[0])[0])
@@ -189,11 +192,12 @@ class Outputs(nn.Module):
         for i, (head, answer) in enumerate(zip(self._heads(), rest, strict=True)):
             distribution = head.distribution(answer, tokens, legal[i])
             distribution = distribution.given(chosen[i]) if distribution.given else distribution
-            term, entropy, mine = distribution.log_prob(chosen[i]), distribution.entropy(), used[i]
+            spread = distribution.entropy() if entropy else torch.zeros_like(log_prob)
+            term, mine = distribution.log_prob(chosen[i]), used[i]
             if mine is not None:
-                term, entropy = torch.where(mine, term, 0.0), torch.where(mine, entropy, 0.0)
+                term, spread = torch.where(mine, term, 0.0), torch.where(mine, spread, 0.0)
             log_prob = log_prob + term
-            entropies[self.leaves[i].path] = entropy
+            entropies[self.leaves[i].path] = spread
             given.append((distribution, mine))
         total = torch.stack(tuple(entropies.values())).sum(0)
         if len(after):

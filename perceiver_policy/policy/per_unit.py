@@ -62,10 +62,6 @@ class PerUnitHead(Head):
     def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
         """See the module. ``answers`` [B, r, E] are those to :meth:`asked`."""
         mask, batch, rows = mask or {}, *answers.shape[:2]
-        arguments = [
-            part.distribution(answers, tokens, mask.get(name))
-            for name, part in zip(self.space.arguments, self._parts(), strict=True)
-        ]
         legal = torch.ones(batch, rows, len(self.space.names), dtype=torch.bool, device=answers.device)
         if mask.get("function") is not None:
             legal = legal & mask["function"][:, :rows].bool()
@@ -78,7 +74,7 @@ class PerUnitHead(Head):
                 legal = legal & (aims[..., None] | ~self.uses[:, i])
         ordered = legal.any(-1)
         logits = self.function(answers).float().masked_fill(~legal, ILLEGAL)
-        return _Joint(self, logits.log_softmax(-1), ordered, arguments, rows).as_distribution()
+        return _Joint(self, logits.log_softmax(-1), ordered, answers, tokens, mask).as_distribution()
 
     def embed(self, action: Orders, tokens: Tokens) -> Tensor:
         """The mean of the units' functions, [B, E]."""
@@ -90,24 +86,55 @@ class PerUnitHead(Head):
 
 
 class _Joint:
-    """The units' distribution, given each argument's as if its function had been chosen, over rows [B * r]."""
+    """The units' distribution, given each argument's as if its function had been chosen, over rows [B * r].
+
+    Most units take no argument: where on a processor no more is asked for than the log-probability of known orders, an
+    argument's distribution is made for those units alone that take it.
+    """
 
     def __init__(
-        self, head: PerUnitHead, log_p: Tensor, ordered: Tensor, arguments: list[Distribution], rows: int
+        self, head: PerUnitHead, log_p: Tensor, ordered: Tensor, answers: Tensor, tokens: Tokens, mask: Any
     ) -> None:
-        self.head, self.log_p, self.ordered, self.arguments, self.rows = head, log_p, ordered, arguments, rows
+        self.head, self.log_p, self.ordered, self.rows = head, log_p, ordered, answers.shape[1]
+        self.answers, self.tokens, self.mask = answers, tokens, mask
+        self._arguments: list[Distribution] | None = None
 
     def as_distribution(self) -> Distribution:
         return Distribution(self.log_prob, self.entropy, self.sample, self.best, self, self.divergence)
 
+    @property
+    def arguments(self) -> list[Distribution]:
+        """Of each argument, for all units."""
+        if self._arguments is None:
+            named = zip(self.head.space.arguments, self.head._parts(), strict=True)
+            self._arguments = [part.distribution(self.answers, self.tokens, self.mask.get(name)) for name, part in named]
+        return self._arguments
+
     def log_prob(self, action: Orders) -> Tensor:
         function = action["function"][:, : self.rows].long()
         total = self.log_p.gather(-1, function[..., None])[..., 0]
-        for i, argument in enumerate(self.arguments):
-            chosen = action[self.head.space.arguments[i]][:, : self.rows].flatten(0, 1)
-            term = argument.log_prob(chosen).view_as(total)
-            total = total + torch.where(self.head.uses[function, i], term, 0.0)
+        few = self._arguments is None and on_host(function) and not _is_traced()
+        for i, name in enumerate(self.head.space.arguments):
+            used, chosen = self.head.uses[function, i], action[name][:, : self.rows]
+            if few:
+                game, row = (used & self.ordered).nonzero(as_tuple=True)
+                if len(game):
+                    term = self._lone(i, game, row).log_prob(chosen[game, row])
+                    total = total.index_put((game, row), term, accumulate=True)
+            else:
+                term = self.arguments[i].log_prob(chosen.flatten(0, 1)).view_as(total)
+                total = total + torch.where(used, term, 0.0)
         return torch.where(self.ordered, total, 0.0).sum(1)
+
+    def _lone(self, i: int, game: Tensor, row: Tensor) -> Distribution:
+        """An argument's distribution for some units: each as the only row of an observation of its own."""
+        part, tokens, mask = self.head._parts()[i], self.tokens, self.mask.get(self.head.space.arguments[i])
+        seen = [path for path in tokens.elements if path == getattr(part, "of", None)]
+        masks = {path: None if (there := tokens.masks[path]) is None else there[game] for path in seen}
+        lone = Tokens(tokens.tokens, None, {path: tokens.elements[path].index_select(0, game) for path in seen}, masks)
+        if mask is not None:
+            mask = mask[game] if mask.dim() == 2 else mask[game, row][:, None]
+        return part.distribution(self.answers[game, row][:, None], lone, mask)
 
     def entropy(self) -> Tensor:
         p = self.log_p.exp()
@@ -188,12 +215,16 @@ class _Pointing(nn.Module):
         return found if cells is None else _among(found, cells, self.count)
 
 
+def _is_traced() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def _legal_anywhere(valid: Tensor) -> Tensor | None:
     """Which cells are legal for anybody in a batch: on a processor the others, most of a map, cost time for nothing.
 
     None: all, or where to ask would be to wait (a GPU) or to branch by values (compiling, exporting).
     """
-    if not on_host(valid) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if not on_host(valid) or _is_traced():
         return None
     cells = valid.flatten(0, -2).any(0).nonzero()[:, 0]
     return cells if 0 < len(cells) < valid.shape[-1] else None

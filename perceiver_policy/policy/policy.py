@@ -185,12 +185,14 @@ class PerceiverPolicy(nn.Module):
         return evaluated.log_prob[0], evaluated.entropy[0], evaluated.value[0]
 
     @_precisely
-    def evaluate_actions(self, observation: Any, action: Any, memory: Tensor, first: Tensor) -> ActionEvaluation:
+    def evaluate_actions(
+        self, observation: Any, action: Any, memory: Tensor, first: Tensor, *, entropy: bool = True
+    ) -> ActionEvaluation:
         """Log-probabilities, entropies and values [T, B] of known actions in sequences [T, B, ...].
 
         With one observation more than actions, [T + 1, B, ...], values are [T + 1, B]. ``memory`` [B, ...] is what was
         carried into step 0. Only the latents are scanned over time: everything that depends on the observations alone
-        is computed for all of them at once.
+        is computed for all of them at once. Without ``entropy`` it is 0.
         """
         observed, batch = first.shape
         flat = optree.tree_map(lambda x: x.flatten(0, 1), self.trim(observation))
@@ -201,7 +203,7 @@ class PerceiverPolicy(nn.Module):
             latents = self.memory.sequence(self.encoder, tokens, self._apart(memory)[0], first)
         steps = len(optree.tree_leaves(action)[0])
         action = optree.tree_map(lambda x: x.flatten(0, 1), action)
-        evaluated = self.outputs.evaluate_actions(latents, tokens, self._mask(flat), action)
+        evaluated = self.outputs.evaluate_actions(latents, tokens, self._mask(flat), action, entropy=entropy)
         return ActionEvaluation(
             evaluated.log_prob.view(steps, batch),
             evaluated.entropy.view(steps, batch),

@@ -11,6 +11,7 @@ import pytest
 from agents.acting.demonstrations import joined, record
 from agents.acting.evaluate import ScriptedPlayer
 from agents.commands.cli import run
+from agents.commands.demonstrate import seat
 from agents.runs import experiment
 from envs import registry
 
@@ -78,12 +79,25 @@ def test_labels_are_the_demonstrators_and_the_way_is_the_players() -> None:
     assert again.returns() == 2 * found.returns()
 
 
+def test_computers_take_turns_in_the_games_that_are_recorded(tmp_path: Path) -> None:
+    env = registry.make("sim/Simple64", 3, style="orders", opponent="easy")
+    seat(env, "sim/Simple64", ["terran:easy", "terran:hard"])
+    env.reset(seed=0)
+    assert env.games["other_difficulty"].tolist() == [2, 5, 2]
+    melee = ["--env", "sim/Simple64", "--env-option", "style=orders", "--env-option", "max_loops=64"]
+    argv = ["record", "--policy", "scripted", *melee, "--episodes", "2", "--out", str(tmp_path / "it")]
+    assert run([*argv, "--opponent", "terran:easy,hard"]) == 0
+    card = json.loads((tmp_path / "it" / "card.json").read_text())
+    assert card["opponents"] == ["terran:easy:random", "terran:hard:random"]
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         (["record", "--policy", "scripted", *BEACON, "--out", "{shown}"], "is not empty"),
         (["record", "--policy", "scripted", *BEACON, "--episodes", "0"], "at least 1"),
         (["record", *BEACON], "name one player"),
+        (["record", "--policy", "scripted", *BEACON, "--opponent", "hard"], "MoveToBeacon is played alone"),
         (["imitate", "nothing"], "nothing: holds no demonstrations"),
         (["imitate", "{shown}", "--config", "move_to_beacon_clicks"], "was recorded with the observation space"),
     ],

@@ -193,3 +193,14 @@ def test_a_reference_whose_weight_falls_to_zero(tmp_path: Path) -> None:
         training.step()
         weights.append(training.learner.options.reference_coefficient)
     assert weights == pytest.approx([0.5, 0.375, 0.25, 0.125])
+
+
+def test_a_minibatch_in_parts_is_one_minibatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, data = [], shown(8)
+    for part in (1000, 5):
+        monkeypatch.setattr("agents.learning.imitation.PART", part)
+        torch.manual_seed(0)
+        env = registry.make("tests.agents.probes:Squad", 1)
+        policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
+        found.append(imitate(policy, data, ImitationConfig(epochs=2, minibatch=16), seed=0))
+    assert found[1] == pytest.approx(found[0], rel=1e-3)

@@ -52,11 +52,11 @@ def observe(batch: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def evaluate(policy: PerceiverPolicy, observation: Any, action: Any) -> Any:
+def evaluate(policy: PerceiverPolicy, observation: Any, action: Any, **how: Any) -> Any:
     batch = len(observation["units"]["mask"])
     time = lambda nest: {k: time(v) if isinstance(v, dict) else v[None] for k, v in nest.items()}  # noqa: E731
     first = torch.ones(1, batch, dtype=torch.bool)
-    return policy.evaluate_actions(time(observation), time(action), policy.initial_memory(batch), first)
+    return policy.evaluate_actions(time(observation), time(action), policy.initial_memory(batch), first, **how)
 
 
 def act(policy: PerceiverPolicy, observation: Any, seed: int = 0) -> Any:
@@ -72,6 +72,19 @@ def test_acting_and_evaluating_agree(decode_units: bool) -> None:
     evaluated = evaluate(policy, observation, decision.action)
     torch.testing.assert_close(evaluated.log_prob[0], decision.log_prob, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(evaluated.value[0], decision.value, atol=1e-5, rtol=1e-5)
+
+
+def test_log_probabilities_alone_are_those_that_come_with_the_entropy() -> None:
+    policy, observation = make(), observe(64)
+    action, gradients = act(policy, observation).action, []
+    for entropy in (True, False):  # where it is not asked for, only units that take an argument are asked about theirs
+        policy.zero_grad()
+        evaluated = evaluate(policy, observation, action, entropy=entropy)
+        assert bool(evaluated.entropy.any()) == entropy
+        evaluated.log_prob.sum().backward()
+        found = {n: p.grad for n, p in policy.named_parameters() if p.grad is not None and "value" not in n}
+        gradients.append(found | {"log_prob": evaluated.log_prob.detach()})
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-4, rtol=1e-4)
 
 
 def test_what_is_chosen_is_legal_and_what_is_not_used_is_zero() -> None:
