@@ -106,8 +106,10 @@ class _Joint:
     def arguments(self) -> list[Distribution]:
         """Of each argument, for all units."""
         if self._arguments is None:
-            named = zip(self.head.space.arguments, self.head._parts(), strict=True)
-            self._arguments = [part.distribution(self.answers, self.tokens, self.mask.get(name)) for name, part in named]
+            self._arguments = [
+                part.distribution(self.answers, self.tokens, self.mask.get(name))
+                for name, part in zip(self.head.space.arguments, self.head._parts(), strict=True)
+            ]
         return self._arguments
 
     def log_prob(self, action: Orders) -> Tensor:
