@@ -48,7 +48,7 @@ class _Side(Base):
         """Rows of the own units of a kind."""
         return [row for row in super().rows(kind) if self.own[row]]
 
-    def away(self, rows: Sequence[int], point: Point) -> np.ndarray:
+    def away(self, rows: Sequence[int] | np.ndarray, point: Point) -> np.ndarray:
         """World units from units to a point."""
         return np.hypot(self.x[rows] - point[0], self.y[rows] - point[1])
 
