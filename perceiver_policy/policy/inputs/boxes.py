@@ -21,6 +21,9 @@ MOST_ROWS = 1024
 SMALLEST_PICTURE = 16
 """The shorter side of a table that is taken for a gray picture."""
 
+MOST_LEARNED = 2**22
+"""Numbers of a batch that statistics are taken from, about."""
+
 Total = Callable[[Tensor], Tensor]
 
 
@@ -35,8 +38,8 @@ class PictureEmbedder(nn.Module):
 
     def __init__(self, space: spaces.Box, width: int, bands: int, patch: int | None = None) -> None:
         super().__init__()
-        self.scale = BoxScale(space, alike=True)
         rows_axis, columns_axis = picture_axes(space.shape)
+        self.scale = BoxScale(space, over=(rows_axis, columns_axis))
         height, wide = space.shape[rows_axis], space.shape[columns_axis]
         others = [axis for axis in range(len(space.shape)) if axis not in (rows_axis, columns_axis)]
         channels = math.prod(space.shape[axis] for axis in others)
@@ -63,7 +66,7 @@ class RowsEmbedder(nn.Module):
 
     def __init__(self, space: spaces.Box, width: int) -> None:
         super().__init__()
-        self.scale = BoxScale(space, alike=True)
+        self.scale = BoxScale(space, over=(0,))
         self.most, size = space.shape[0], math.prod(space.shape[1:])
         self.project = nn.Linear(size, width)
         self.row = nn.Parameter(torch.randn(self.most, width) / math.sqrt(width))
@@ -145,12 +148,13 @@ def usual_reading(space: spaces.Box) -> str:
 
 
 class BoxScale(nn.Module):
-    """A Box's values -> floats of order one, by their running mean and deviation or by their bounds, to [-1, 1].
+    """A Box's values -> floats of order one, by their running mean and deviation.
 
     Bounds that are never reached say little: scaled by them, Acrobot's speeds are a tenth of what they are among, and
-    100,000 steps taught nothing that way. So only what is ``alike``, such as a picture's cells, keeps to its bounds,
-    where it has some. The statistics change only in :meth:`learn`, so that a log-probability means the same at
-    collection and update.
+    MiniGrid's kinds of objects, 0 to 10 of 255, are all alike. What is ``over`` the same axes, such as a picture's
+    cells or a table's rows, shares its statistics. They change only in :meth:`learn`, so that a log-probability means
+    the same at collection and update; before the first time, and in weights from before them (`by_bounds`), bounds
+    scale to [-1, 1].
     """
 
     by_bounds: Tensor
@@ -160,52 +164,58 @@ class BoxScale(nn.Module):
     second: Tensor
     count: Tensor
 
-    def __init__(self, space: spaces.Box, *, alike: bool = False) -> None:
+    def __init__(self, space: spaces.Box, *, over: tuple[int, ...] = ()) -> None:
         super().__init__()
-        low, high = (bound.astype(np.float64) for bound in (space.low, space.high))
+        self.shape = space.shape
+        low = space.low.astype(np.float64).min(over, keepdims=True)
+        high = space.high.astype(np.float64).max(over, keepdims=True)
         # some environments bound a number by the largest float: that is no scale
-        bounded = (low > -1e6) & (high < 1e6)
-        self.learns = not (alike and bool(bounded.all()))
-        low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-        self.bounded = bounded
+        self.bounded = (low > -1e6) & (high < 1e6)
+        low, high = np.where(self.bounded, low, -1.0), np.where(self.bounded, high, 1.0)
         self.register_buffer("middle", torch.as_tensor((low + high) / 2).float(), persistent=False)
         half_range = np.maximum((high - low) / 2, 1e-6)
         self.register_buffer("half_range", torch.as_tensor(half_range).float(), persistent=False)
-        if self.learns:
-            self.register_buffer("by_bounds", torch.as_tensor(bounded & alike))
-            self.register_buffer("mean", torch.zeros(space.shape, dtype=torch.float64))
-            self.register_buffer("second", torch.zeros(space.shape, dtype=torch.float64))
-            self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("by_bounds", torch.zeros(low.shape, dtype=torch.bool))
+        self.register_buffer("mean", torch.zeros(low.shape, dtype=torch.float64))
+        self.register_buffer("second", torch.zeros(low.shape, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *given: Any) -> None:
-        """Weights from before `by_bounds` are of numbers that were scaled by their bounds, and stay so."""
-        if self.learns and f"{prefix}by_bounds" not in state_dict:
+        """Weights from before `by_bounds` are of numbers that were scaled by their bounds, and stay so; those of single
+        cells keep their statistics."""
+        if f"{prefix}by_bounds" not in state_dict:
             state_dict[f"{prefix}by_bounds"] = torch.from_numpy(self.bounded)
-            for name in ("mean", "second", "count"):  # there were none where all numbers have bounds
-                zeros = torch.from_numpy(np.zeros(getattr(self, name).shape))
-                state_dict.setdefault(f"{prefix}{name}", zeros)
+        for name in ("mean", "second", "count"):  # there were none where all numbers have bounds
+            own = getattr(self, name)
+            saved = state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(own, device="cpu"))
+            if name != "count" and saved.shape == self.shape:
+                self.register_buffer(name, saved.to(own.device, copy=True))
+        if state_dict[f"{prefix}by_bounds"].shape == self.shape:
+            self.register_buffer("by_bounds", state_dict[f"{prefix}by_bounds"].to(self.by_bounds.device, copy=True))
         super()._load_from_state_dict(state_dict, prefix, *given)
 
     def forward(self, value: Tensor) -> Tensor:
-        if not self.learns:
-            return (value.float() - self.middle) / self.half_range
         given = self.by_bounds | (self.count == 0)
         deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4)
         deviation = torch.where(given, self.half_range, deviation)
         mean = torch.where(given, self.middle, self.mean)
+        if self.mean.shape != self.shape:  # of so many numbers doubles would cost too much
+            return ((value.float() - mean.float()) / deviation.float()).clamp(-10, 10)
         return ((value.double() - mean) / deviation).float().clamp(-10, 10)
 
     def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
         """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`.
 
-        A row that holds what is not finite is left out: it would stay in them for ever.
+        A row that holds what is not finite is left out: it would stay in them for ever. Of many pictures some do.
         """
-        if not self.learns:
-            return
-        rows = value.isfinite().reshape(len(value), self.mean.numel()).all(1)
+        value = value[:: max(1, value.numel() // MOST_LEARNED)]
+        shared = [axis + 1 for axis, size in enumerate(self.mean.shape) if size < value.shape[axis + 1]]
+        size = math.prod(self.shape)
+        rows = value.isfinite().reshape(len(value), size).all(1)
         away = torch.where(rows.view(-1, *[1] * self.mean.dim()), value.double() - self.mean, 0.0)
-        counted = torch.zeros_like(self.mean) + rows.sum()
-        count, shift, square = total(torch.stack((counted, away.sum(0), away.square().sum(0))))
+        counted = torch.zeros_like(self.mean) + rows.sum() * (size // max(1, self.mean.numel()))
+        shift, square = (part.sum([0, *shared], keepdim=True)[0] for part in (away, away.square()))
+        count, shift, square = total(torch.stack((counted, shift, square)))
         all_of_them = (self.count + count).clamp(min=1)
         self.second += square - shift.square() / all_of_them
         self.mean += shift / all_of_them

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from agents.acting.player import PolicyPlayer
+from agents.commands.cli import run
 from agents.config import Config
 from agents.placement.local import Training
 from envs import registry
@@ -125,6 +128,14 @@ def test_every_unit_gets_its_own_order_at_once(algorithm: str) -> None:
 def test_which_quarter_of_a_picture() -> None:
     """Read as a picture by itself: 144 tokens."""
     assert learn("ppo", "Quadrant", 20_000, unroll=8, minibatch=64) > 0.95
+
+
+@pytest.mark.slow
+def test_a_picture_is_learned_by_the_defaults(tmp_path: Path) -> None:
+    argv = ["--env", "tests.agents.probes:Quadrant", "--total-steps", "20000", "--seed", "1"]
+    assert run(["train", *argv, "--run-dir", str(tmp_path / "run")]) == 0
+    told = json.loads((tmp_path / "run/evaluation.json").read_text(encoding="utf-8"))
+    assert told[0]["return"]["mean"] > 0.95
 
 
 @pytest.mark.slow

@@ -69,12 +69,16 @@ def test_an_outlier_of_an_unbounded_number_is_cut() -> None:
 PARTLY_BOUNDED = spaces.Box(np.float32([0, -np.inf, -3e38]), np.float32([10, np.inf, 3e38]))
 
 
-def test_what_is_alike_and_bounded_in_parts_uses_the_bounds_where_they_are() -> None:
-    scale = BoxScale(PARTLY_BOUNDED, alike=True)
-    before = scale(torch.tensor([[5.0, 5, 5], [10, -20, 20]]))
-    assert before.tolist() == [[0, 5, 5], [1, -10, 10]]  # nothing learned: one as it is
-    scale.learn(torch.tensor([[9.0, 4, 40], [9, 8, 60]]))
-    assert scale(torch.tensor([[5.0, 8, 40], [10, 4, 60]])).tolist() == [[0, 1, -1], [1, -1, 1]]
+@pytest.mark.parametrize(("shape", "over"), [((6, 3), (0,)), ((5, 4, 3), (0, 1)), ((2, 5, 4), (1, 2))])
+def test_what_is_alike_shares_its_statistics(shape: tuple[int, ...], over: tuple[int, ...]) -> None:
+    """Against numpy, with batches of several sizes; MiniGrid's kinds of objects are 0 to 10 of 255."""
+    values = np.random.default_rng(0).integers(0, 11, (90, *shape))
+    scale = BoxScale(spaces.Box(0, 255, shape, np.uint8), over=over)
+    for part in torch.as_tensor(values).split([1, 9, 80]):
+        scale.learn(part)
+    axes = (0, *(axis + 1 for axis in over))
+    expected = (values - values.mean(axes, keepdims=True)) / values.std(axes, keepdims=True)
+    np.testing.assert_allclose(scale(torch.as_tensor(values)).numpy(), expected, atol=1e-5)
 
 
 def test_bounded_numbers_are_scaled_by_what_they_are_found_to_be() -> None:
@@ -89,7 +93,8 @@ def test_bounded_numbers_are_scaled_by_what_they_are_found_to_be() -> None:
 
 @pytest.mark.parametrize("space", [spaces.Box(0, 10, (3,)), PARTLY_BOUNDED], ids=["all", "some"])
 def test_weights_from_when_bounds_were_the_scale_mean_what_they_meant(space: spaces.Box) -> None:
-    then, now = BoxScale(space, alike=True), BoxScale(space)
+    then, now = BoxScale(space), BoxScale(space)
+    then.by_bounds = torch.from_numpy(then.bounded)
     values = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) * 7
     then.learn(values)
     saved = then.state_dict()
@@ -97,6 +102,17 @@ def test_weights_from_when_bounds_were_the_scale_mean_what_they_meant(space: spa
     now.load_state_dict(saved)
     now.learn(values)
     then.learn(values)
+    torch.testing.assert_close(now(values), then(values))
+
+
+def test_weights_of_cells_that_had_statistics_each_keep_them() -> None:
+    space = spaces.Box(-np.inf, np.inf, (4, 3))
+    then, now = BoxScale(space), BoxScale(space, over=(0,))
+    values = torch.randn(50, 4, 3, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 13).view(4, 3)
+    then.learn(values)
+    now.load_state_dict(then.state_dict())
+    then.learn(values[:20] + 1)
+    now.learn(values[:20] + 1)
     torch.testing.assert_close(now(values), then(values))
 
 

@@ -169,8 +169,8 @@ def test_box_scale_agrees_with_numpy() -> None:
     np.testing.assert_allclose(scale(values).numpy(), expected, atol=1e-4)
 
 
-def test_pictures_are_scaled_by_their_bounds() -> None:
-    scale = BoxScale(spaces.Box(0, 255, (2, 2, 3), np.uint8), alike=True)
+def test_pictures_are_scaled_by_their_bounds_until_some_were_seen() -> None:
+    scale = BoxScale(spaces.Box(0, 255, (2, 2, 3), np.uint8), over=(0, 1))
     image = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 2, 2, 3)
     assert scale(image)[0].unique().tolist() == [-1]
     assert scale(image)[1].unique().tolist() == [1]
