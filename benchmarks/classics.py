@@ -1,12 +1,12 @@
-"""The defaults on Gymnasium's classic tasks, beside Stable-Baselines3 with the parameters of rl-baselines3-zoo.
+"""The defaults, and experiments of configs/, beside Stable-Baselines3 with the parameters of rl-baselines3-zoo.
 
     pip install 'perceiver-rl[environments]'
     python -m benchmarks.classics [--seeds 3] [--only Acrobot] [--venv .venv-sb3] [--out runs/classics]
 
-Ours is `perceiver-rl train --env ID --total-steps N` without any other option; theirs is PPO as `hyperparams/ppo.yml`
-has it for the task, for as many steps, in an environment of its own. Both run with one torch thread, in turn. Each
-trained policy plays 100 fresh episodes, without noise. Runs that exist are kept; the table says what they have earned,
-the mean of each seed, and the processor seconds that training took.
+Ours is `perceiver-rl train --env ID --total-steps N` without any other option, or `--config NAME`; theirs is PPO as
+`hyperparams/ppo.yml` has it for the task, for as many steps, in an environment of its own. All run with one torch
+thread, in turn. Each trained policy plays 100 fresh episodes, without noise. Runs that exist are kept; the table says
+what they have earned, the mean of each seed, and the processor seconds that training took.
 """
 
 from __future__ import annotations
@@ -33,8 +33,19 @@ STEPS = {
     "MountainCarContinuous-v0": 20_000,
     "LunarLander-v3": 300_000,
 }
+DEFAULTS, PEER = "defaults", "SB3, rl-zoo"
 OURS_ALONE = {"tests.agents.probes:Quadrant": 20_000, "tests.agents.probes:ShootTheWeakest": 40_000}
 """Tasks that the zoo has no parameters for: a picture, and a padded table."""
+
+
+DOORKEY = "minigrid:MiniGrid-DoorKey-5x5-v0"
+EXPERIMENTS = {
+    "LunarLander-v3": ("lunar_lander", 300_000),
+    DOORKEY: ("minigrid_doorkey", 100_000),
+    "examples.tasks.dispatch:Dispatch": ("dispatch", 150_000),
+    "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 300_000),
+}
+"""Tasks, the experiment of each in configs/, and its steps."""
 
 
 def falling(start: float) -> Any:
@@ -61,12 +72,28 @@ ZOO: dict[str, dict[str, Any]] = {
         "envs": 16, "n_steps": 1024, "batch_size": 64, "gae_lambda": 0.98, "gamma": 0.999, "n_epochs": 4,
         "ent_coef": 0.01,
     },
+    DOORKEY: {
+        "envs": 8, "normalize": True, "flat": True, "n_steps": 128, "batch_size": 64, "gae_lambda": 0.95, "gamma": 0.99,
+        "n_epochs": 10, "learning_rate": 2.5e-4, "clip_range": 0.2,
+    },
 }  # fmt: skip
 
 
-def ours(env: str, steps: int, seed: int, folder: Path) -> dict[str, float]:
-    """Train by the defaults."""
-    asked = ["--env", env, "--total-steps", str(steps), "--seed", str(seed), "--run-dir", str(folder)]
+def tasks() -> list[tuple[str, str, int]]:
+    """What is to be measured: environment, system and steps."""
+    found = [(env, system, steps) for env, steps in STEPS.items() for system in (DEFAULTS, PEER)]
+    found += [(env, DEFAULTS, steps) for env, steps in OURS_ALONE.items()]
+    for env, (name, steps) in EXPERIMENTS.items():
+        found.append((env, f"configs/{name}.yaml", steps))
+        if env in ZOO and env not in STEPS:
+            found.append((env, PEER, steps))
+    return found
+
+
+def ours(env: str, system: str, steps: int, seed: int, folder: Path) -> dict[str, float]:
+    """Train by the defaults, or by an experiment."""
+    which = ["--env", env] if system == DEFAULTS else ["--config", Path(system).stem]
+    asked = [*which, "--total-steps", str(steps), "--seed", str(seed), "--run-dir", str(folder)]
     command = [sys.executable, "-m", "perceiver_rl", "train", *asked, "--evaluation-episodes", str(EPISODES)]
     with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -101,15 +128,16 @@ def peer(env: str, steps: int, seed: int) -> None:
 
     torch.set_num_threads(1)
     options = {"ent_coef": 0.0, **ZOO[env]}
-    games: Any = make_vec_env(env, options.pop("envs"), seed=seed)
     normalize = options.pop("normalize", False)
+    wrapper: Any = flat if options.pop("flat", False) else None
+    games: Any = make_vec_env(env, options.pop("envs"), seed=seed, wrapper_class=wrapper)
     if normalize:
         games = VecNormalize(games, gamma=options["gamma"])
     model = PPO("MlpPolicy", games, seed=seed, device="cpu", **options)
     began = time.process_time()
     model.learn(steps)
     seconds = time.process_time() - began
-    fresh: Any = make_vec_env(env, 1, seed=1_000_000)
+    fresh: Any = make_vec_env(env, 1, seed=1_000_000, wrapper_class=wrapper)
     if normalize:
         fresh = VecNormalize(fresh, training=False, norm_reward=False)
         fresh.obs_rms = games.obs_rms
@@ -117,20 +145,24 @@ def peer(env: str, steps: int, seed: int) -> None:
     print(json.dumps({"mean": float(mean), "seconds": seconds}))
 
 
+def flat(env: Any) -> Any:
+    """MiniGrid's observation as one row of numbers, as the zoo has it; its ids are registered on import."""
+    from minigrid.wrappers import FlatObsWrapper
+
+    return FlatObsWrapper(env)
+
+
 def table(found: dict[str, dict[str, float]]) -> str:
     """What has been found, by task and system."""
     lines = ["| task | steps | system | mean | each seed | CPU seconds |", "|---|---|---|---|---|---|"]
-    for env, steps in {**STEPS, **OURS_ALONE}.items():
-        for system in ("defaults", "SB3, rl-zoo"):
-            seeds = [result for key, result in sorted(found.items()) if key.rpartition(" ")[0] == f"{env} {system}"]
-            if seeds:
-                means = [result["mean"] for result in seeds]
-                each = ", ".join(f"{mean:.4g}" for mean in means)
-                seconds = statistics.mean(result["seconds"] for result in seeds)
-                name = env.rpartition(":")[2]
-                lines.append(
-                    f"| {name} | {steps:,} | {system} | {statistics.mean(means):.4g} | {each} | {seconds:.0f} |"
-                )
+    for env, system, steps in tasks():
+        seeds = [result for key, result in sorted(found.items()) if key.rpartition(" ")[0] == f"{env} {system}"]
+        if seeds:
+            means = [result["mean"] for result in seeds]
+            each = ", ".join(f"{mean:.4g}" for mean in means)
+            seconds = statistics.mean(result["seconds"] for result in seeds)
+            name = env.rpartition(":")[2]
+            lines.append(f"| {name} | {steps:,} | {system} | {statistics.mean(means):.4g} | {each} | {seconds:.0f} |")
     return "\n".join(lines)
 
 
@@ -138,7 +170,7 @@ def main() -> None:
     """Run what is missing, in turn, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", default="", help="tasks whose name holds this")
+    parser.add_argument("--only", default="", help="tasks and systems whose names hold this")
     parser.add_argument("--venv", type=Path, default=Path(".venv-sb3"))
     parser.add_argument("--out", type=Path, default=Path("runs/classics"))
     for name, kind in (("peer", str), ("steps", int), ("seed", int)):
@@ -150,20 +182,19 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     results = asked.out / "results.json"
     found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    python = python_with(asked.venv, f"stable-baselines3=={SB3}", "box2d>=2.3.10")
+    python = python_with(asked.venv, f"stable-baselines3=={SB3}", "box2d>=2.3.10", "minigrid>=3")
     for seed in range(asked.seeds):
-        for env, steps in {**STEPS, **OURS_ALONE}.items():
-            for system in ("defaults", "SB3, rl-zoo"):
-                key = f"{env} {system} {seed}"
-                if asked.only not in env or key in found or (system != "defaults" and env in OURS_ALONE):
-                    continue
-                if system == "defaults":
-                    folder = (asked.out / f"{env.rpartition(':')[2]}-{seed}").absolute()
-                    found[key] = ours(env, steps, seed, folder)
-                else:
-                    found[key] = theirs(python, env, steps, seed)
-                print(key, found[key], flush=True)
-                results.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        for env, system, steps in tasks():
+            key = f"{env} {system} {seed}"
+            if asked.only not in key or key in found:
+                continue
+            if system == PEER:
+                found[key] = theirs(python, env, steps, seed)
+            else:
+                name = env.rpartition(":")[2] + ("" if system == DEFAULTS else "-experiment")
+                found[key] = ours(env, system, steps, seed, (asked.out / f"{name}-{seed}").absolute())
+            print(key, found[key], flush=True)
+            results.write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(table(found))
 
 
