@@ -113,8 +113,9 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:  # options are this learner's own; its rate is set at every update
             group["eps"] = self.options.epsilon
-            if self.device.type == "cuda" and self.options.optimizer == "adam":
-                group["lr"] = torch.tensor(group["lr"], device=self.device)
+            if self.options.optimizer == "adam":  # the state may be of another kind of device
+                recorded = group["capturable"] = self.device.type == "cuda"
+                group["lr"] = torch.tensor(group["lr"], device=self.device) if recorded else group["lr"]
         self.returns.load_state_dict(state["returns"])
         self.generator.set_state(state["generator"])
         self.steps, self.version = state["steps"], state["version"]

@@ -119,6 +119,17 @@ def updated(**options: Any) -> dict[str, float]:
     return learner.update(Rollout(env, policy, 8, seed=1, device=CPU).collect()[0])
 
 
+def test_a_state_from_a_gpu_goes_on_here() -> None:
+    """Recording wants an optimizer that is `capturable`; only a GPU's is."""
+    env = registry.make("CartPole-v1", 4)
+    learner = Learner(perturbed(env.single_observation_space, env.single_action_space), Config(), device=CPU)
+    state = learner.state_dict()
+    for group in state["optimizer"]["param_groups"]:
+        group["capturable"] = True
+    learner.load_state_dict(state)
+    assert not any(group["capturable"] for group in learner.optimizer.param_groups)
+
+
 def test_early_stop_on_kl() -> None:
     """After the first pass whose mean divergence is above one and a half times the target, as Spinning Up has it."""
     means = [updated(epochs=n)["learner/kl"] for n in (1, 2, 3, 4)]
