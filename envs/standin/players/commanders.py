@@ -180,11 +180,11 @@ def bait(interface: Interface) -> Player:
     return play
 
 
-def search(interface: Interface) -> Player:
+def search(interface: Interface, *, walking: bool = True) -> Player:
     """The marines go round the map together, clockwise, and leave the round for what they see.
 
-    All who reach it shoot the same enemy; between two shots they walk on, to the next one or along the round, and back
-    where two are upon them.
+    All who reach it shoot the same enemy. ``walking``: between two shots they walk on, to the next one or along the
+    round, and back where two are upon them; else they stand while they shoot.
     """
     columns = ("unit_type", "alliance", "x", "y", "weapon_cooldown")
     functions = ("Attack_unit", "Move_unit", "Move_away_unit", "Attack_pt", "Move_pt")
@@ -201,7 +201,7 @@ def search(interface: Interface) -> Player:
         worth = np.where(reached, from_middle[:, None] - 10.0 * reached.sum(1)[:, None], np.inf)
         upon = enemy & ((away < UPON) & own[..., None]).any(1)
         others = np.where(seen[:, None] & ~reached, from_middle[:, None], np.inf)
-        engaged, loaded = reached.any(2), field.get("weapon_cooldown") <= WALKING
+        engaged, loaded = reached.any(2), (field.get("weapon_cooldown") <= WALKING) | (not walking)
 
         def order(who: Bools, function: str, **arguments: Any) -> None:
             action["function"][who] = field.function[function]
