@@ -116,7 +116,8 @@ def fit(space: spaces.Space[Any], value: Any, game: int = 0, path: str = "") -> 
     except ValueError as error:
         raise Fault(f"{name} is no array: {error}", game) from None
     if array.dtype.kind not in "biuf":
-        raise Fault(f"{name} is a {kind}, which is no number or array of numbers; its space is {space}", game)
+        what = f"{kind} of {array.dtype}" if isinstance(value, np.ndarray) else kind
+        raise Fault(f"{name} is a {what}, which is no number or array of numbers; its space is {space}", game)
     if array.shape != space.shape:
         raise Fault(f"{name} has the shape {array.shape}; its space has {space.shape}", game)
     with np.errstate(invalid="ignore"):

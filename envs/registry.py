@@ -79,7 +79,9 @@ def make(
         if isinstance(error, EnvError):
             raise
         typed = {key: value for key, value in options.items() if isinstance(value, str | float | int)}
-        raise EnvError(f"{env_id}: {error}" + (f" (options: {typed})" if typed else "")) from error
+        lacks = isinstance(error, TypeError) and "missing" in str(error)
+        hint = "; --env-option NAME=VALUE gives it (env_options: {NAME: VALUE})" if lacks else ""
+        raise EnvError(f"{env_id}: {error}{hint}" + (f" (options: {typed})" if typed else "")) from error
 
 
 def _refuse_ours(**given: Any) -> None:

@@ -53,6 +53,14 @@ def test_every_file_that_is_named_exists(page):
             assert any((folder / path).exists() for folder in there) or ("/" not in path and path in names), path
 
 
+def test_every_page_that_code_names_exists():
+    for package in set(PACKAGES) - {"docs", "tests"}:
+        for path in (ROOT / package).rglob("*.*"):
+            if path.suffix in (".py", ".yaml"):
+                for page in re.findall(r"\bdocs/\w+\.md", text_of(path)):
+                    assert (ROOT / page).is_file(), f"{path}: {page}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)]+)\)", text_of(page)):

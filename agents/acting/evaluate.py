@@ -373,7 +373,8 @@ def _outcome_columns(one: Evaluation, aborted: list[str]) -> list[str]:
 
 def _return_columns(one: Evaluation) -> list[str]:
     s = Spread.of(one.returns)
-    return [*(_short(x) for x in (s.mean, s.sd, s.min, s.max)), f"{_short(s.low)} to {_short(s.high)}"]
+    known = "-" if math.isnan(s.low) else f"{_short(s.low)} to {_short(s.high)}"
+    return [*(_short(x) for x in (s.mean, s.sd, s.min, s.max)), known]
 
 
 def _short(value: float) -> str:

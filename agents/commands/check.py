@@ -88,6 +88,8 @@ def _played(config: Config, asked: Check) -> Diagnosis | None:
     maker = single(config.env, config.env_options, config.env_wrappers, config.env_time_limit)
     try:
         return examine(maker, config.env, asked.seed, asked.steps)
+    except EnvError:
+        raise
     except ValueError as error:
         raise EnvError(f"{config.env}: {error}") from error
 
@@ -108,7 +110,8 @@ def _describe(config: Config) -> None:
         for leaf in training.policy.outputs.leaves:
             print(f"action {leaf.path!r}: {leaf.space}" if leaf.path else f"action: {leaf.space}")
         parameters = sum(p.numel() for p in training.policy.parameters())
-        print(f"{training.policy.inputs.most} tokens, {parameters:,} parameters")
+        most = training.policy.inputs.most
+        print(f"{most} token{'s' if most != 1 else ''}, {parameters:,} parameters")
         began = time.perf_counter()
         metrics = training.step()
         seconds = time.perf_counter() - began

@@ -25,7 +25,7 @@ from agents.config import Config
 from agents.errors import UserError
 from agents.extensions import LOGGERS
 from agents.learning.imitation_config import ImitationConfig
-from agents.runs import experiment
+from agents.runs import experiment, folder
 from envs import registry
 from envs.starcraft.opponents import parse_opponent
 
@@ -227,6 +227,7 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     data_of = checkpoint.data_of(policy.observation_space, policy.action_space)
     checkpoint.save(run_dir, 0, {"learner": learner.state_dict()}, spaces=spaces, space_data=data_of, keep=1)
     record_course(course, config, run_dir)
+    folder.write_state(run_dir, "finished")
     print(", ".join(f"{name.removeprefix('imitation/')} {value:.3f}" for name, value in metrics.items()))
 
 

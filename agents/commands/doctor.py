@@ -65,7 +65,7 @@ def _torch() -> Finding:
     except Exception as error:
         return Finding("PyTorch", "problem", f"{type(error).__name__}: {error}", REINSTALL)
     build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
-    return Finding("PyTorch", "ok", f"{torch.__version__}, {build}, {torch.get_num_threads()} threads")
+    return Finding("PyTorch", "ok", f"{torch.__version__}, {build}, threads: {torch.get_num_threads()}")
 
 
 def _gpu() -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def compare(argv: Sequence[str], prog: str) -> None:
         return
     if asked.image.suffix not in (".png", ".svg", ".pdf"):
         raise UserError(f"--image {asked.image}: expected a name that ends in .png, .svg or .pdf")
-    run_dirs = [found for path in asked.runs for found in (run_folders(path) if path.is_dir() else [path])]
+    run_dirs = [found for path in asked.runs for found in _recorded(path, asked.metric)]
     if not run_dirs:
         raise UserError("name run folders to compare, such as runs/*")
     from agents.runs.curves import curves, draw, table
@@ -70,6 +70,20 @@ def compare(argv: Sequence[str], prog: str) -> None:
             raise UserError(f"--json {asked.json}: cannot be written ({error})") from error
     draw(found, asked.metric, asked.image)
     print(f"curves in {asked.image}", file=sys.stderr if to_standard_output(asked.json) else sys.stdout)
+
+
+def _recorded(path: Path, metric: str) -> Iterator[Path]:
+    """The run at ``path``; where that is a folder of runs, those that have recorded ``metric``: others are named."""
+    from agents.runs.curves import read
+
+    for run_dir in run_folders(path) if path.is_dir() else [path]:
+        try:
+            if run_dir != path:
+                read(run_dir, metric)
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            yield run_dir
 
 
 def compare_evaluations(asked: Compare) -> None:
@@ -104,7 +118,7 @@ class Sweep:
     """
 
     file: Positional[Path] = tyro.MISSING
-    """What to search: see docs/sweep.md."""
+    """What to search: see docs/experiments.md."""
     folder: Path | None = None
     """Where the trials' runs go; without it sweeps/ and the file's name."""
 

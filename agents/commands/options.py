@@ -9,12 +9,19 @@ import inspect
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 import tyro
 from pydantic import BaseModel
-from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
+from tyro.constructors import (
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
 
 from agents.config import Config
 from agents.errors import UserError
@@ -82,6 +89,26 @@ def command_line_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
     return StructConstructorSpec(info.type.model_construct, tuple(fields))
 
 
+def whole_number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
+    """How tyro reads whole numbers: 1e6 too, as in a YAML file."""
+    if info.type is not int:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1, metavar="INT", instance_from_str=lambda words: _whole(words[0]),
+        is_instance=lambda value: isinstance(value, int), str_from_instance=lambda value: [str(value)],
+    )  # fmt: skip
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        with suppress(ValueError):
+            if (value := float(text)).is_integer():
+                return int(value)
+        raise ValueError(f"expected a whole number, got {text!r}") from None
+
+
 def _help(values: BaseModel, name: str) -> str:
     """What the option means, its range, and its default without an experiment where that is another."""
     field = type(values).model_fields[name]
@@ -102,6 +129,7 @@ def parse(kind: type[T], default: T, argv: Sequence[str], prog: str, description
     refuse_unknown(default, argv, prog)
     rules = tyro.constructors.ConstructorRegistry()
     rules.struct_rule(command_line_rule)
+    rules.primitive_rule(whole_number_rule)
     described = inspect.cleandoc(description or kind.__doc__ or "")
     return tyro.cli(kind, default=default, args=argv, prog=prog, description=described, registry=rules)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from agents.runs import experiment, folder
 TAIL_BYTES = 1 << 17  # of the metrics: a hundred records or so
 RUNNING = folder.RUNNING
 SILENT_SECONDS, SILENT_UPDATES = 60.0, 10.0  # a run that has recorded nothing for longer than both has stopped
+COLUMNS = ("run", "environment", "by", "seed", "steps", "return", "evaluated", "state")
+"""Of the list of runs."""
+DISPENSABLE = ("seed", "by", "evaluated", "environment")
+"""Those left out of it one by one where it is too wide: a name that can be copied is worth more."""
+WIDEST = 1000
 
 
 @dataclass(frozen=True)
@@ -130,12 +136,21 @@ def runs(argv: Sequence[str], prog: str) -> None:
     found = sorted(run_folders(asked.folder), key=last_change, reverse=True)
     if not found:
         raise UserError(f"{asked.folder}: holds no runs")
+    lines = [dict(zip(COLUMNS, line(run_dir, asked.folder, time.time()), strict=True)) for run_dir in found]
+    console = Console()
+    if not (console.is_terminal or "COLUMNS" in os.environ):
+        console.width = WIDEST  # a program reads it
+    shown = list(COLUMNS)
+    widths = {name: max(len(name), *(len(told[name]) for told in lines)) + 2 for name in COLUMNS}
+    for name in DISPENSABLE:
+        if sum(widths[name] for name in shown) > console.width:
+            shown.remove(name)
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("run", "environment", "by", "seed", "steps", "return", "evaluated", "state"):
-        grid.add_column(heading, overflow="fold", justify="right" if heading in ("seed", "steps", "return") else "left")
-    for run_dir in found:
-        grid.add_row(*line(run_dir, asked.folder, time.time()))
-    Console().print(grid)
+    for name in shown:
+        grid.add_column(name, overflow="fold", justify="right" if name in ("seed", "steps", "return") else "left")
+    for told in lines:
+        grid.add_row(*(told[name] for name in shown))
+    console.print(grid)
 
 
 def run_folders(path: Path) -> Iterator[Path]:

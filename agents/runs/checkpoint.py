@@ -147,9 +147,9 @@ def newest(run_dir: Path, read: Callable[[Path], T]) -> T:
                 _log.warning("checkpoint %s is damaged (%s); trying the one before it", path, fault)
         else:
             if not paths:
-                raise UserError(
-                    f"{run_dir} holds no checkpoint: it is no run folder, or training stopped before the first one"
-                )
+                run = (run_dir / "config.yaml").exists()
+                why = "training has not come to the first one" if run else "it is no run folder"
+                raise UserError(f"{run_dir} holds no checkpoint: {why}")
             break
     raise UserError(f"none of the {len(paths)} checkpoints in {run_dir / folder.CHECKPOINTS} is whole")
 

@@ -89,8 +89,8 @@ def find_config(name: str, asked: str = "--config") -> Path:
             return candidate
     names = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
     raise UserError(
-        f"{asked} {name}: no such file, and no such name in configs/ (there are: {', '.join(names) or 'none'})"
-        + did_you_mean(path.stem, names)
+        f"{asked} {name}: no such file, and no such name in configs/{did_you_mean(path.stem, names)} "
+        f"(there are: {', '.join(names) or 'none'})"
     )
 
 
@@ -163,7 +163,7 @@ def _compared(path: Path, options: Mapping[str, Any], saved: Config) -> Config:
             if not missing:
                 _refuse_changes(path, saved, config, left_out)
                 return config
-            fault = f"is not whole ({missing[0]} is missing, of {len(missing)})"
+            fault = f"is not whole (options are missing: {len(missing)}, {missing[0]} first)"
     _log.warning("%s %s; its options are taken from the newest checkpoint", path, fault)
     return saved
 

@@ -90,6 +90,9 @@ def _nearest(env_id: str) -> str:
             return (
                 f"; did you mean {module}:{env_id}?" if there else f": pip install {package}, then {module}:{env_id}."
             )
+    stem, _, name = env_id.partition(".")
+    if stem.isidentifier() and Path(f"{stem}.py").is_file():
+        return f"; did you mean '{stem}:{name if name not in ('', 'py') else 'CLASS'}', of {stem}.py in this folder?"
     return did_you_mean(env_id, [*gymnasium.registry, *(SIM + name for name in (*MAPS, *MELEE))])
 
 
@@ -103,18 +106,24 @@ def _import(env_id: str, module: str, name: str) -> ModuleType:
     try:
         imported = importlib.import_module(module)
         why, found = "", getattr(imported, "__file__", None)
-    except ModuleNotFoundError as error:
+    except (Exception, SystemExit) as error:
+        missing = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
         hint = f"; did you mean {env_id.replace('.py:', ':')!r}?" if module.endswith(".py") else ""
         why, found = f"cannot import {module!r} from {here} ({error}){hint}", None
-    except (Exception, SystemExit) as error:
-        limit = 0 if isinstance(error, SyntaxError) else -1  # that one says itself where it is
-        lines = traceback.format_exception(error, limit=limit)
-        raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{''.join(lines).rstrip()}") from error
+        if not missing:  # it is there, and fails
+            _refuse_shadowed(env_id, module, found)
+            raise EnvError(f"{env_id}: {module!r} cannot be imported:\n{_where(error)}") from error
     if why or not hasattr(imported, name):
         _refuse_shadowed(env_id, module, found)
     if why:
         raise EnvError(f"{env_id}: {why}")
     return imported
+
+
+def _where(error: BaseException) -> str:
+    """The line that raised it, and what was raised."""
+    limit = 0 if isinstance(error, SyntaxError) else -1  # that one says itself where it is
+    return "".join(traceback.format_exception(error, limit=limit)).rstrip()
 
 
 def _refuse_shadowed(env_id: str, module: str, found: str | None) -> None:
@@ -175,6 +184,9 @@ def _made(name: str, make: Callable[[], Any]) -> gymnasium.Env[Any, Any]:
         raise EnvFailure(f"{name}: the environment cannot be made: {said(error)}\n{own_trace(error)}") from None
     if not isinstance(env, gymnasium.Env):
         raise EnvError(f"{name} made a {type(env).__name__}; expected a gymnasium.Env")
+    for part in ("observation_space", "action_space"):
+        if not hasattr(env, part):
+            raise EnvError(f"{name}: it has no {part}; set it in the class, or in its __init__")
     return env
 
 

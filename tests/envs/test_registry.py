@@ -1,5 +1,6 @@
 import contextlib
 
+import gymnasium
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from envs import registry
 from envs.errors import EnvError
+from envs.single.entry import GIVEN
 from envs.spelling import did_you_mean
 
 
@@ -159,6 +161,32 @@ def test_a_class_of_ones_own_is_found_in_the_folder_one_calls_from(tmp_path, mon
         registry.make("my_walk:NoEnv", 1)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("my_hunt", "my_hunt:CLASS"), ("my_hunt.py", "my_hunt:CLASS"), ("my_hunt.Hunt", "my_hunt:Hunt")],
+)
+def test_a_file_in_this_folder_is_meant_where_its_name_is_typed(tmp_path, monkeypatch, typed, meant):
+    (tmp_path / "my_hunt.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EnvError, match=f"no such environment; did you mean '{meant}'"):
+        registry.check(typed)
+
+
+@pytest.mark.parametrize("lacks", ["observation_space", "action_space"])
+def test_an_environment_without_a_space_is_told_so(monkeypatch, lacks):
+    class Bare(gymnasium.Env):
+        observation_space = action_space = gymnasium.spaces.Discrete(2)
+
+        def __getattribute__(self, name):
+            if name == lacks:
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    monkeypatch.setitem(GIVEN, "python/Bare", Bare)
+    with pytest.raises(EnvError, match=f"python/Bare: it has no {lacks}; set it"):
+        registry.make("python/Bare", 1)
+
+
 def test_a_class_that_is_no_environment_is_not_called(tmp_path, monkeypatch):
     (tmp_path / "my_trap.py").write_text(
         "class Trap:\n    def __init__(self, **options): open('called', 'w').close()\n"
@@ -186,7 +214,12 @@ def test_a_module_of_ones_own_in_a_folder_of_our_name_is_named(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("source", "answer"),
-    [("def x(:\n", "SyntaxError"), ("1 / 0\n", "ZeroDivisionError"), ("import sys; sys.exit(3)\n", "SystemExit")],
+    [
+        ("def x(:\n", "SyntaxError"),
+        ("1 / 0\n", "ZeroDivisionError"),
+        ("import sys; sys.exit(3)\n", "SystemExit"),
+        ("import gymnasum\n", "ModuleNotFoundError"),
+    ],
 )
 def test_a_module_that_cannot_be_imported_is_told_with_its_own_error(tmp_path, monkeypatch, source, answer):
     name = f"my_{answer.lower()}"

@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.commands import options
+from agents.commands.train import Train
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import experiment
@@ -103,6 +104,20 @@ def test_the_configs_that_come_along_are_valid():
     assert experiment.find_config(experiment.DEFAULT).resolve() in files
     for path in files:
         experiment.read_config(path)
+
+
+@pytest.mark.parametrize(("typed", "read"), [("1e3", 1000), ("2.5e2", 250), ("1_000", 1000)])
+def test_a_whole_number_may_be_typed_as_in_a_file(tmp_path, typed, read):
+    given = options.parse(Train, Train(Config()), ["--total-steps", typed], "train")
+    (tmp_path / "one.yaml").write_text(f"total_steps: {typed}\n")
+    assert given.experiment.total_steps == experiment.read_config(tmp_path / "one.yaml").total_steps == read
+
+
+@pytest.mark.parametrize("typed", ["1.5", "inf", "nan", "many"])
+def test_what_is_no_whole_number_is_refused_in_words(capsys, typed):
+    with pytest.raises(SystemExit):
+        options.parse(Train, Train(Config()), ["--total-steps", typed], "train")
+    assert f"expected a whole number, got '{typed}'" in capsys.readouterr().err
 
 
 def test_a_config_is_found_by_path_or_by_name_and_else_the_nearest_is_named(tmp_path):

@@ -156,6 +156,21 @@ def test_a_real_run(tmp_path, capsys):
     assert not {"data", "idle", "workers", "restarts", "trajectories"} & set(rows)
 
 
+def test_names_in_the_list_of_runs_are_whole_and_what_has_no_room_is_left_out(tmp_path, capsys, monkeypatch):
+    name = "collect_minerals_and_gas-20261126-185315-seed0"
+    (tmp_path / name).mkdir()
+    write(tmp_path / name, LATE)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["runs", str(tmp_path)]) == 0
+    narrow = capsys.readouterr().out
+    assert [line.split()[:3] for line in narrow.splitlines()] == [["run", "steps", "return"], [name, "2,500", "12.35"]]
+    monkeypatch.delenv("COLUMNS")  # a program reads it: rich would fold at 80 columns
+    assert run(["runs", str(tmp_path)]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["run", "environment", "by", "seed", "steps", "return", "evaluated", "state"]
+    assert row.split()[:4] == [name, "CartPole-v1", "impala", "4"]
+
+
 def test_ages():
     assert [ago(s) for s in (0, 119, 120, 7199, 7200, 2 * 86400)] == [
         "0 s ago",

@@ -119,9 +119,11 @@ def test_the_command_draws_and_tells(tmp_path: Path, capsys: pytest.CaptureFixtu
     for seed in range(3):
         make_run(tmp_path / f"runs/fast-seed{seed}", [seed, 100 + seed], seed=seed)
         make_run(tmp_path / f"runs/slow-seed{seed}", [seed, 50 + seed], seed=seed, ppo={"gamma": 0.9})
+    make_run(tmp_path / "runs/crashed", [], seed=9)
     image = tmp_path / "curves.png"
     assert run(["compare", str(tmp_path / "runs"), "--image", str(image)]) == 0
-    said = capsys.readouterr().out
+    said, noted = capsys.readouterr()
+    assert noted.startswith(f"left out: {tmp_path / 'runs/crashed'}: has no 'episode/return'")
     assert [line.split()[:4] for line in said.splitlines()[1:3]] == [
         ["fast", "3", "200", "101"],
         ["slow", "3", "200", "51"],
