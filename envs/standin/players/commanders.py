@@ -15,7 +15,7 @@ Bools = npt.NDArray[np.bool_]
 
 MARINE_RANGE = 5.0
 """World units beyond both radii."""
-HURT, RELOADING, TOO_NEAR = 0.3, 4.0, 5.2
+HURT, RELOADING, TOO_NEAR = 0.7, 7.0, 5.2
 """A marine steps back below this share of its health, with so many loops left until it can shoot, this near."""
 ROUND = ((32.0, MAP_SIZE - 28.0), (16.0, 11.0))
 """The middle and half the sides of the rectangle that is walked along in search, y downwards."""
@@ -24,7 +24,7 @@ AHEAD, APART, NEARBY = 4.0, 2.0, 11.0
 IN_REACH, UPON, WALKING = 5.75, 6.3, 7.0
 """World units, between centers, at which a marine shoots a zergling and at which that comes for it; with more loops
 left until it can shoot a marine walks."""
-WEAKNESS, FAR = 0.03, 20.0
+WEAKNESS, FAR = 0.8, 20.0
 """What a point of health, and being out of reach, weigh against a world unit of distance in the choice of a target."""
 
 

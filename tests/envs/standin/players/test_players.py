@@ -72,8 +72,8 @@ def test_scripted_play(name, scenario, games, low, high):
     [  # what the strong players by clicks score: 26.5, 160, 68, 191, 44, 6,900, 144
         ("MoveToBeacon", 100, 25.5),
         ("CollectMineralShards", 8, 170),
-        ("DefeatRoaches", 60, 100),
-        ("DefeatZerglingsAndBanelings", 32, 480),
+        ("DefeatRoaches", 60, 140),
+        ("DefeatZerglingsAndBanelings", 32, 600),
         ("FindAndDefeatZerglings", 16, 48),
         ("CollectMineralsAndGas", 1, 7000),
         ("BuildMarines", 1, 136),
