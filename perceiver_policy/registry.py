@@ -65,10 +65,10 @@ class Registry:
         if name in known:
             return
         near = get_close_matches(name, known, 1)
-        hint = f", did you mean {near[0]!r}?" if near else ";"
-        there = f" there are: {', '.join(known)}." if known else ""
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        there = f" (there are: {', '.join(known)})" if known else ""
         raise Unregistered(
-            f"no {self.kind} is called {name!r}{hint}{there} One of your own is registered by the code that holds it, "
+            f"no {self.kind} is called {name!r}{hint}{there}. One of your own is registered by the code that holds it, "
             "which the option extensions names (see docs/extending.md)"
         )
 

@@ -14,7 +14,7 @@ import pytest
 from agents.acting import demonstrations, evaluate
 from agents.commands import check, export, play, serve, train
 from agents.commands.cli import run
-from agents.runs import curves, hub, search
+from agents.runs import curves, experiment, hub, search
 from envs import registry
 from envs.starcraft.maps import MAPS
 from tests.prose import LONGEST, prose
@@ -219,6 +219,12 @@ def test_there_are_commands_of_every_kind():
     seen = {line.split()[1] for _, line in commands()}
     assert {"train", "status", "evaluate", "watch", "doctor", "serve", "standin-install", "--version"} <= seen
     assert len(commands()) > 40
+
+
+def test_what_may_change_where_a_run_goes_on_is_what_the_page_says():
+    told = re.search(r"Only (.*?) may\s+change", text_of(ROOT / "docs/usage.md"), re.DOTALL)
+    assert told
+    assert re.findall(r"`--([\w-]+)`", told[1]) == [name.replace("_", "-") for name in experiment.RESUMABLE]
 
 
 def test_every_target_that_is_named_is_in_the_makefile():

@@ -21,21 +21,23 @@ def card(run_dir: Path, name: str) -> str:
     config = experiment.read_run_config(run_dir)
     manifest = checkpoint.manifest(checkpoint.latest(run_dir))
     played, versions = evaluations(run_dir), manifest["versions"]
+    cloned = manifest["step"] == 0  # training saves nothing before its first step
+    steps = f"trained by {config.algorithm.upper()} for {manifest['step']:,} steps"
+    here = name.rpartition("/")[2]
+    pull = f"perceiver-rl pull {name} {here}\n" if "/" in name else ""  # else it is on no hub
+    drawn = " --sampled" if played and "sampled" in played[0]["player"] else ""
     lines = [
-        f"---\n{yaml.safe_dump(_front_matter(config, name, played), sort_keys=False)}---",
-        f"# {name.rpartition('/')[2]}",
-        f"A Perceiver policy for `{config.env}`, trained by {config.algorithm.upper()} for {manifest['step']:,} steps "
-        f"(seed {config.seed}) by [perceiver-rl](https://pypi.org/project/perceiver-rl/) {versions['perceiver-rl']}, "
-        f"torch {versions['torch']}.",
+        f"---\n{yaml.safe_dump(_front_matter(config, name, played, cloned=cloned), sort_keys=False)}---",
+        f"# {here}",
+        f"A Perceiver policy for `{config.env}`, {'cloned from demonstrations' if cloned else steps} "
+        f"(seed {config.seed}) by perceiver-rl {versions['perceiver-rl']}, torch {versions['torch']}.",
         *([_stand_in()] if "sim/" in config.env else []),
         "## How it plays",
         _table(played) if played else "It has not been evaluated yet.",
         "## Using it",
-        f"```\nperceiver-rl pull {name} {name.rpartition('/')[2]}\n"
-        f"perceiver-rl evaluate {name.rpartition('/')[2]}\n"
-        f"perceiver-rl export {name.rpartition('/')[2]} policy.onnx\n```",
-        "`config.yaml` holds every option: with `--config config.yaml` it is trained again. The weights are "
-        "safetensors, the spaces plain data in `manifest.json`; no file here holds code.",
+        f"```\n{pull}perceiver-rl evaluate {here}{drawn}\nperceiver-rl export {here} policy.onnx\n```",
+        f"`config.yaml` holds every option{'' if cloned else ': with `--config config.yaml` it is trained again'}. "
+        "The weights are safetensors, the spaces plain data in `manifest.json`; no file here holds code.",
         "## Spaces",
         "\n".join(f"- {what.replace('_', ' ')}: `{space}`" for what, space in manifest["spaces"].items()),
     ]
@@ -54,7 +56,7 @@ def evaluations(run_dir: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _front_matter(config: Config, name: str, played: list[dict[str, Any]]) -> dict[str, Any]:
+def _front_matter(config: Config, name: str, played: list[dict[str, Any]], *, cloned: bool) -> dict[str, Any]:
     task = {"type": "reinforcement-learning", "name": "reinforcement-learning"}
     results = [
         {
@@ -65,7 +67,8 @@ def _front_matter(config: Config, name: str, played: list[dict[str, Any]]) -> di
         for one in played
     ]
     index = {"model-index": [{"name": name.rpartition("/")[2], "results": results}]} if results else {}
-    tags = ["reinforcement-learning", "deep-reinforcement-learning", "perceiver", config.algorithm, config.env]
+    how = "behavior-cloning" if cloned else config.algorithm
+    tags = ["reinforcement-learning", "deep-reinforcement-learning", "perceiver", how, config.env]
     return {"library_name": "perceiver-rl", "tags": tags, "pipeline_tag": "reinforcement-learning", **index}
 
 

@@ -12,7 +12,8 @@ from agents.acting.demonstrations import joined, record
 from agents.acting.evaluate import ScriptedPlayer
 from agents.commands.cli import run
 from agents.commands.demonstrate import seat
-from agents.runs import experiment
+from agents.runs import experiment, folder
+from agents.runs.card import card
 from envs import registry
 
 BEACON = ["--env", "sim/MoveToBeacon", "--env-option", "style=orders", "--env-option", "max_loops=160"]
@@ -48,6 +49,12 @@ def test_a_clone_is_a_run_that_plays_and_goes_on(shown: Path, tmp_path: Path, ca
     assert [(record["step"], "imitation/held_out" in record) for record in course] == [(120, True), (240, True)]
     assert list((clone / "tensorboard").iterdir())
     assert experiment.read_run_config(clone).env_options == {"style": "orders", "max_loops": 160}
+    assert folder.state(clone)["state"] == "finished"
+    told = card(clone, "clone")
+    assert "`sim/MoveToBeacon`, cloned from demonstrations (seed 0)" in told
+    assert "- behavior-cloning" in told
+    assert "perceiver-rl evaluate clone --sampled" in told  # its figures are of drawn actions
+    assert "perceiver-rl pull" not in told
     assert run(["evaluate", str(clone), "--episodes", "2"]) == 0
     steps = ["--num-envs", "2", "--total-steps", "64", "--ppo.unroll", "16", "--evaluation-episodes", "0"]
     assert run(["train", *BEACON, "--init", str(clone), *steps, "--run-dir", str(further)]) == 0
