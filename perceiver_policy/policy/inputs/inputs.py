@@ -7,7 +7,7 @@ modality's last projection is its learned modality vector. Nothing here knows a 
 |---|---|
 | `Units` | one a unit, masked where there is none |
 | `Planes` | one a patch of cells, made from what the cells show and their Fourier positions |
-| `Box` of three axes and more, or a gray picture | one a patch, at most 144 of them, with Fourier positions |
+| `Box` of three axes and more, or a gray picture | one a patch, at most 64 of them, with Fourier positions |
 | `Box` of two axes | one a row, with a vector that says which |
 | `Numbers`, other `Box` | one |
 | `Discrete` | one; `MultiDiscrete`: one a component; `MultiBinary`: one |

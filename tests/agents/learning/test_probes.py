@@ -126,7 +126,7 @@ def test_every_unit_gets_its_own_order_at_once(algorithm: str) -> None:
 
 @pytest.mark.slow
 def test_which_quarter_of_a_picture() -> None:
-    """Read as a picture by itself: 144 tokens."""
+    """Read as a picture by itself: 64 tokens."""
     assert learn("ppo", "Quadrant", 20_000, unroll=8, minibatch=64) > 0.95
 
 
