@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,9 @@ class PictureEmbedder(nn.Module):
         others = [axis for axis in range(len(space.shape)) if axis not in (rows_axis, columns_axis)]
         channels = math.prod(space.shape[axis] for axis in others)
         self.order = (0, *(axis + 1 for axis in (*others, rows_axis, columns_axis)))
-        self.patch = patch or math.ceil(math.sqrt(height * wide / MOST_PATCHES))
+        self.patch = patch or next(
+            side for side in itertools.count(1) if -(-height // side) * -(-wide // side) <= MOST_PATCHES
+        )
         self.project = nn.Conv2d(channels, width, self.patch, stride=self.patch)
         rows, columns = (-(-size // self.patch) for size in (height, wide))
         self.padding = (0, columns * self.patch - wide, 0, rows * self.patch - height)

@@ -158,7 +158,7 @@ def test_cells_of_a_map_that_is_not_square_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "patch", "grid"),
-    [((7, 20, 3), 1, (7, 20)), ((3, 20, 28), 2, (10, 14)), ((24, 50), 3, (8, 17)), ((31, 70, 4), 4, (8, 18))],
+    [((7, 20, 3), 2, (4, 10)), ((3, 20, 28), 4, (5, 7)), ((24, 50), 5, (5, 10)), ((31, 70, 4), 7, (5, 10))],
 )
 def test_images_that_are_not_square(shape: tuple[int, ...], patch: int, grid: tuple[int, int]) -> None:
     """The patches of an image, in rows from the top; channels first or last; padded at the right and the bottom."""
