@@ -42,6 +42,6 @@ def test_scores_what_its_card_says_in_longer_games(name: str) -> None:
     agrees(name, 64)
 
 
-def test_there_is_one_for_every_mini_game() -> None:
+def test_there_is_one_for_every_mini_game_and_the_melee() -> None:
     maps = {read_run_config(ZOO / name).env.removeprefix("sim/") for name in NAMES}
-    assert maps == set(MAPS)
+    assert maps == {*MAPS, "Simple64"}

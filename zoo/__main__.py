@@ -39,8 +39,9 @@ MAPS = (
     "build_marines",
 )
 MELEE = "melee"
-EPISODES = {MELEE: 200}
-"""Where there are not 100; of the melee against each of the computers that its run names."""
+AGAINST = {MELEE: "terran:very_easy,easy,medium,hard"}
+"""The computers that are played against."""
+EPISODES = 100
 SCORE = "score.json"
 """The evaluation that the card is of; whoever evaluates a checkpoint again writes evaluation.json beside it."""
 FRAMES, RATE, WIDTH, GAP = 72, 8, 280, 6
@@ -49,9 +50,12 @@ SKIPPED = {"collect_minerals_and_gas": 5, "build_marines": 10}
 """Steps that a frame stands for, where games are long."""
 
 
-def _evaluate(home: Path, name: str, *more: str) -> bool:
-    """Whether it could be evaluated."""
-    return command(["evaluate", str(home), "--sampled", "--episodes", str(EPISODES.get(name, 100)), *more]) == 0
+def _evaluate(home: Path, file: Path, *more: str, episodes: int = EPISODES) -> None:
+    """Play with a checkpoint, and leave the result in a file."""
+    against = ("--opponent", AGAINST[home.name]) if home.name in AGAINST else ()
+    argv = ["evaluate", str(home), "--sampled", "--episodes", str(episodes), "--json", str(file), *against, *more]
+    if command(argv):
+        sys.exit(f"{home}: cannot be evaluated")
 
 
 def add(run: Path, name: str) -> None:
@@ -61,8 +65,7 @@ def add(run: Path, name: str) -> None:
     bundle(run, home, name)
     for old in home.glob("evaluation*.json"):
         old.unlink()
-    if not _evaluate(home, name):
-        sys.exit(f"{run}: cannot be evaluated")
+    _evaluate(home, home / "evaluation.json")
     (home / "README.md").write_text(card(home, name), encoding="utf-8")
     (home / "evaluation.json").rename(home / SCORE)
     against = ("--opponent", "terran:hard") if name == MELEE else ()
@@ -78,9 +81,9 @@ def check() -> bool:
         if not (ZOO / name).is_dir():
             continue
         found = ZOO / name / "again.json"
-        if not _evaluate(ZOO / name, name, "--seed", "1", "--json", str(found)):
-            return False
-        told, played = (json.loads(file.read_text()) for file in (ZOO / name / SCORE, found))
+        told = json.loads((ZOO / name / SCORE).read_text())
+        _evaluate(ZOO / name, found, "--seed", "1", episodes=told[0]["episodes"])
+        played = json.loads(found.read_text())
         found.unlink()
         for card_says, again in zip(told, played, strict=True):
             said, now = card_says["return"], again["return"]

@@ -117,6 +117,8 @@ class Imitate:
     config: str | None = None
     """The experiment whose environment and network it is for: a YAML file, or a name in configs/. Without it: the
     environment that was played, and the default network."""
+    init: Path | None = None
+    """The run of an earlier clone, of the same network, that goes on learning."""
     run_dir: Path | None = None
     """Folder of the run; none: a new one under runs/."""
     seed: int = 0
@@ -150,7 +152,7 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     if run_dir.exists() and any(run_dir.iterdir()):
         raise UserError(f"--run-dir {run_dir}: is not empty; choose another folder")
     check_dagger(data, asked.demonstrations, asked.imitation)
-    clone(data, asked.demonstrations, asked.imitation, config, run_dir)
+    clone(data, asked.demonstrations, asked.imitation, config, run_dir, asked.init)
     console = Console()
     if asked.evaluation_episodes:
         sampled = Evaluate(
@@ -174,14 +176,17 @@ def _script(data: Any) -> str:
     return str(data.card["player"]).partition(" ")[0]
 
 
-def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, run_dir: Path) -> None:
-    """Train a policy for ``config`` on demonstrations, ``data``, that come from ``source``; leave it in ``run_dir``."""
+def clone(
+    data: Any, source: Path, imitation: ImitationConfig, config: Config, run_dir: Path, init: Path | None = None
+) -> None:
+    """Train a policy for ``config``, from the start or the run ``init`` on, on demonstrations, ``data``, that come from
+    ``source``; leave it in ``run_dir``."""
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from agents.acting import demonstrations
     from agents.acting.evaluate import ScriptedPlayer, games_for
-    from agents.acting.player import PolicyPlayer
+    from agents.acting.player import PolicyPlayer, load_policy
     from agents.device import choose_device
     from agents.learning.imitation import imitate as learn
     from agents.learning.learner import Learner
@@ -201,7 +206,10 @@ def clone(data: Any, source: Path, imitation: ImitationConfig, config: Config, r
     torch.set_num_threads(config.threads or cores())
     torch.manual_seed(config.seed)
     device = choose_device(config.device)
-    policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+    if init is None:
+        policy = make_policy(env.single_observation_space, env.single_action_space, config.policy).to(device)
+    else:
+        policy, _ = load_policy(init, config, env, device=config.device)
     columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
     course: list[tuple[int, dict[str, float]]] = []
     for turn in range(imitation.dagger_rounds + 1):

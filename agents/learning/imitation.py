@@ -14,6 +14,7 @@ from agents.acting.demonstrations import Demonstrations
 from agents.acting.rollout import as_tensor
 from agents.learning.gradient import check_finite, parts
 from agents.learning.imitation_config import ImitationConfig
+from perceiver_policy.policy.distributions import ILLEGAL
 from perceiver_policy.policy.outputs import from_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
 
@@ -32,7 +33,7 @@ def imitate(
     """Train ``policy`` on what was demonstrated; returns the last pass's measures.
 
     ``imitation/loss`` is minus the mean log-probability of a step's whole action, ``imitation/held_out`` the same of
-    episodes that were not learned from.
+    episodes that were not learned from, ``imitation/left_out`` the share of steps whose action the mask forbids.
     """
     device = next(policy.parameters()).device
     steps: Any = optree.tree_map(lambda x: as_tensor(x).to(device), _steps(policy, data, config.gamma))
@@ -51,17 +52,18 @@ def imitate(
         losses = []
         for batch in _batches(seen, policy, config, generator):
             optimizer.zero_grad(set_to_none=True)
-            found = np.zeros(2)
+            found = np.zeros(3)
             for part, share in batch:
-                loss, value = _losses(policy, part)
+                loss, value, left_out = _losses(policy, part)
                 (share * (loss + config.value_coefficient * value)).backward()
-                found += share * np.array([float(loss.detach()), float(value.detach())])
+                found += share * np.array([float(loss.detach()), float(value.detach()), float(left_out)])
             nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             losses.append(found)
         mean = np.mean(losses, 0)
-        metrics = {"imitation/loss": float(mean[0]), "imitation/value_loss": float(mean[1])}
+        names = ("loss", "value_loss", "left_out")
+        metrics = {f"imitation/{name}": float(value) for name, value in zip(names, mean, strict=True)}
         if unseen is not None:
             with torch.no_grad():
                 told = [
@@ -115,9 +117,12 @@ def _batches(
         yield batch
 
 
-def _losses(policy: PerceiverPolicy, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _losses(policy: PerceiverPolicy, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """The policy's loss, the value's, and the share of steps that are left out: their actions are not legal, and would
+    only push against all that is."""
     first = batch["first"]
     memory = policy.initial_memory(first.shape[1]).to(first.device)
     evaluated = policy.evaluate_actions(batch["observation"], batch["action"], memory, first, entropy=False)
     error = (evaluated.normalized_value - batch["target"]).square()
-    return -evaluated.log_prob.mean(), 0.5 * error.mean()
+    legal = evaluated.log_prob > ILLEGAL / 2
+    return -torch.where(legal, evaluated.log_prob, 0.0).mean(), 0.5 * error.mean(), 1 - legal.float().mean()

@@ -60,7 +60,7 @@ def _front_matter(config: Config, name: str, played: list[dict[str, Any]], *, cl
     task = {"type": "reinforcement-learning", "name": "reinforcement-learning"}
     results = [
         {
-            "task": task,
+            "task": dict(task),  # YAML would name a dict that comes again
             "dataset": {"name": one["environment"], "type": one["environment"]},
             "metrics": [{"type": "mean_reward", "value": _spread(one), "name": "mean return", "verified": False}],
         }

@@ -28,6 +28,8 @@ IN_REACH, IN_SIGHT = 6.5, 12.0
 """World units within which a marine shoots at an enemy of its choice; within which an idle one goes to meet it."""
 LATE, TURN = 9000.0, 600.0
 """Game loops after which an attack that finds nobody looks around, and for which it looks at each place."""
+EDGE = 5.0
+"""World units from the map's border within which no cell's center can be walked on."""
 _RALLY = (10.0, 6.0)
 _DEPOTS = [(x, y) for y in (12.0, 8.0) for x in (-4.0, 0.0, 4.0, 8.0, 12.0, 16.0)]
 _BARRACKS = [(x, y) for x in (8.0, 12.0, 16.0) for y in (4.0, 0.0, -4.0)]
@@ -63,7 +65,7 @@ class _Side(Base):
     def send(self, rows: Sequence[int], target: Point) -> None:
         """Those that are not there yet attack on their way to a point."""
         width, height = self.field.interface.minimap_size
-        x, y = (min(max(value, 1.0), MAP_SIZE - 1) for value in target)
+        x, y = (min(max(value, EDGE), MAP_SIZE - EDGE) for value in target)
         place = int((MAP_SIZE - y) * height / MAP_SIZE) * width + int(x * width / MAP_SIZE)
         for row in rows:
             if self.distance(row, target) > CLOSE:

@@ -56,6 +56,10 @@ def test_a_clone_is_a_run_that_plays_and_goes_on(shown: Path, tmp_path: Path, ca
     assert "perceiver-rl evaluate clone --sampled" in told  # its figures are of drawn actions
     assert "perceiver-rl pull" not in told
     assert run(["evaluate", str(clone), "--episodes", "2"]) == 0
+    more = ["--init", str(clone), "--epochs", "1", "--evaluation-episodes", "0"]
+    assert run([*argv[:2], "--run-dir", str(tmp_path / "more"), "--minibatch", "40", *more]) == 0
+    (later,) = [json.loads(line) for line in (tmp_path / "more" / "metrics.jsonl").read_text().splitlines()]
+    assert later["imitation/loss"] < course[0]["imitation/loss"]  # it begins with what the clone had learned
     steps = ["--num-envs", "2", "--total-steps", "64", "--ppo.unroll", "16", "--evaluation-episodes", "0"]
     assert run(["train", *BEACON, "--init", str(clone), *steps, "--run-dir", str(further)]) == 0
 

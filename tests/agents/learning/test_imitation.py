@@ -204,3 +204,17 @@ def test_a_minibatch_in_parts_is_one_minibatch(monkeypatch: pytest.MonkeyPatch) 
         policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
         found.append(imitate(policy, data, ImitationConfig(epochs=2, minibatch=16), seed=0))
     assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_what_the_mask_forbids_is_left_out() -> None:
+    data = shown(8)
+    masks = data.observation["action_mask"]["function"]
+    wrong = np.arange(0, len(data), 10)
+    masks[wrong, 0], data.action["function"][wrong, 0] = 0, 2
+    masks[wrong, 0, 0] = 1
+    torch.manual_seed(0)
+    env = registry.make("tests.agents.probes:Squad", 1)
+    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
+    found = imitate(policy, data, ImitationConfig(epochs=1, held_out=0), seed=0)
+    assert found["imitation/left_out"] == pytest.approx(len(wrong) / len(data))
+    assert 0 < found["imitation/loss"] < 100
