@@ -18,11 +18,11 @@ from agents.errors import UserError
 from agents.learning.learner import Learner
 from agents.placement import local
 from agents.runs import checkpoint
-from agents.runs.callbacks import Silent
 from envs import registry
 from envs.errors import EnvError, EnvFailure
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.policy import PerceiverPolicy
+from tests.agents.placement import test_resume
 
 ray = pytest.importorskip("ray", reason="training with workers needs ray")
 
@@ -36,21 +36,13 @@ MISBEHAVING = "tests.agents.misbehaving"
 CPU = torch.device("cpu")
 
 
-class Recorder(Silent):
-    """The report's interface, remembering what it is told."""
+class Recorder(test_resume.Recorder):
+    """It remembers notes and lags besides, and what is told of time."""
 
     def __init__(self, stop_after: int = 10**9) -> None:
-        self.metrics: list[dict[str, float]] = []
+        super().__init__(stop_after)
         self.notes: list[str] = []
         self.lags: list[float] = []
-        self.stop_after = stop_after
-
-    @property
-    def stop_requested(self) -> bool:
-        return len(self.metrics) >= self.stop_after
-
-    def start(self, step: int, total_steps: int, parameters: int) -> None:
-        self.started_at = step
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
         self.metrics.append({"step": step, **metrics})

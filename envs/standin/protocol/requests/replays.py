@@ -43,6 +43,20 @@ def read(asked: Any) -> bytes | None:
     return data
 
 
+def _named(asked: Any, told: Any, damaged: Any) -> Replay | None:
+    """The replay that a request brings along or names; None, and an error in the answer, if there is none."""
+    try:
+        data = read(asked)
+        if data is not None:
+            return Replay.decode(data)
+        told.error, told.error_details = told.MissingReplay, "the request names no replay"
+    except NoFile as error:
+        told.error, told.error_details = told.InvalidReplayPath, str(error)
+    except NotAReplay as error:
+        told.error, told.error_details = damaged, str(error)
+    return None
+
+
 def save_replay(session: Session, asked: Any, told: sc_pb.ResponseSaveReplay) -> None:
     """The game so far, or the whole of it."""
     if session.watched is not None:
@@ -57,18 +71,8 @@ def save_replay(session: Session, asked: Any, told: sc_pb.ResponseSaveReplay) ->
 
 def replay_info(session: Session, asked: sc_pb.RequestReplayInfo, told: sc_pb.ResponseReplayInfo) -> None:
     """What a replay is of."""
-    errors = sc_pb.ResponseReplayInfo
-    try:
-        data = read(asked)
-        if data is None:
-            told.error, told.error_details = errors.MissingReplay, "the request names no replay"
-            return
-        replay = Replay.decode(data)
-    except NoFile as error:
-        told.error, told.error_details = errors.InvalidReplayPath, str(error)
-        return
-    except NotAReplay as error:
-        told.error, told.error_details = errors.ParsingError, str(error)
+    replay = _named(asked, told, sc_pb.ResponseReplayInfo.ParsingError)
+    if replay is None:
         return
     path = replay.setup.local_map.map_path
     map = find_map(path)
@@ -90,20 +94,11 @@ def replay_info(session: Session, asked: sc_pb.RequestReplayInfo, told: sc_pb.Re
 def start_replay(session: Session, asked: sc_pb.RequestStartReplay, told: sc_pb.ResponseStartReplay) -> None:
     """Play a recorded game again, through the eyes of one of its players."""
     errors = sc_pb.ResponseStartReplay
-    try:
-        data = read(asked)
-        if data is None:
-            told.error, told.error_details = errors.MissingReplay, "the request names no replay"
-            return
-        if not asked.HasField("options"):
-            told.error, told.error_details = errors.MissingOptions, "the request names no options"
-            return
-        replay = Replay.decode(data)
-    except NoFile as error:
-        told.error, told.error_details = errors.InvalidReplayPath, str(error)
+    replay = _named(asked, told, errors.InvalidReplayData)
+    if replay is None:
         return
-    except NotAReplay as error:
-        told.error, told.error_details = errors.InvalidReplayData, str(error)
+    if not asked.HasField("options"):
+        told.error, told.error_details = errors.MissingOptions, "the request names no options"
         return
     map = find_map(replay.setup.local_map.map_path)
     if map is None:
