@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,8 @@ def write_video(
     count, size = 0, (0, 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UserError(f"{path}: cannot be written")  # ffmpeg says so after the game, and at length
         with imageio.get_writer(path, **how) as writer:
             for picture in pictures:
                 size = size if count else (picture.shape[1], picture.shape[0])

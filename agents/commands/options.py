@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import tyro
@@ -162,6 +164,16 @@ def check_number(name: str, value: float | None, least: float, most: float) -> N
     if value is not None and not least <= value <= most:
         limits = f"at least {least:g}" if most == math.inf or value < least else f"at most {most:g}"
         raise UserError(f"{name} should be {limits}, got {value}")
+
+
+def check_file(option: str, path: Path, instead: str) -> None:
+    """Refuse a file that cannot be written, before anything is played."""
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UserError(f"{option} {path}: is a folder{instead}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{option} {path}: cannot be written")
 
 
 def opponents_in(text: str) -> list[str]:

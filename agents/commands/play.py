@@ -119,22 +119,12 @@ def evaluate(argv: Sequence[str], prog: str) -> None:
     asked = replace(asked, opponent=tuple(one for text in asked.opponent for one in options.opponents_in(text)))
     to_stdout = to_standard_output(asked.json)
     if asked.json and not to_stdout:
-        _check_file("--json", asked.json, "; name a file in it, or - for standard output")
+        options.check_file("--json", asked.json, "; name a file in it, or - for standard output")
     if asked.csv:
-        _check_file("--csv", asked.csv, "; name a file in it")
+        options.check_file("--csv", asked.csv, "; name a file in it")
     if asked.resume and (to_stdout or not (asked.json or asked.run)):
         raise UserError("--resume: say with --json which file holds what has been played already")
     play_and_tell(asked, Console(stderr=to_stdout))
-
-
-def _check_file(option: str, path: Path, instead: str) -> None:
-    """Refuse a file that cannot be written, before anything is played."""
-    if not path.parent.is_dir():
-        raise UserError(f"{option} {path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise UserError(f"{option} {path}: is a folder{instead}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UserError(f"{option} {path}: cannot be written")
 
 
 def check_player(asked: Evaluate | Watch) -> None:
@@ -202,6 +192,9 @@ def play_and_tell(asked: Evaluate, console: Console) -> list[Evaluation]:
             before = evaluation.read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"--resume: {error}") from error
+    if path and not asked.json and not os.access(path.parent, os.W_OK):
+        console.print(f"{target} cannot be written: the results are only shown", highlight=False, soft_wrap=True)
+        path = None
     table = asked.csv and asked.csv.absolute()
     results: list[Evaluation] = []
     for env_id, env_options in games:

@@ -346,6 +346,16 @@ def test_evaluation_is_the_same_for_a_seed(trained, tmp_path):
     assert results[0] == results[1] != results[2]
 
 
+def test_of_a_run_that_cannot_be_written_to_the_results_are_shown(trained, tmp_path, capsys, monkeypatch):
+    kept = (trained / "evaluation.json").read_bytes()
+    monkeypatch.setattr("agents.commands.play.os.access", lambda path, mode: False)  # for root all can be written
+    assert run(["evaluate", str(trained), "--episodes", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "cannot be written: the results are only shown" in said
+    assert "95% CI" in said
+    assert (trained / "evaluation.json").read_bytes() == kept
+
+
 def test_a_checkpoint_of_another_action_space_is_refused(trained, capsys):
     said = refused(capsys, "evaluate", str(trained), "--env", "MountainCar-v0")
     assert "was trained with" in said

@@ -282,3 +282,16 @@ def test_what_a_policy_looks_at_is_what_its_attention_says():
     shown = watch.with_looks(frame, seen)
     np.testing.assert_array_equal(shown[: frame.shape[0]], frame)
     assert shown.shape[0] > frame.shape[0] + 40
+
+
+def test_a_video_that_cannot_be_written_is_refused_before_a_frame_is_drawn(tmp_path, monkeypatch):
+    def drawn():
+        raise AssertionError("a frame was asked for")
+        yield
+
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(UserError, match=r"folder\.mp4: cannot be written"):
+        watch.write_video(drawn(), tmp_path / "folder.mp4", 5)
+    monkeypatch.setattr("agents.acting.video.os.access", lambda path, mode: False)  # for root all can be written
+    with pytest.raises(UserError, match=r"one\.gif: cannot be written"):
+        watch.write_video(drawn(), tmp_path / "one.gif", 5)
