@@ -33,7 +33,7 @@ def register(kind: str, name: Any) -> Callable[[T], T]:
     if kind not in BY_SPACE:
         known = (*BY_NAME, *BY_SPACE)
         near = did_you_mean(kind, known)
-        raise UserError(f"no kind of extension is called {kind!r}{near}; there are: {', '.join(known)}")
+        raise UserError(f"no kind of extension is called {kind!r}{near} (there are: {', '.join(known)})")
     if not isinstance(name, type):
         raise UserError(f"{kind}: expected the class of a space, got {name!r}")
 

@@ -60,8 +60,11 @@ class Agent:
         ``mask``: ``info["action_mask"]``, for a policy that was trained with masks from there. ``first`` [B] or one
         truth value: which observations are an episode's first; without it those after :meth:`reset`. ``sampled``: draw
         the action instead of taking the likeliest one; without it as the experiment's evaluation does. Raises UserError
-        for an observation of another space.
+        for an observation of another space, and for a mask where it was trained with none.
         """
+        space = self.observation_space
+        if mask is not None and not (isinstance(space, spaces.Dict) and ACTION_MASK in space.spaces):
+            raise UserError("act: this policy was trained without masks, and obeys none: leave mask away")
         single = self._is_single(observation)
         batch = self._batch_of_one(observation, mask) if single else self._with_mask(observation, mask)
         games = 1 if single else len(_first_leaf(self.observation_space, batch)[0])
@@ -85,6 +88,8 @@ class Agent:
 
         ``evaluation.returns`` and ``evaluation.lengths`` are lists, ``print(evaluation)`` shows a table.
         """
+        if episodes < 1:
+            raise UserError(f"evaluate: episodes should be at least 1, got {episodes}")
         env_id, options = self._environment(env)
         sampled = self.config.evaluation_sampled if sampled is None else sampled
         with closing(_make(env_id, options, 1 if environments.is_one(env) else episodes)) as games:

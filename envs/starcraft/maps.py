@@ -26,6 +26,8 @@ from envs.starcraft.layouts.archive import COMMAND_CENTER, Layout, Rect, archive
 
 INTERFACE_OPTIONS = tuple(f.name for f in fields(Interface))
 """The options of an environment that say what is seen and done."""
+GAME_OPTIONS = ("step_mul", "max_loops", "opponent", "players", "threads")
+"""Some of the others, which may be meant by a name that is none."""
 
 LONGEST_STEP, LONGEST_EPISODE = 28_800, 10_000_000
 """Game loops: PySC2's longest game, and five days."""
@@ -308,7 +310,7 @@ def interface_for(name: str, **options: Any) -> Interface:
     """
     for option in options:
         if option not in INTERFACE_OPTIONS:
-            near = difflib.get_close_matches(option, INTERFACE_OPTIONS, 1)
+            near = difflib.get_close_matches(option, (*INTERFACE_OPTIONS, *GAME_OPTIONS), 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(INTERFACE_OPTIONS)}"
             raise InterfaceError(f"unknown interface option {option!r}; {hint}")
     style: Mapping[str, Any] = {}

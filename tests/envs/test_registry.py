@@ -124,6 +124,12 @@ def test_options_reach_the_environment():
     assert env.single_observation_space.n == 64
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("step_mull", "step_mul"), ("stile", "style")])
+def test_a_misspelt_option_of_a_mini_game_is_told_the_one_that_is_meant(typed, meant):
+    with pytest.raises(EnvError, match=f"unknown interface option '{typed}'; did you mean '{meant}'"):
+        registry.make("sim/MoveToBeacon", 1, **{typed: 4})
+
+
 @pytest.mark.parametrize(
     ("env_id", "options"), [("CartPole-v1", {"gravitee": 3}), ("sim/MoveToBeacon", {"no_such_option": 3})]
 )

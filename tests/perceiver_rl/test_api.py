@@ -126,6 +126,10 @@ def test_a_batch_gives_as_many_actions(tmp_path):
     assert drawn == {0, 1}
     with pytest.raises(perceiver_rl.UserError, match=r"expected an observation of .*Box.* has the shape \(2, 5, 4\)"):
         agent.act(np.zeros((2, 5, 4)))
+    with pytest.raises(perceiver_rl.UserError, match="act: this policy was trained without masks"):
+        agent.act(observations[0], mask=[0, 1])
+    with pytest.raises(perceiver_rl.UserError, match="episodes should be at least 1, got 0"):
+        agent.evaluate("CartPole-v1", episodes=0)
 
 
 def test_a_checkpoint_of_its_own_and_what_is_none(tmp_path):
