@@ -202,7 +202,8 @@ def check(data: Mapping[Any, Any], source: str) -> Config:
         return Config.model_validate(data)
     except ValidationError as error:
         algorithm = str(data.get("algorithm", Config().algorithm))
-        lines = [_explain(problem, source, algorithm) for problem in error.errors(include_url=False)]
+        problems = {_place(problem["loc"]): problem for problem in reversed(error.errors(include_url=False))}
+        lines = [_explain(problem, source, algorithm) for problem in reversed(problems.values())]
     raise UserError("\n".join(f"{source}: {line}" if source != COMMAND_LINE else line for line in lines))
 
 
@@ -223,9 +224,17 @@ def option(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
+def _place(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Which option a problem is of: one that may be of several types has a problem with each."""
+    return loc[:3] if loc[:2] == ("policy", "read") else loc
+
+
 def _explain(problem: Mapping[str, Any], source: str, algorithm: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     name = option(key) if source == COMMAND_LINE else key
+    if _place(problem["loc"]) != problem["loc"]:
+        path, given = problem["loc"][2], problem["input"]
+        return f"policy.read, {path!r}: expected numbers, rows, picture, ignore or {{patch: side}}, got {given!r}"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {name!r}{_nearest_key(key, algorithm)}"
     if problem["type"] == "model_type":

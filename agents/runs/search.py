@@ -7,7 +7,7 @@ and several programs may search in it at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from agents.runs import experiment
 from agents.runs.callbacks import Callback, RunState
 from agents.runs.curves import read
 from envs.errors import EnvError, EnvFailure
+from envs.spelling import did_you_mean
 
 Choice = str | bool | int | float | None
 
@@ -76,13 +77,27 @@ def read_search(path: Path) -> tuple[Search, Config]:
     try:
         asked = Search.model_validate(data)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
-        raise UserError(f"{path}: " + "\n".join(lines)) from error
+        raise UserError("\n".join(f"{path}: {line}" for line in _explained(error, data))) from error
     found = experiment.read_config(experiment.find_config(asked.experiment, f"{path}: experiment"))
     base = with_options(found, asked.options, str(path))
     some = {key: part.low if isinstance(part, Range) else part[0] for key, part in asked.parameters.items() if part}
     with_options(base, some, f"{path}: parameters")
     return asked, base
+
+
+def _explained(error: ValidationError, data: Any) -> Iterator[str]:
+    """A line a problem; of a parameter, what is wrong with it as the range, or as the list, that it is."""
+    for one in error.errors():
+        where, words = one["loc"], one["msg"].removeprefix("Value error, ")
+        if where[:1] == ("parameters",) and len(where) > 2:
+            if isinstance(data["parameters"][where[1]], dict) == str(where[2]).startswith("list"):
+                continue
+            where = where[:2] + where[3:]
+        name = ".".join(map(str, where))
+        if one["type"] == "extra_forbidden":
+            yield f"unknown key {name!r}{did_you_mean(name, Search.model_fields)}"
+        else:
+            yield f"{name or 'the file'}: {'must be given' if one['type'] == 'missing' else words}"
 
 
 def with_options(config: Config, options: Mapping[str, Any], source: str) -> Config:

@@ -22,6 +22,11 @@ from agents.runs import experiment
         ({"ppo": 3}, "ppo should be a group of options, got 3"),
         ({"policy": {"heads": 5}}, "policy: latent_width (32) must be a multiple of heads (5)"),
         ({"num_envs": "many"}, "num_envs should be a valid integer"),
+        (
+            {"policy": {"read": {"a": "bar"}}},
+            "policy.read, 'a': expected numbers, rows, picture, ignore or {patch: side}",
+        ),
+        ({"policy": {"read": {"a": {"patch": 0}}}}, "policy.read, 'a': expected numbers, rows, picture, ignore or {"),
     ],
 )
 def test_each_problem_of_a_file_is_one_line_with_the_file_the_key_and_the_mend(tmp_path, data, answer):

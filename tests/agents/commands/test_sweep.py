@@ -85,12 +85,22 @@ def test_a_trial_that_is_worse_than_most_ends_early(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("experiment: cartpole", "parameters: Field required"),
+        ("experiment: cartpole", "look.yaml: parameters: must be given\n"),
         ("experiment: cartpool\nparameters: {ppo.gamma: [0.9]}", "did you mean 'cartpole'"),
         ("experiment: cartpole\nparameters: {ppo.gama: [0.9]}", "ppo.gama"),
-        ("experiment: cartpole\nparameters: {ppo.gamma: {low: 1, high: 0}}", "should be below high"),
+        (
+            "experiment: cartpole\nparameters: {ppo.gamma: {low: 1, high: 0}}",
+            "look.yaml: parameters.ppo.gamma: low (1) should be below high (0)\n",
+        ),
+        (
+            "experiment: cartpole\nparameters: {ppo.gamma: 3}",
+            "look.yaml: parameters.ppo.gamma: Input should be a valid list\n",
+        ),
         ("experiment: cartpole\nparameters: {ppo.gamma: [2.0]}", "ppo.gamma"),
-        ("experiment: cartpole\ntrails: 3\nparameters: {ppo.gamma: [0.9]}", "trails"),
+        (
+            "experiment: cartpole\ntrails: 3\nparameters: {ppo.gamma: [0.9]}",
+            "unknown key 'trails'; did you mean 'trials'",
+        ),
         ("- 1", "the file"),
     ],
 )
@@ -99,5 +109,7 @@ def test_what_is_wrong_with_a_file_is_said(
 ) -> None:
     (tmp_path / "look.yaml").write_text(text)
     assert run(["sweep", str(tmp_path / "look.yaml")]) == 2
-    assert why in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert why in said
+    assert "[" not in said.replace("[2.0]", "")  # of pydantic's own words
     assert not (tmp_path / "sweeps").exists()
