@@ -68,7 +68,7 @@ def add(run: Path, name: str) -> None:
     _evaluate(home, home / "evaluation.json")
     (home / "README.md").write_text(card(home, name), encoding="utf-8")
     (home / "evaluation.json").rename(home / SCORE)
-    against = ("--opponent", "terran:hard") if name == MELEE else ()
+    against = ("--opponent", "terran:medium") if name == MELEE else ()
     video = ("--video", str(home / "episode.mp4"), "--fps", str(RATE))
     if command(["watch", str(home), "--sampled", *against, *video]):
         sys.exit(f"{run}: cannot be watched")
