@@ -87,6 +87,6 @@ def standin_install(argv: Sequence[str], prog: str) -> None:
     print(f"  maps          {', '.join(made.linked) or 'none'}")
     if made.placeholders:
         print(f"  placeholders  {', '.join(made.placeholders)}")
-    print("loading the game's kernels; compiling them takes about a minute, once")
+    print("loading the game's kernels; compiling them takes one to two minutes, once")
     load_kernels()
     print(f"PySC2 and python-sc2 find it with: export SC2PATH={made.folder}")
