@@ -40,7 +40,7 @@ OURS_ALONE = {"tests.agents.probes:Quadrant": 20_000, "tests.agents.probes:Shoot
 
 DOORKEY = "minigrid:MiniGrid-DoorKey-5x5-v0"
 EXPERIMENTS = {
-    "LunarLander-v3": ("lunar_lander", 400_000),
+    "LunarLander-v3": ("lunar_lander", 600_000),
     DOORKEY: ("minigrid_doorkey", 100_000),
     "examples.tasks.dispatch:Dispatch": ("dispatch", 150_000),
     "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 300_000),
