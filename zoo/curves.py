@@ -15,9 +15,9 @@ PICTURE = Path("docs/images/zoo_curves.png")
 BESIDE = {
     "move_to_beacon": ("MoveToBeacon", 0.9, 26.1),
     "collect_mineral_shards": ("CollectMineralShards", 14.3, 180.0),
-    "find_and_defeat_zerglings": ("FindAndDefeatZerglings", 4.3, 53.0),
-    "defeat_roaches": ("DefeatRoaches", -0.7, 148.1),
-    "defeat_zerglings_and_banelings": ("DefeatZerglingsAndBanelings", 24.5, 620.5),
+    "find_and_defeat_zerglings": ("FindAndDefeatZerglings", 4.3, 53.4),
+    "defeat_roaches": ("DefeatRoaches", -0.7, 182.3),
+    "defeat_zerglings_and_banelings": ("DefeatZerglingsAndBanelings", 24.5, 716.8),
     "collect_minerals_and_gas": ("CollectMineralsAndGas", 40.0, 7367.0),
     "build_marines": ("BuildMarines", 0.2, 142.1),
 }

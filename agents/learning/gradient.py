@@ -85,9 +85,10 @@ def minibatches(
             yield (chosen % steps * batch + column)[mine], len(chosen)
 
 
-def parts(rows: Tensor, lengths: np.ndarray | None, size: int = PART) -> list[Tensor]:
+def parts(rows: Tensor, lengths: np.ndarray | None, size: int | None = None) -> list[Tensor]:
     """A minibatch's rows in parts that have about as many tokens each: on a processor short ones are then not padded to
     the longest, and what one part computes stays in the cache. ``lengths``: of all rows; None: all are alike."""
+    size = PART if size is None else size
     if lengths is None or len(rows) <= size:
         return [rows]
     return list(rows[torch.from_numpy(np.argsort(lengths[rows.numpy()], kind="stable"))].split(size))

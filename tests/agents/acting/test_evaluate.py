@@ -94,7 +94,7 @@ def test_one_episode_says_nothing_of_the_spread(tmp_path):
     (read,) = json.loads((tmp_path / "it.json").read_text())
     assert read["return"] == {"mean": 3.0, "sd": None, "min": 3.0, "max": 3.0, "low": None, "high": None}
     assert read["returns"] == [3.0]
-    assert shown([one])[2:4] == ["CartPole-v1", "       1  3.00   -  3.00  3.00  - to -    3.00"]
+    assert shown([one])[2:4] == ["CartPole-v1", "       1  3.00   -  3.00  3.00       -    3.00"]
 
 
 def test_random_play_keeps_to_each_games_mask():

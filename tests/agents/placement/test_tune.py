@@ -124,17 +124,17 @@ def moved(saved: Path, **changed: Any) -> tuple[torch.Tensor, dict[str, Any]]:
 
 
 def test_restored_under_another_learning_rate_it_learns_at_that_rate(saved: Path) -> None:
-    """Adam's step is its rate times what does not depend on it; the old rate was 0.001."""
-    slow, result = moved(saved, ppo__learning_rate=0.002)
-    fast, _ = moved(saved, ppo__learning_rate=0.02)
-    assert result["learner/learning_rate"] == 0.002
+    """Adam's step is its rate times what does not depend on it; the old rate is the experiment's."""
+    slow, result = moved(saved, ppo__learning_rate=0.003)
+    fast, _ = moved(saved, ppo__learning_rate=0.03)
+    assert result["learner/learning_rate"] == 0.003
     torch.testing.assert_close(fast, 10 * slow, rtol=1e-3, atol=1e-6)
     assert slow.abs().max() > 1e-4
 
 
 def test_restored_under_another_epsilon_it_uses_that(saved: Path) -> None:
     """Against an epsilon of 1e6 Adam's momentum is nothing."""
-    assert moved(saved, ppo__epsilon=1e6)[0].abs().max() < 1e-8 < moved(saved)[0].abs().max()
+    assert moved(saved, ppo__epsilon=1e6)[0].abs().max() < 1e-7 < moved(saved)[0].abs().max()
 
 
 @pytest.mark.parametrize("coefficient", [0.0, 0.5])
@@ -232,7 +232,7 @@ def test_an_iteration_without_an_episode_repeats_what_is_known() -> None:
     ("name", "shortened"),
     [
         ("cartpole_asha", {"trials": 2, "steps": 3072}),
-        ("mini_game_pbt", {"trials": 2, "steps": 4096, "game_loops": 160}),
+        pytest.param("mini_game_pbt", {"trials": 2, "steps": 4096, "game_loops": 160}, marks=pytest.mark.slow),
     ],
 )
 def test_example_runs(name: str, shortened: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ def test_loggers_and_callbacks_are_named_in_the_experiment(tmp_path, monkeypatch
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one():
-    with pytest.raises(ValueError, match="no logger is called 'tensorbord', did you mean 'tensorboard'"):
+    with pytest.raises(ValueError, match="no logger is called 'tensorbord'; did you mean 'tensorboard'"):
         Config(track=("tensorbord",))
 
 
@@ -134,7 +134,7 @@ def test_the_file_that_an_experiment_names_is_imported_and_its_callback_called(t
     assert [folder.step_of(path) for path in folder.checkpoints(tmp_path / "run")] == [64]
     again = experiment.read_run_config(tmp_path / "run")
     assert again.extensions == ("stop_early.py",)
-    with pytest.raises(UserError, match="no callback is called 'onse', did you mean 'once'"):
+    with pytest.raises(UserError, match="no callback is called 'onse'; did you mean 'once'"):
         begin_run(tmp_path / "other", Config(**{**config, "callbacks": ["onse"]}))
     (tmp_path / "stop_early.py").unlink()
     del sys.modules["stop_early"]
