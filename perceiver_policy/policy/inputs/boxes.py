@@ -203,8 +203,8 @@ class BoxScale(nn.Module):
         deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4)
         deviation = torch.where(given, self.half_range, deviation)
         mean = torch.where(given, self.middle, self.mean)
-        if self.mean.shape != self.shape:  # of so many numbers doubles would cost too much
-            return ((value.float() - mean.float()) / deviation.float()).clamp(-10, 10)
+        if self.mean.shape != self.shape:  # of so many numbers doubles, and more than one copy, would cost too much
+            return (value - mean.float()).div_(deviation.float()).clamp_(-10, 10)
         return ((value.double() - mean) / deviation).float().clamp(-10, 10)
 
     def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
