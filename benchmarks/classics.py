@@ -41,6 +41,7 @@ OURS_ALONE = {"tests.agents.probes:Quadrant": 20_000, "tests.agents.probes:Shoot
 DOORKEY = "minigrid:MiniGrid-DoorKey-5x5-v0"
 EXPERIMENTS = {
     "LunarLander-v3": ("lunar_lander", 600_000),
+    "Hopper-v5": ("hopper", 1_000_000),
     DOORKEY: ("minigrid_doorkey", 100_000),
     "examples.tasks.dispatch:Dispatch": ("dispatch", 150_000),
     "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 300_000),
@@ -72,6 +73,12 @@ ZOO: dict[str, dict[str, Any]] = {
         "envs": 16, "n_steps": 1024, "batch_size": 64, "gae_lambda": 0.98, "gamma": 0.999, "n_epochs": 4,
         "ent_coef": 0.01,
     },
+    "Hopper-v5": {
+        "envs": 1, "normalize": True, "n_steps": 512, "batch_size": 32, "gae_lambda": 0.99, "gamma": 0.999,
+        "n_epochs": 5, "learning_rate": 9.80828e-5, "ent_coef": 0.00229519, "clip_range": 0.2, "max_grad_norm": 0.7,
+        "vf_coef": 0.835671, "net_arch": [256, 256],
+        "policy_kwargs": {"log_std_init": -2, "ortho_init": False},
+    },
     DOORKEY: {
         "envs": 8, "normalize": True, "flat": True, "n_steps": 128, "batch_size": 64, "gae_lambda": 0.95, "gamma": 0.99,
         "n_epochs": 10, "learning_rate": 2.5e-4, "clip_range": 0.2,
@@ -85,7 +92,7 @@ def tasks() -> list[tuple[str, str, int]]:
     found += [(env, DEFAULTS, steps) for env, steps in OURS_ALONE.items()]
     for env, (name, steps) in EXPERIMENTS.items():
         found.append((env, f"configs/{name}.yaml", steps))
-        if env in ZOO and env not in STEPS:
+        if env in ZOO and STEPS.get(env) != steps:
             found.append((env, PEER, steps))
     return found
 
@@ -130,6 +137,8 @@ def peer(env: str, steps: int, seed: int) -> None:
     options = {"ent_coef": 0.0, **ZOO[env]}
     normalize = options.pop("normalize", False)
     wrapper: Any = flat if options.pop("flat", False) else None
+    if "net_arch" in options:
+        options["policy_kwargs"] |= {"net_arch": options.pop("net_arch"), "activation_fn": torch.nn.ReLU}
     games: Any = make_vec_env(env, options.pop("envs"), seed=seed, wrapper_class=wrapper)
     if normalize:
         games = VecNormalize(games, gamma=options["gamma"])
@@ -156,7 +165,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
     """What has been found, by task and system."""
     lines = ["| task | steps | system | mean | each seed | CPU seconds |", "|---|---|---|---|---|---|"]
     for env, system, steps in tasks():
-        seeds = [result for key, result in sorted(found.items()) if key.rpartition(" ")[0] == f"{env} {system}"]
+        seeds = [result for key, result in sorted(found.items()) if key.rpartition(" ")[0] == f"{env} {system} {steps}"]
         if seeds:
             means = [result["mean"] for result in seeds]
             each = ", ".join(f"{mean:.4g}" for mean in means)
@@ -182,10 +191,10 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     results = asked.out / "results.json"
     found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    python = python_with(asked.venv, f"stable-baselines3=={SB3}", "box2d>=2.3.10", "minigrid>=3")
+    python = python_with(asked.venv, f"stable-baselines3=={SB3}", "box2d>=2.3.10", "mujoco>=3", "minigrid>=3")
     for seed in range(asked.seeds):
         for env, system, steps in tasks():
-            key = f"{env} {system} {seed}"
+            key = f"{env} {system} {steps} {seed}"
             if asked.only not in key or key in found:
                 continue
             if system == PEER:
