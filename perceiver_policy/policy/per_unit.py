@@ -4,18 +4,21 @@ A unit's query is its own input token and a learned vector, as the queries of Pe
 decoders carry what is known of the place that they ask about (arXiv 2107.14795, section 3.2). Given the latents, units
 choose independently:
 
-    p(orders) = product over units of  p(function) x product over its arguments of p(argument)
+    p(orders) = product over units of  p(function) x product over its arguments of p(argument | function)
 
 so log-probability and entropy are sums over the units that may be ordered; the entropy is exact, with each argument's
-weighed by the probability of a function that takes it.
+weighed by the probability of a function that takes it. Where several functions take the same argument, the answer that
+it is chosen by is told the function: where to build and where to attack are not the same place.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
@@ -29,6 +32,7 @@ from perceiver_policy.policy.inputs import Tokens
 from perceiver_policy.policy.places import PlaceKeys
 
 Orders = dict[str, Tensor]
+Where = tuple[Tensor, Tensor]
 
 
 class PerUnitHead(Head):
@@ -42,6 +46,8 @@ class PerUnitHead(Head):
         self.space, self.of, self.capacity = space, space.of, space.capacity
         self.function = last_layer(width, len(space.names))
         self.embedding = nn.Embedding(len(space.names), width)
+        self.takers = [np.flatnonzero(taken).tolist() for taken in space.uses.T]
+        self.told = _Told(width) if any(len(takers) > 1 for takers in self.takers) else None
         self.parts = nn.ModuleDict(
             {str(i): _argument(space.each[name], width, bands) for i, name in enumerate(space.arguments)}
         )
@@ -72,9 +78,14 @@ class PerUnitHead(Head):
             aims = part.possible(tokens, mask.get(self.space.arguments[i]), rows)
             if aims is not None:  # what would point to nobody is no order
                 legal = legal & (aims[..., None] | ~self.uses[:, i])
-        ordered = legal.any(-1)
         logits = self.function(answers).float().masked_fill(~legal, ILLEGAL)
-        return _Joint(self, logits.log_softmax(-1), ordered, answers, tokens, mask).as_distribution()
+        return _Joint(self, logits.log_softmax(-1), legal, answers, tokens, mask).as_distribution()
+
+    def given(self, argument: int, function: Tensor | int, answers: Tensor) -> Tensor:
+        """What an argument is chosen by [..., E], of answers [..., E] where the functions [...] are chosen."""
+        if self.told is None or len(self.takers[argument]) == 1:
+            return answers
+        return cast(Tensor, self.told(answers, self.embedding.weight[function]))
 
     def embed(self, action: Orders, tokens: Tokens) -> Tensor:
         """The mean of the units' functions, [B, E]."""
@@ -85,65 +96,80 @@ class PerUnitHead(Head):
         return (functions * weights[..., None]).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
 
 
-class _Joint:
-    """The units' distribution, given each argument's as if its function had been chosen, over rows [B * r].
+class _Told(nn.Module):
+    """Answers [..., E] that know of the function that was chosen. At the start they say what they said."""
 
-    Most units take no argument: where on a processor no more is asked for than the log-probability of known orders, an
-    argument's distribution is made for those units alone that take it.
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.read, self.write = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.function = nn.Linear(width, 2 * width, bias=False)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *given: Any) -> None:
+        """Weights from before it was there say what they said."""
+        for name, own in self.named_parameters():
+            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(own, device="cpu"))
+        super()._load_from_state_dict(state_dict, prefix, *given)
+
+    def forward(self, answers: Tensor, functions: Tensor) -> Tensor:
+        """Embedded functions [..., E] or, the same for all, [E]."""
+        return answers + cast(Tensor, self.write(F.gelu(self.read(answers) + self.function(functions))))
+
+
+class _Joint:
+    """The units' distribution; of arguments, over rows [B * r], or over those of some units.
+
+    Most units take no argument: on a processor an argument's distribution is made for those units alone that take it,
+    or that may.
     """
 
     def __init__(
-        self, head: PerUnitHead, log_p: Tensor, ordered: Tensor, answers: Tensor, tokens: Tokens, mask: Any
+        self, head: PerUnitHead, log_p: Tensor, legal: Tensor, answers: Tensor, tokens: Tokens, mask: Any
     ) -> None:
-        self.head, self.log_p, self.ordered, self.rows = head, log_p, ordered, answers.shape[1]
-        self.answers, self.tokens, self.mask = answers, tokens, mask
-        self._arguments: list[Distribution] | None = None
+        self.head, self.log_p, self.legal, self.ordered = head, log_p, legal, legal.any(-1)
+        self.rows, self.answers, self.tokens, self.mask = answers.shape[1], answers, tokens, mask
+        self._drawn: tuple[Orders, list[Distribution]] | None = None
 
     def as_distribution(self) -> Distribution:
         return Distribution(self.log_prob, self.entropy, self.sample, self.best, self, self.divergence)
 
-    @property
-    def arguments(self) -> list[Distribution]:
-        """Of each argument, for all units."""
-        if self._arguments is None:
-            self._arguments = [
-                part.distribution(self.answers, self.tokens, self.mask.get(name))
-                for name, part in zip(self.head.space.arguments, self.head._parts(), strict=True)
-            ]
-        return self._arguments
-
-    def log_prob(self, action: Orders) -> Tensor:
-        function = action["function"][:, : self.rows].long()
-        total = self.log_p.gather(-1, function[..., None])[..., 0]
-        few = self._arguments is None and on_host(function) and not _is_traced()
-        for i, name in enumerate(self.head.space.arguments):
-            used, chosen = self.head.uses[function, i], action[name][:, : self.rows]
-            if few:
-                game, row = (used & self.ordered).nonzero(as_tuple=True)
-                if len(game):
-                    term = self._lone(i, game, row).log_prob(chosen[game, row])
-                    total = total.index_put((game, row), term, accumulate=True)
-            else:
-                term = self.arguments[i].log_prob(chosen.flatten(0, 1)).view_as(total)
-                total = total + torch.where(used, term, 0.0)
-        return torch.where(self.ordered, total, 0.0).sum(1)
-
-    def _lone(self, i: int, game: Tensor, row: Tensor) -> Distribution:
-        """An argument's distribution for some units: each as the only row of an observation of its own."""
-        part, tokens, mask = self.head._parts()[i], self.tokens, self.mask.get(self.head.space.arguments[i])
+    def _given(self, i: int, function: Tensor | int, where: Where | None = None) -> Distribution:
+        """Of an argument, where functions [B, r], or one for all, are chosen: for all units, or for some."""
+        part, mask = self.head._parts()[i], self.mask.get(self.head.space.arguments[i])
+        if where is None:
+            return part.distribution(self.head.given(i, function, self.answers), self.tokens, mask)
+        # each as the only row of an observation of its own
+        tokens, (game, row) = self.tokens, where
+        function = function if isinstance(function, int) else function[where]
         seen = [path for path in tokens.elements if path == getattr(part, "of", None)]
         masks = {path: None if (there := tokens.masks[path]) is None else there[game] for path in seen}
         lone = Tokens(tokens.tokens, None, {path: tokens.elements[path].index_select(0, game) for path in seen}, masks)
         if mask is not None:
             mask = mask[game] if mask.dim() == 2 else mask[game, row][:, None]
-        return part.distribution(self.answers[game, row][:, None], lone, mask)
+        return part.distribution(self.head.given(i, function, self.answers[where])[:, None], lone, mask)
+
+    def log_prob(self, action: Orders) -> Tensor:
+        function = action["function"][:, : self.rows].long()
+        total = self.log_p.gather(-1, function[..., None])[..., 0]
+        drawn = self._drawn[1] if self._drawn is not None and self._drawn[0] is action else None
+        for i, name in enumerate(self.head.space.arguments):
+            used, chosen = self.head.uses[function, i] & self.ordered, action[name][:, : self.rows]
+            if drawn is None and _is_cheaper_by_units(function):
+                where = _where(used)
+                if len(where[0]):
+                    term = self._given(i, function, where).log_prob(chosen[where])
+                    total = total.index_put(where, term, accumulate=True)
+            else:
+                argument = self._given(i, function) if drawn is None else drawn[i]
+                term = argument.log_prob(chosen.flatten(0, 1)).view_as(total)
+                total = total + torch.where(used, term, 0.0)
+        return torch.where(self.ordered, total, 0.0).sum(1)
 
     def entropy(self) -> Tensor:
         p = self.log_p.exp()
         total = -(p * self.log_p).sum(-1)
-        for i, argument in enumerate(self.arguments):
-            taken = (p * self.head.uses[:, i]).sum(-1)
-            total = total + taken * argument.entropy().view_as(total)
+        total = total + self._expected(p, lambda *given: self._given(*given).entropy())
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def divergence(self, other: Distribution) -> Tensor:
@@ -151,27 +177,51 @@ class _Joint:
         theirs: _Joint = other.parameters
         p = theirs.log_p.exp()
         total = (p * (theirs.log_p - self.log_p)).sum(-1)
-        for i, argument in enumerate(self.arguments):
-            taken = (p * self.head.uses[:, i]).sum(-1)
-            total = total + taken * argument.divergence(theirs.arguments[i]).view_as(total)
+        total = total + self._expected(p, lambda *given: self._given(*given).divergence(theirs._given(*given)))
         return torch.where(self.ordered, total, 0.0).sum(1)
 
+    def _expected(self, p: Tensor, measured: Callable[[int, int, Where | None], Tensor]) -> Tensor:
+        """The mean over functions, by ``p`` [B, r, functions], of the sum over their arguments, [B, r]."""
+        total = torch.zeros_like(p[..., 0])
+        for i, takers in enumerate(self.head.takers):
+            for f in takers:
+                if _is_cheaper_by_units(p):
+                    where = _where(self.legal[..., f])
+                    if len(where[0]):
+                        total = total.index_put(where, p[..., f][where] * measured(i, f, where), accumulate=True)
+                else:
+                    total = total + p[..., f] * measured(i, f, None).view_as(total)
+        return total
+
     def sample(self, generator: torch.Generator | None) -> Orders:
-        return self._orders(draw(self.log_p.exp(), generator), [a.sample(generator) for a in self.arguments])
+        return self._orders(draw(self.log_p.exp(), generator), lambda argument: argument.sample(generator))
 
     def best(self) -> Orders:
-        return self._orders(self.log_p.argmax(-1), [a.best() for a in self.arguments])
+        return self._orders(self.log_p.argmax(-1), lambda argument: argument.best())
 
-    def _orders(self, function: Tensor, arguments: list[Tensor]) -> Orders:
+    def _orders(self, function: Tensor, choose: Callable[[Distribution], Tensor]) -> Orders:
         missing = self.head.capacity - self.rows
         function = torch.where(self.ordered, function, 0)
         orders = {"function": F.pad(function, (0, missing))}
-        for i, chosen in enumerate(arguments):
-            chosen = chosen.unflatten(0, function.shape)
+        arguments = [self._given(i, function) for i in range(len(self.head.takers))]
+        for i, argument in enumerate(arguments):
+            chosen = choose(argument).unflatten(0, function.shape)
             used = (self.ordered & self.head.uses[function, i]).view(*function.shape, *(1,) * (chosen.dim() - 2))
             chosen = torch.where(used, chosen, torch.zeros_like(chosen))
             orders[self.head.space.arguments[i]] = F.pad(chosen, (0, 0) * (chosen.dim() - 2) + (0, missing))
+        self._drawn = orders, arguments
         return orders
+
+
+def _where(units: Tensor) -> Where:
+    """The games and the rows of those units [B, r]."""
+    game, row = units.nonzero(as_tuple=True)
+    return game, row
+
+
+def _is_cheaper_by_units(tensor: Tensor) -> bool:
+    """Whether to look up which units are meant costs less than to ask for all of them."""
+    return on_host(tensor) and not _is_traced()
 
 
 class _Pointing(nn.Module):
