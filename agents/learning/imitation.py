@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import optree
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from agents.acting.demonstrations import Demonstrations
 from agents.acting.rollout import as_tensor
 from agents.learning.gradient import check_finite, parts
 from agents.learning.imitation_config import ImitationConfig
+from envs.spaces import PerUnit, at
 from perceiver_policy.policy.distributions import ILLEGAL
 from perceiver_policy.policy.outputs import from_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -43,6 +46,7 @@ def imitate(
     steps["target"] = (returns - head.mean) / head.deviation
     policy.inputs.learn_scales(steps["observation"])
     seen, unseen = _split(steps, data.first, config.held_out)
+    scarcity = _scarcity(policy, seen["action"])
     optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate, eps=1e-5)
     batches = max(1, len(seen["first"]) // config.minibatch) * config.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / batches))
@@ -50,7 +54,9 @@ def imitate(
     metrics: dict[str, float] = {}
     for epoch in range(1, config.epochs + 1):
         losses = []
-        for batch in _batches(seen, policy, config, generator):
+        left = 1 - (epoch - 1) / max(1, config.epochs - 1)
+        weights = None if config.rare == 0 or left == 0 else scarcity ** (config.rare * left)
+        for batch in _batches(seen, policy, config, generator, weights):
             optimizer.zero_grad(set_to_none=True)
             found = np.zeros(3)
             for part, share in batch:
@@ -95,10 +101,31 @@ def _split(steps: Any, first: np.ndarray, share: float) -> tuple[Any, Any]:
     return optree.tree_map(lambda x: x[:cut], steps), optree.tree_map(lambda x: x[cut:], steps)
 
 
+def _scarcity(policy: PerceiverPolicy, action: Any) -> Tensor:
+    """How many steps there are for each one with a step's rarest choice [N]; 1 where nothing is chosen of a few."""
+    found = torch.ones(len(optree.tree_leaves(action)[0]))
+    for leaf in policy.outputs.leaves:
+        if isinstance(leaf.space, PerUnit):
+            chosen = at(action, leaf.keys)["function"]
+            has = F.one_hot(chosen, len(leaf.space.names)).amax(1)
+        elif isinstance(leaf.space, spaces.Discrete):
+            has = F.one_hot(at(action, leaf.keys), int(leaf.space.n))
+        else:
+            continue
+        each = len(has) / has.sum(0).clamp(min=1)
+        found = torch.maximum(found, (has * each).amax(1).cpu())
+    return found
+
+
 def _batches(
-    steps: Any, policy: PerceiverPolicy, config: ImitationConfig, generator: torch.Generator | None
+    steps: Any,
+    policy: PerceiverPolicy,
+    config: ImitationConfig,
+    generator: torch.Generator | None,
+    weights: Tensor | None = None,
 ) -> Iterator[list[tuple[dict[str, Any], float]]]:
-    """Minibatches [T, B, ...], shuffled by ``generator``: of single steps, or with memory of steps in a row.
+    """Minibatches [T, B, ...], shuffled by ``generator``: of single steps, or with memory of steps in a row. With
+    ``weights`` [N] they are drawn by these instead.
 
     Each in parts of observations that are about as long (:func:`agents.learning.gradient.parts`), with their shares.
     """
@@ -106,7 +133,9 @@ def _batches(
     length = 1 if policy.memory is None else min(config.sequence, count)
     lengths = policy.trim.lengths(steps["observation"]) if length == 1 else None
     rows = torch.arange(count - count % length).view(-1, length)
-    if generator is not None:
+    if weights is not None:
+        rows = rows[torch.multinomial(weights[rows].mean(1), len(rows), replacement=True, generator=generator)]
+    elif generator is not None:
         rows = rows[torch.randperm(len(rows), generator=generator)]
     for chosen in rows.split(max(1, config.minibatch // length)):
         batch = []

@@ -25,5 +25,9 @@ class ImitationConfig(BaseModel):
     learns from all there is (DAgger, arXiv 1011.0686)."""
     dagger_episodes: int = Field(32, ge=1)
     """Episodes that the clone plays in each of these rounds."""
+    rare: float = Field(0.0, ge=0, le=1)
+    """How much more often steps with rare choices are learned from, in the first pass: a function that one step in n
+    has is drawn n^rare times as often. It falls linearly to none in the last pass, so that probabilities are those of
+    what was shown."""
     held_out: float = Field(0.1, ge=0, lt=1)
     """Share of the steps, the last episodes', that tells how well unseen ones are foretold."""

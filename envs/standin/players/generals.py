@@ -117,7 +117,9 @@ def _economy(now: _Side) -> None:
         now.minerals -= COSTS["SupplyDepot"] if len(ready) < 2 else 0
     elif builders <= 0 and more:
         _build(now, "Barracks", _BARRACKS)
-    now.train("Marine", "Barracks", MOST_SUPPLY, 2)
+    if now.minerals >= COSTS["Marine"] and now.used < now.cap:  # all are told, as nothing tells one from another
+        for row in (i for i in ready if now.get("queue")[i] < 2):
+            now.order(row, "Train_Marine_quick")
 
 
 def _build(now: _Side, kind: str, offsets: Sequence[Point]) -> None:

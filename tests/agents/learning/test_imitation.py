@@ -16,6 +16,7 @@ from agents.acting.evaluate import RandomPlayer, ScriptedPlayer
 from agents.acting.player import PolicyPlayer
 from agents.config import Config
 from agents.errors import UserError
+from agents.learning import imitation
 from agents.learning.imitation import imitate
 from agents.learning.imitation_config import ImitationConfig
 from agents.placement.local import Training
@@ -204,6 +205,30 @@ def test_a_minibatch_in_parts_is_one_minibatch(monkeypatch: pytest.MonkeyPatch) 
         policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
         found.append(imitate(policy, data, ImitationConfig(epochs=2, minibatch=16), seed=0))
     assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_rare_choices_are_drawn_as_often_as_asked() -> None:
+    data, config = shown(300), ImitationConfig(minibatch=50)
+    env = registry.make("tests.agents.probes:Squad", 8)
+    policy = PerceiverPolicy(env.single_observation_space, env.single_action_space, TINY)
+    action = {name: torch.as_tensor(part) for name, part in data.action.items()}
+    action["function"][:] = 0
+    action["function"][1, 0] = 1
+    action["function"][10:40, 3] = 2
+    scarcity = imitation._scarcity(policy, action)
+    expected = [max(300 / n for f, n in enumerate((300, 1, 30)) if f in row) for row in action["function"].tolist()]
+    torch.testing.assert_close(scarcity, torch.tensor(expected))
+    observation = {"units": {name: torch.as_tensor(x) for name, x in data.observation["units"].items()}}
+    mask = {"function": torch.as_tensor(data.observation["action_mask"]["function"])}
+    steps = {"observation": {**observation, "action_mask": mask}, "first": torch.ones(300), "row": torch.arange(300)}
+    generator, drawn = torch.Generator().manual_seed(0), np.zeros(300)
+    for _ in range(40):
+        for batch in imitation._batches(steps, policy, config, generator, scarcity**0.5):
+            for part, _ in batch:
+                np.add.at(drawn, part["row"].numpy(), 1)
+    weights = np.sqrt(expected) / np.sqrt(expected).sum()
+    np.testing.assert_allclose(drawn[1] / drawn.sum(), weights[1], rtol=0.15)
+    np.testing.assert_allclose(drawn[10:40].sum() / drawn.sum(), weights[10:40].sum(), rtol=0.05)
 
 
 def test_what_the_mask_forbids_is_left_out() -> None:
