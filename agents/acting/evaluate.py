@@ -276,6 +276,8 @@ def play(
             on_episode()
         score[first], steps[first] = 0.0, 0
         missing = np.array([len(one.returns) for one in played]) < quota
+        if first.any() and hasattr(env.unwrapped, "rest"):
+            env.unwrapped.rest(~missing)
         if not told and (steps[missing] >= LONG).any():
             told = True
             note(f"note: an episode has not ended in {LONG:,} steps; one is cut after {max_steps:,} (max-steps)")

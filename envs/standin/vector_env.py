@@ -6,6 +6,7 @@ place among them, or the number of threads.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
 from envs.checks import whole
+from envs.observations import row
 from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.actions import A_MINIMAP, A_WORLD, ACTION
@@ -34,6 +36,7 @@ from envs.starcraft.opponents import Opponent, check_playable, parse_opponent
 from envs.starcraft.order_calls import smallest_building
 
 Observation = dict[str, Any]
+Stepped = tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]
 
 MOST_GAMES, MOST_THREADS = 1_000_000, 1024
 
@@ -80,11 +83,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self.num_envs, self.step_mul, self.threads = num_envs, step_mul, min(threads, num_envs)
         self.players = self._count_players(players, opponent)
         self.max_loops = max_loops or self.map.loops
-        self.metadata = {
-            "autoreset_mode": AutoresetMode.SAME_STEP,
-            "render_modes": ["rgb_array"],
-            "render_fps": 22.4 / step_mul,
-        }
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}
+        self.metadata["render_fps"] = 22.4 / step_mul
         self.render_mode = render_mode
         self.render_games = num_envs if render_games is None else min(render_games, num_envs)
         self.single_observation_space = interface.observation_space
@@ -126,6 +126,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             explored = layout.size[::-1]
         self.explored = np.zeros((n, *explored), np.uint8)
         self._all = np.arange(n)
+        self._resting = np.zeros(count, bool)
         self._clicks: dict[int, list[tuple[float, float]]] = {}
         self._told: dict[int, list[tuple[int, tuple[float, float]]]] = {}
         self._rows = np.zeros((n, ACTION), np.int64)
@@ -241,6 +242,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
                     self.games["episode"][i] += 1
                 else:
                     self.games["seed"][i], self.games["episode"][i] = game_seed(int(s), 0), 0
+        self._resting[:] = False
         self._start(np.arange(len(self.games)))
         if (options or {}).get("stagger"):
             self.games["limit"] = self.max_loops * (1 + np.arange(len(self.games))) // len(self.games)
@@ -251,17 +253,23 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         """From its next episode on, let a computer play the second side of a game of two; None: its row does."""
         self._seats[index] = opponent
 
+    def rest(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Until the next reset nothing happens any more in games whose rows [B] are all named: nobody looks at them."""
+        self._resting[:] = rows.reshape(-1, self.players).all(1)
+
     def _start(self, which: npt.NDArray[np.int64]) -> None:
         for k in which.tolist() if self._seats else ():
             seat_computer(self.games[k : k + 1], 2, self._seats.get(k))
         number = SCENARIOS.index("Melee" if self.map.melee else self.scenario)
         game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._places, self._resources)
 
-    def step(
-        self, actions: dict[str, npt.NDArray[Any]]
-    ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+    def step(self, actions: dict[str, npt.NDArray[Any]]) -> Stepped:
         """Carry out one action a game and run ``step_mul`` game loops."""
         self._clicks, self._told = {}, {}
+        if self._resting.any():
+            self.games["status"][self._resting] = TIME_UP
+            told = np.where(self._resting.repeat(self.players), 0, np.asarray(actions["function"]).T).T
+            actions = {**actions, "function": told}
         if self._ordering:
             self._give_orders(actions)
         else:
@@ -316,15 +324,14 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             ),
         )(len(self.games))  # fmt: skip
 
-    def _after_step(
-        self,
-    ) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+    def _after_step(self) -> Stepped:
+        self.games["status"][self._resting] = PLAYING
         status = np.repeat(self.games["status"], self.players)
         terminated = (status != PLAYING) & (status != TIME_UP)
         truncated = status == TIME_UP
         info: dict[str, Any] = {"refused": self._refused.copy()}
         ended = np.flatnonzero(status != PLAYING)
-        self._observe(self._all)
+        self._observe(self._all if not self._resting.any() else np.flatnonzero(~self._resting.repeat(self.players)))
         if len(ended):
             self._end(ended, info)
         return self._observation, self._rewards.copy(), terminated, truncated, info
@@ -334,7 +341,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         over[ended] = True
         final_obs = np.full(self.num_envs, None, object)
         for i in ended:
-            final_obs[i] = _row(self._observation, i)
+            final_obs[i] = copy.deepcopy(row(self._observation, i))
         both = [("score", "other_score"), ("loop", "loop")]
         last = {
             f[0]: np.where(over, np.column_stack([self.games[n] for n in f[: self.players]]).ravel(), 0) for f in both
@@ -409,13 +416,6 @@ def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def game_seed(seed: int, index: int) -> int:
     """A number for the game ``index`` of a seed; never 0, which stands for "not seeded yet"."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) | 1
-
-
-def _row(nest: Any, i: int) -> Any:
-    """A copy of game i's part of an observation."""
-    if isinstance(nest, dict):
-        return {name: _row(value, i) for name, value in nest.items()}
-    return nest[i].copy()
 
 
 def make(

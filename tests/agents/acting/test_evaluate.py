@@ -15,8 +15,20 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from agents.acting import evaluate
-from agents.acting.evaluate import Evaluation, Played, RandomPlayer, Share, Spread, games_for, play, table, write_json
+from agents.acting.evaluate import (
+    Evaluation,
+    Played,
+    RandomPlayer,
+    ScriptedPlayer,
+    Share,
+    Spread,
+    games_for,
+    play,
+    table,
+    write_json,
+)
 from agents.commands.cli import run
+from envs import registry
 from envs.gym import GymVectorEnv
 from envs.spaces import Functions, Pointer
 
@@ -48,6 +60,21 @@ class Watchful:
     def act(self, observation, first):
         self.told.append((observation.copy(), first.copy()))
         return np.zeros(len(first), int)
+
+
+def test_games_whose_episodes_are_over_stand_still(monkeypatch):
+    found, loops = [], []
+    for rests in (True, False):
+        env = registry.make("sim/DefeatRoaches", 6, style="orders")
+        if not rests:
+            monkeypatch.setattr(type(env.unwrapped), "rest", lambda self, rows: None)
+        scripted = ScriptedPlayer(registry.scripted("sim/DefeatRoaches", "scripted", env))
+        found.append(play(scripted, env, 9, 0))
+        loops.append(env.unwrapped.games["loop"].tolist())
+    assert found[0] == found[1]
+    assert len(set(found[0].lengths)) > 1
+    assert not any(loops[0])
+    assert any(loops[1])
 
 
 def test_short_episodes_are_not_over_represented():

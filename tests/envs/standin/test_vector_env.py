@@ -225,3 +225,26 @@ def test_staggered_games_end_their_first_episode_at_evenly_spread_loops_and_no_o
         for i in np.flatnonzero(truncated):
             ends[i].append(loop)
     assert ends == {0: [20, 100], 1: [40, 120], 2: [60, 140], 3: [80, 160]}
+
+
+@pytest.mark.parametrize("players", [1, 2])
+def test_games_at_rest_stand_still_and_the_others_do_not_notice(players):
+    options = {"players": 2, "style": "orders", "step_mul": 32} if players == 2 else {}
+    env, whole = (make("Simple64" if players == 2 else FIGHT, 4, max_loops=400, **options) for _ in range(2))
+    env.reset(seed=3)
+    whole.reset(seed=3)
+    env.rest(np.array([True, True, False, False]))
+    before, ends = copy(take(env.step(random_actions(env, 0, 1)[0])[0], slice(2))), 0
+    whole.step(random_actions(whole, 0, 1)[0])
+    for action in random_actions(env, 1, 60 // players):
+        (mine, reward, *over, _), (theirs, all_rewards, *all_over, _) = env.step(action), whole.step(action)
+        assert equal(take(mine, slice(2)), before)
+        assert not reward[:2].any()
+        assert not np.any([part[:2] for part in over])
+        assert equal(take(mine, slice(2, 4)), take(theirs, slice(2, 4)))
+        assert equal([reward[2:], *(part[2:] for part in over)], [all_rewards[2:], *(part[2:] for part in all_over)])
+        ends += over[0][2:].sum() + over[1][2:].sum()
+    assert ends
+    assert equal(env.reset(seed=3)[0], whole.reset(seed=3)[0])
+    action = random_actions(env, 2, 1)[0]
+    assert equal(env.step(action)[0], whole.step(action)[0])
