@@ -251,6 +251,7 @@ def play(
     first = np.ones(games, bool)
     told = False
     metrics: Sequence[str] = getattr(env, "metrics", ())
+    rest = getattr(getattr(env, "unwrapped", env), "rest", None)
     observation, _ = env.reset(seed=seed)
     while any(len(one.returns) < wanted for one, wanted in zip(played, quota, strict=True)):
         observation, reward, terminated, truncated, info = env.step(player.act(observation, first))
@@ -276,8 +277,8 @@ def play(
             on_episode()
         score[first], steps[first] = 0.0, 0
         missing = np.array([len(one.returns) for one in played]) < quota
-        if first.any() and hasattr(env.unwrapped, "rest"):
-            env.unwrapped.rest(~missing)
+        if rest is not None and first.any():
+            rest(~missing)
         if not told and (steps[missing] >= LONG).any():
             told = True
             note(f"note: an episode has not ended in {LONG:,} steps; one is cut after {max_steps:,} (max-steps)")
