@@ -79,6 +79,9 @@ class PPOConfig(Learning):
     """An update's passes end early once the approximate KL exceeds 1.5 times this; none: never."""
     normalize_advantages: bool = True
     """Whether advantages are standardized over each update's data."""
+    advantage_floor: float = Field(0.0, ge=0)
+    """Least deviation, in units of normalized returns, that they are divided by; 0: their own. Where rewards are rare,
+    an update that holds none is noise, and would be made as loud as any other."""
 
 
 class APPOConfig(PPOConfig):

@@ -35,7 +35,8 @@ class Check:
     env_time_limit: int | None = None
     """Steps after which an episode is truncated."""
     read: UseAppendAction[tuple[str, ...]] = ()
-    """PATH=HOW, how a part of the observation is read: numbers, rows, picture, {patch: 8} or ignore."""
+    """PATH=HOW, how a part of the observation is read: numbers, rows, picture, {patch: 8}, {categories: 11} or
+    ignore."""
     steps: int = 2000
     """Steps that are played."""
     seed: int = 0

@@ -64,8 +64,8 @@ class Train:
     """NAME or {NAME: {ARGUMENT: VALUE}}, a wrapper of gymnasium.wrappers or module:Class; it is added to
     env_wrappers."""
     read: UseAppendAction[tuple[str, ...]] = ()
-    """PATH=HOW, how a part of the observation is read: numbers, rows, picture, {patch: 8} or ignore; it is added to
-    policy.read."""
+    """PATH=HOW, how a part of the observation is read: numbers, rows, picture, {patch: 8}, {categories: 11} or ignore;
+    it is added to policy.read."""
     opponent: str | None = None
     """The built-in AI to play against, race:difficulty:build, such as zerg:hard:rush; the same as the environment's
     option opponent."""

@@ -52,6 +52,8 @@ def improve(
     explained = float(1 - error / variance) if variance > 0 else 0.0
     if config.normalize_advantages:
         deviation = (error * count / (count - 1).clamp(min=1)).sqrt()
+        if config.advantage_floor:
+            deviation = torch.maximum(deviation, config.advantage_floor * head.deviation)
         advantage = ((advantage - mean) / (deviation + 1e-8)).float()
     data: Any = {
         "observation": optree.tree_map(lambda x: x[:-1], trajectory.observation),

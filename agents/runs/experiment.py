@@ -234,7 +234,8 @@ def _explain(problem: Mapping[str, Any], source: str, algorithm: str) -> str:
     name = option(key) if source == COMMAND_LINE else key
     if _place(problem["loc"]) != problem["loc"]:
         path, given = problem["loc"][2], problem["input"]
-        return f"policy.read, {path!r}: expected numbers, rows, picture, ignore or {{patch: side}}, got {given!r}"
+        ways = "numbers, rows, picture, ignore, {patch: side} or {categories: count}"
+        return f"policy.read, {path!r}: expected {ways}, got {given!r}"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {name!r}{_nearest_key(key, algorithm)}"
     if problem["type"] == "model_type":

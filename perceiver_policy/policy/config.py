@@ -15,6 +15,16 @@ class Picture(BaseModel):
     patch: int = Field(ge=1)
 
 
+class Categories(BaseModel):
+    """How an array is read whose numbers are kinds of something: one token, or a picture in patches."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    categories: int = Field(ge=2, le=1024)
+    """How many kinds there are; what is beyond is read as the last."""
+    patch: int | None = Field(None, ge=1)
+
+
 class PolicyConfig(BaseModel):
     """Size and shape of the network."""
 
@@ -53,9 +63,12 @@ class PolicyConfig(BaseModel):
     value's query reads the latents alone."""
     patch: int = Field(2, ge=1)
     """Side of the square of a map's cells that are merged into one token."""
-    read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture] = Field(default_factory=dict)
+    read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture | Categories] = Field(
+        default_factory=dict
+    )
     """How parts of the observation are read, by their paths (of an observation without parts ""): numbers (one token),
-    rows (a token a row), picture, {patch: side} (a picture in patches of so many cells), or ignore; else as suits."""
+    rows (a token a row), picture, {patch: side} (a picture in patches of so many cells), {categories: count} (one token
+    of numbers that are kinds of something, one-hot; with a patch a picture of such), or ignore; else as suits."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What layers compute in (automatic mixed precision); parameters, logits and losses are float32."""
     deviation: Literal["independent", "state"] = "independent"

@@ -38,13 +38,17 @@ class PictureEmbedder(nn.Module):
 
     positions: Tensor
 
-    def __init__(self, space: spaces.Box, width: int, bands: int, patch: int | None = None) -> None:
+    def __init__(
+        self, space: spaces.Box, width: int, bands: int, patch: int | None = None, categories: int | None = None
+    ) -> None:
         super().__init__()
         rows_axis, columns_axis = picture_axes(space.shape)
-        self.scale = BoxScale(space, over=(rows_axis, columns_axis))
+        self.scale = OneHot(space, categories) if categories else BoxScale(space, over=(rows_axis, columns_axis))
         height, wide = space.shape[rows_axis], space.shape[columns_axis]
         others = [axis for axis in range(len(space.shape)) if axis not in (rows_axis, columns_axis)]
-        channels = math.prod(space.shape[axis] for axis in others)
+        channels = math.prod(space.shape[axis] for axis in others) * (categories or 1)
+        if categories:
+            others.append(len(space.shape))
         self.order = (0, *(axis + 1 for axis in (*others, rows_axis, columns_axis)))
         self.patch = patch or next(
             side for side in itertools.count(1) if -(-height // side) * -(-wide // side) <= MOST_PATCHES
@@ -95,12 +99,15 @@ class VectorEmbedder(nn.Module):
 
     most = 1
 
-    def __init__(self, space: spaces.Box | spaces.MultiBinary, width: int) -> None:
+    def __init__(self, space: spaces.Box | spaces.MultiBinary, width: int, categories: int | None = None) -> None:
         super().__init__()
-        self.scale = BoxScale(space) if isinstance(space, spaces.Box) else None
-        self.size = math.prod(space.shape)
+        self.scale: nn.Module | None = None
+        if isinstance(space, spaces.Box):
+            self.scale = OneHot(space, categories) if categories else BoxScale(space)
+        size = math.prod(space.shape)
+        self.words = f"{size} {'numbers' if self.scale else 'bits'}" + (f" of {categories} kinds" * bool(categories))
+        self.size = size * (categories or 1)
         self.project = nn.Sequential(nn.Linear(self.size, width), nn.ReLU(), nn.Linear(width, width))
-        self.words = f"{self.size} {'numbers' if self.scale else 'bits'}"
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
         value = self.scale(value) if self.scale else value.float()
@@ -120,12 +127,15 @@ def picture_axes(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def box_embedder(space: spaces.Box, width: int, bands: int, how: Any = None) -> nn.Module:
-    """The embedder that reads a Box as ``how`` says: numbers, rows, picture, or a dict with the picture's patch.
+    """The embedder that reads a Box as ``how`` says: numbers, rows, picture; or a dict of a patch, categories, or both.
 
     None: as a person would. A table is its rows, unless it is large, square enough and of one bounded kind of number,
     as a gray picture is; what has more axes is a picture. Raises ValueError where ``how`` does not suit its shape.
     """
     how = how or usual_reading(space)
+    categories, patch = (how.get("categories"), how.get("patch")) if isinstance(how, dict) else (None, None)
+    if categories and not patch:
+        return VectorEmbedder(space, width, categories)
     least = {"numbers": 0, "rows": 1}.get(how if isinstance(how, str) else "picture", 2)
     if len(space.shape) < least:
         raise ValueError(f"is a Box of the shape {space.shape}, which cannot be read as {how!r}; use numbers")
@@ -133,7 +143,7 @@ def box_embedder(space: spaces.Box, width: int, bands: int, how: Any = None) -> 
         return VectorEmbedder(space, width)
     if how == "rows":
         return RowsEmbedder(space, width)
-    return PictureEmbedder(space, width, bands, how["patch"] if isinstance(how, dict) else None)
+    return PictureEmbedder(space, width, bands, patch, categories)
 
 
 def usual_reading(space: spaces.Box) -> str:
@@ -149,6 +159,24 @@ def usual_reading(space: spaces.Box) -> str:
             return "picture"
         return "rows" if shape[0] <= MOST_ROWS else "numbers"
     return "picture" if math.prod(shape[axis] for axis in picture_axes(shape)) > 4 else "numbers"
+
+
+class OneHot(nn.Module):
+    """A Box's values, each one of some kinds -> [B, ..., categories], of mean square one as scaled numbers are.
+
+    Kinds are counted from the lower bound, from 0 where there is none; what is beyond them is read as the nearest.
+    """
+
+    kinds: Tensor
+
+    def __init__(self, space: spaces.Box, categories: int) -> None:
+        super().__init__()
+        first = np.where(np.isfinite(space.low), space.low, 0)[..., None]
+        self.register_buffer("kinds", torch.as_tensor(first + np.arange(categories)).float(), persistent=False)
+
+    def forward(self, value: Tensor) -> Tensor:
+        nearest = value[..., None].float().round().clamp(self.kinds[..., :1], self.kinds[..., -1:])
+        return (nearest == self.kinds).float() * self.kinds.shape[-1] ** 0.5
 
 
 class BoxScale(nn.Module):

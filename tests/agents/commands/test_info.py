@@ -22,6 +22,13 @@ def test_parameters_tokens_and_operations_are_those_counted_by_hand(capsys: pyte
     assert found["flops"]["acting, at most"] < found["flops"]["learning by ppo, at most"]
 
 
+def test_a_windows_tokens_are_counted_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", "--config", "dispatch", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert min(found["where"].values()) > 0
+    assert sum(found["where"].values()) == found["flops"]["acting, at most"]
+
+
 def test_what_is_asked_must_be_one_thing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info"]) == 2
     assert "give one of: a run folder, --config NAME, --env ID" in capsys.readouterr().err

@@ -168,13 +168,20 @@ def test_each_unroll_starts_from_the_memory_that_it_began_with() -> None:
     assert learner.update(trajectory)["learner/kl"] < 1e-7
 
 
-@pytest.mark.parametrize("normalize_returns", [True, False])
-def test_what_the_passes_learn_from(normalize_returns: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lambda-returns for the value, in units of their mean and deviation; advantages, normalized over all steps."""
+@pytest.mark.parametrize(("normalize_returns", "floor"), [(True, 0.0), (False, 0.0), (True, 4.0), (False, 1e-3)])
+def test_what_the_passes_learn_from(normalize_returns: bool, floor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda-returns for the value, in units of their mean and deviation; advantages, normalized over all steps, but
+    never by less than the floor."""
     env = registry.make("CartPole-v1", 6)
     policy = perturbed(env.single_observation_space, env.single_action_space)
     config = PPOConfig(
-        unroll=20, epochs=1, minibatch=999, gamma=0.9, gae_lambda=0.7, normalize_returns=normalize_returns
+        unroll=20,
+        epochs=1,
+        minibatch=999,
+        gamma=0.9,
+        gae_lambda=0.7,
+        normalize_returns=normalize_returns,
+        advantage_floor=floor,
     )
     learner = Learner(policy, Config(ppo=config), device=CPU)
     trajectory, _ = Rollout(env, policy, 20, seed=0, device=CPU).collect()
@@ -198,7 +205,7 @@ def test_what_the_passes_learn_from(normalize_returns: bool, monkeypatch: pytest
         "log_prob": trajectory.log_prob.numpy(),
         "value": (value - mean) / deviation,
         "target": (target - mean) / deviation,
-        "advantage": (advantage - advantage.mean()) / advantage.std(ddof=1),
+        "advantage": (advantage - advantage.mean()) / max(advantage.std(ddof=1), floor * deviation),
     }
     seen = given["observation"][0, :, 2], trajectory.observation[:-1, ..., 2].flatten()
     order = [angles.argsort().numpy() for angles in seen]  # the minibatch is shuffled

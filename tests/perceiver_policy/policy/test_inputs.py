@@ -21,6 +21,7 @@ from perceiver_policy.policy.inputs import (
     PictureEmbedder,
     PlanesEmbedder,
 )
+from perceiver_policy.policy.inputs.boxes import box_embedder
 from tests.policies import game
 
 
@@ -182,6 +183,30 @@ def test_images_that_are_not_square(shape: tuple[int, ...], patch: int, grid: tu
         summed = shown + embedder.position.weight @ place
         expected = summed + embedder.bind.weight @ summed.clamp(min=0)
         torch.testing.assert_close(tokens[0, row * grid[1] + column], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("how", [{"categories": 3}, {"categories": 3, "patch": 2}])
+def test_numbers_that_are_kinds_have_weights_of_their_own(how: dict[str, int]) -> None:
+    """Each number adds the weights of its kind, alone or in the patch of its cell; kinds begin at the lower bound."""
+    space = spaces.Box(-1, 9, (4, 2, 2), np.int8)
+    embedder: Any = box_embedder(space, 5, 1, how)
+    value = torch.tensor(np.random.default_rng(0).integers(-1, 5, (1, 4, 2, 2)))
+    kinds = (value[0] + 1).clamp(max=2)
+    if "patch" not in how:
+        first, _, last = embedder.project
+        weight = first.weight.unflatten(1, (4, 2, 2, 3))
+        hidden = first.bias + sum(math.sqrt(3) * weight[:, y, x, c, kinds[y, x, c]] for y, x, c in np.ndindex(4, 2, 2))
+        torch.testing.assert_close(embedder(value)[0][0, 0], last(hidden.relu()), atol=1e-5, rtol=1e-5)
+        return
+    weight = embedder.project.weight.unflatten(1, (2, 3))  # channels, kinds, rows, columns
+    shown = [
+        embedder.project.bias
+        + sum(math.sqrt(3) * weight[:, c, kinds[2 * row + y, x, c], y, x] for y, x, c in np.ndindex(2, 2, 2))
+        for row in range(2)
+    ]
+    summed = torch.stack(shown) + embedder.positions @ embedder.position.weight.T
+    expected = summed + summed.relu() @ embedder.bind.weight.T
+    torch.testing.assert_close(embedder(value)[0][0], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_discrete_values_have_rows_of_their_own() -> None:
