@@ -23,6 +23,8 @@ MOST_ROWS = 1024
 SMALLEST_PICTURE = 16
 """The shorter side of a table that is taken for a gray picture."""
 
+FARTHEST = 10
+"""Deviations from the mean that a number is taken to be away at most."""
 MOST_LEARNED = 2**22
 """Numbers of a batch that statistics are taken from, about."""
 
@@ -42,31 +44,56 @@ class PictureEmbedder(nn.Module):
         self, space: spaces.Box, width: int, bands: int, patch: int | None = None, categories: int | None = None
     ) -> None:
         super().__init__()
-        rows_axis, columns_axis = picture_axes(space.shape)
-        self.scale = OneHot(space, categories) if categories else BoxScale(space, over=(rows_axis, columns_axis))
-        height, wide = space.shape[rows_axis], space.shape[columns_axis]
-        others = [axis for axis in range(len(space.shape)) if axis not in (rows_axis, columns_axis)]
-        channels = math.prod(space.shape[axis] for axis in others) * (categories or 1)
-        if categories:
-            others.append(len(space.shape))
-        self.order = (0, *(axis + 1 for axis in (*others, rows_axis, columns_axis)))
-        self.patch = patch or next(
+        axes = picture_axes(space.shape)
+        self.scale = OneHot(space, categories) if categories else BoxScale(space, over=axes)
+        shape = (*space.shape, categories) if categories else space.shape
+        height, wide = (shape[axis] for axis in axes)
+        others = [axis for axis in range(len(shape)) if axis not in axes]
+        channels = math.prod(shape[axis] for axis in others)
+        self.patch = side = patch or next(
             side for side in itertools.count(1) if -(-height // side) * -(-wide // side) <= MOST_PATCHES
         )
-        self.project = nn.Conv2d(channels, width, self.patch, stride=self.patch)
-        rows, columns = (-(-size // self.patch) for size in (height, wide))
-        self.padding = (0, columns * self.patch - wide, 0, rows * self.patch - height)
+        self.project = nn.Conv2d(channels, width, side, stride=side)
+        rows, columns = (-(-size // side) for size in (height, wide))
+        self.axes = axes
+        self.padding = [0, 0] * len(shape)
+        for axis, size in zip(axes, (rows * side - height, columns * side - wide), strict=True):
+            self.padding[2 * (len(shape) - axis) - 1] = size
+        self.of_patch = [side if axis in axes else size for axis, size in enumerate(shape)]
+        self.of_weight = ([shape[axis] for axis in others], [*map([*others, *axes].index, range(len(shape)))])
         self.register_buffer("positions", cell_positions(rows, columns, bands), persistent=False)
         self.position = nn.Linear(self.positions.shape[-1], width, bias=False)
         self.bind = nn.Linear(width, width, bias=False)
-        self.channels = (channels, height, wide)
-        self.words = f"picture of {height} x {wide} with {channels} channels, patches of {self.patch} x {self.patch}"
+        kinds = f" of {categories} kinds" * bool(categories)
+        channels //= categories or 1
+        self.words = f"picture of {height} x {wide} with {channels} channels{kinds}, patches of {side} x {side}"
         self.most = rows * columns
 
     def forward(self, value: Tensor) -> tuple[Tensor, None]:
-        picture = self.scale(value).permute(self.order).reshape(value.shape[0], *self.channels)
-        tokens = self.project(F.pad(picture, self.padding)).flatten(2).transpose(1, 2)
+        sizes, order = self.of_weight  # that of a convolution, in the order of a patch's numbers
+        weight = self.project.weight.reshape(-1, *sizes, self.patch, self.patch)
+        weight = weight.permute(0, *(axis + 1 for axis in order)).flatten(1)
+        if value.dtype == torch.uint8 and isinstance(self.scale, BoxScale) and self.scale.shared:
+            tokens = self._of_bytes(value, weight, self.scale)
+        else:
+            tokens = F.linear(self._patches(self.scale(value)), weight, self.project.bias)
         return _bound(self.bind, tokens + self.position(self.positions)), None
+
+    def _patches(self, value: Tensor) -> Tensor:
+        """[B, ...] -> [B, patches, numbers of one]; a product with these is quicker than a convolution."""
+        row, column = (axis + 1 for axis in self.axes)
+        cut = F.pad(value, self.padding).unflatten(column, (-1, self.patch)).unflatten(row, (-1, self.patch))
+        within = [axis for axis in range(1, cut.dim()) if axis not in (row, column + 1)]
+        return cut.permute(0, row, column + 1, *within).flatten(3).flatten(1, 2)
+
+    def _of_bytes(self, value: Tensor, weight: Tensor, scale: BoxScale) -> Tensor:
+        """Scaled are the weights, not so many numbers, and the mean is taken from what they make."""
+        mean, deviation = scale.units()
+        low, high = mean - FARTHEST * deviation, mean + FARTHEST * deviation
+        near = value.clamp(low.clamp(0, 255).ceil().byte(), high.clamp(0, 255).floor().byte())
+        weight = weight / deviation.float().expand(self.of_patch).flatten()
+        middle = self._patches(mean.float().expand(scale.shape)[None])
+        return F.linear(self._patches(near).float(), weight, self.project.bias) - middle @ weight.T
 
 
 class RowsEmbedder(nn.Module):
@@ -226,14 +253,22 @@ class BoxScale(nn.Module):
             self.register_buffer("by_bounds", state_dict[f"{prefix}by_bounds"].to(self.by_bounds.device, copy=True))
         super()._load_from_state_dict(state_dict, prefix, *given)
 
-    def forward(self, value: Tensor) -> Tensor:
+    @property
+    def shared(self) -> bool:
+        """Whether numbers share their statistics."""
+        return self.mean.shape != self.shape
+
+    def units(self) -> tuple[Tensor, Tensor]:
+        """The mean and the deviation that numbers are scaled by."""
         given = self.by_bounds | (self.count == 0)
         deviation = (self.second / self.count.clamp(min=1)).sqrt().clamp(min=1e-4)
-        deviation = torch.where(given, self.half_range, deviation)
-        mean = torch.where(given, self.middle, self.mean)
-        if self.mean.shape != self.shape:  # of so many numbers doubles, and more than one copy, would cost too much
-            return (value - mean.float()).div_(deviation.float()).clamp_(-10, 10)
-        return ((value.double() - mean) / deviation).float().clamp(-10, 10)
+        return torch.where(given, self.middle, self.mean), torch.where(given, self.half_range, deviation)
+
+    def forward(self, value: Tensor) -> Tensor:
+        mean, deviation = self.units()
+        if self.shared:  # of so many numbers doubles, and more than one copy, would cost too much
+            return (value - mean.float()).div_(deviation.float()).clamp_(-FARTHEST, FARTHEST)
+        return ((value.double() - mean) / deviation).float().clamp(-FARTHEST, FARTHEST)
 
     def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
         """Add values [B, ...] to the statistics (Chan et al. 1979, pairwise update); ``total`` as in `Inputs`.

@@ -24,7 +24,7 @@ from agents.runs import experiment
         ({"num_envs": "many"}, "num_envs should be a valid integer"),
         (
             {"policy": {"read": {"a": "bar"}}},
-            "policy.read, 'a': expected numbers, rows, picture, ignore or {patch: side}",
+            "policy.read, 'a': expected numbers, rows, picture, ignore, {patch: side} or {categories: count}",
         ),
         ({"policy": {"read": {"a": {"patch": 0}}}}, "policy.read, 'a': expected numbers, rows, picture, ignore or {"),
     ],

@@ -209,6 +209,19 @@ def test_numbers_that_are_kinds_have_weights_of_their_own(how: dict[str, int]) -
     torch.testing.assert_close(embedder(value)[0][0], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(20, 33, 3), (2, 20, 33), (33, 20), (4, 20, 33, 3)])
+def test_bytes_are_read_as_the_numbers_that_they_are(shape: tuple[int, ...]) -> None:
+    """Scaled weights make of bytes what plain ones make of scaled numbers, and learn the same."""
+    embedder: Any = PictureEmbedder(spaces.Box(0, 255, shape, np.uint8), 4, 1)
+    pictures = torch.as_tensor(np.random.default_rng(0).integers(90, 200, (5, *shape)), dtype=torch.uint8)
+    for _ in range(2):  # by bounds, then by what is learned
+        found = [embedder(given)[0] for given in (pictures, pictures.float())]
+        torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+        gradients = [torch.autograd.grad(each.square().sum(), embedder.project.weight)[0] for each in found]
+        torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
+        embedder.scale.learn(pictures)
+
+
 def test_discrete_values_have_rows_of_their_own() -> None:
     embedder = DiscreteEmbedder(spaces.MultiDiscrete([3, 2, 4], start=[5, 0, -1]), 6)
     tokens = embedder(torch.tensor([[5, 0, -1], [7, 1, 2]]))[0]
