@@ -185,7 +185,7 @@ class Arrays(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
         if info.get(ACTION_MASK) is None or self.action_space is self.taken:
             return info
-        return {**info, ACTION_MASK: _mask_of_choices(self.taken, info[ACTION_MASK])}
+        return {**info, ACTION_MASK: mask_of_choices(self.taken, info[ACTION_MASK])}
 
     def _tell(self, path: str, count: int, capacity: int) -> None:
         if path not in self._told:
@@ -339,7 +339,7 @@ def _nested(space: Any, keys: Any, values: Mapping[Any, Any]) -> Any:
     return values[keys]
 
 
-def _mask_of_choices(space: Any, mask: Any) -> Any:
+def mask_of_choices(space: Any, mask: Any) -> Any:
     """A mask as Gymnasium has it, a tuple for a OneOf, as that of Functions; what is no such mask stays as it is."""
     if isinstance(space, spaces.OneOf):
         if not isinstance(mask, tuple | list) or len(mask) != len(space.spaces):
@@ -353,7 +353,7 @@ def _mask_of_choices(space: Any, mask: Any) -> Any:
                     continue  # left out: unrestricted
         return {name: part for name, part in found.items() if part is not None}
     if isinstance(space, spaces.Dict) and isinstance(mask, Mapping) and not isinstance(space, Functions | PerUnit):
-        return {key: _mask_of_choices(space[key], part) if key in space.spaces else part for key, part in mask.items()}
+        return {key: mask_of_choices(space[key], part) if key in space.spaces else part for key, part in mask.items()}
     if isinstance(space, spaces.Tuple) and isinstance(mask, tuple | list) and len(mask) == len(space.spaces):
-        return tuple(map(_mask_of_choices, space.spaces, mask))
+        return tuple(map(mask_of_choices, space.spaces, mask))
     return mask

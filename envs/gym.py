@@ -76,6 +76,8 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
     """
 
     resets_single_games = True
+    given: tuple[spaces.Space[Any], spaces.Space[Any]]
+    """Spaces of observations and actions as the environments have them, whose values may be no arrays."""
 
     def __init__(
         self,
@@ -96,7 +98,8 @@ class GymVectorEnv(SyncVectorEnv[Any, Any]):
         bare = make()
         self.name = name or type(bare.unwrapped).__name__
         self.first, self.of, self.metrics = first, of or num_envs, tuple(metrics)
-        one = arrays(Guarded(bare, self.name, first, self.of))
+        one = arrays(given := Guarded(bare, self.name, first, self.of))
+        self.given = given.observation_space, given.action_space
         check_space(one.observation_space, "the observation space")
         check_space(one.action_space, "the action space")
         _, info = one.reset(seed=0)

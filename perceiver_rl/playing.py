@@ -30,7 +30,7 @@ from agents.commands.play import cores
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import experiment, folder
-from envs import masks, registry
+from envs import arrays, masks, registry
 from envs.observations import Fault, read
 from envs.spaces import ACTION_MASK, Units, at, describe, describe_spaces, leaves
 from perceiver_rl import environments
@@ -40,13 +40,16 @@ from perceiver_rl.running import Run
 class Agent:
     """A trained policy that acts, one observation at a time or many; it remembers what its memory holds."""
 
-    def __init__(self, policy: Any, config: Config, *, name: str, device: Any, seed: int = 0) -> None:
-        """``policy`` is on ``device``; ``seed`` is that of sampled actions."""
+    def __init__(
+        self, policy: Any, config: Config, *, name: str, device: Any, seed: int = 0, given: Any = None
+    ) -> None:
+        """``policy`` is on ``device``; ``seed`` is that of sampled actions. ``given``: the environment's own spaces of
+        observations and actions, where what it shows and takes may be no arrays."""
         self.policy, self.config, self.name = policy, config, name
         self.observation_space: spaces.Space[Any] = policy.observation_space
         """Of one observation, as the policy reads it: a mask that the environment gives in ``info`` is a part of it."""
         self.action_space: spaces.Space[Any] = policy.action_space
-        self._device = device
+        self._given, self._device = given, device
         self._player = self._make_player(False, seed)
         self._first = True
 
@@ -63,6 +66,7 @@ class Agent:
         for an observation of another space, and for a mask where it was trained with none.
         """
         space = self.observation_space
+        observation, mask = self._as_arrays(observation, mask)
         if mask is not None and not (isinstance(space, spaces.Dict) and ACTION_MASK in space.spaces):
             raise UserError("act: this policy was trained without masks, and obeys none: leave mask away")
         single = self._is_single(observation)
@@ -73,7 +77,10 @@ class Agent:
         self._first = False
         self._player.greedy = not (self.config.evaluation_sampled if sampled is None else sampled)
         action = self._player.act(batch, np.full(games, first, bool))
-        return next(iter(iterate(batch_space(self.action_space, 1), action))) if single else action
+        if not single:
+            return action
+        one = next(iter(iterate(batch_space(self.action_space, 1), action)))
+        return arrays.chosen(self._given[1], arrays.as_choices(self._given[1]), one) if self._given else one
 
     def evaluate(
         self,
@@ -106,6 +113,19 @@ class Agent:
         config = self.config
         env_id = config.env if env is None else environments.name_of(env)
         return env_id, registry.options_for(env_id, config.env, config.env_arguments)
+
+    def _as_arrays(self, observation: Any, mask: Any) -> tuple[Any, Any]:
+        """One observation, and its mask, as the environment has them: texts, sequences, graphs become arrays."""
+        if self._given is None:
+            return observation, mask
+        shown, taken = self._given
+        known = arrays.as_arrays(shown)
+        try:
+            observation = arrays.to_arrays(shown, known, observation, "")
+        except Fault as fault:  # unless it is of arrays already, or a batch of such
+            if not all(isinstance(at(observation, keys), np.ndarray | Mapping) for keys, _ in leaves(known)):
+                raise UserError(f"act: {fault}") from None
+        return observation, None if mask is None else arrays.mask_of_choices(taken, mask)
 
     def _is_single(self, observation: Any) -> bool:
         try:
@@ -174,7 +194,8 @@ def load(
     env_id = config.env if env is None else environments.name_of(env)
     with closing(_make(env_id, registry.options_for(env_id, config.env, config.env_arguments), 1)) as games:
         policy, where = load_policy(run_dir, config, games, device=device, path=checkpoint)
-    return Agent(policy, config, name=run_dir.name, device=where, seed=seed)
+        given = getattr(games, "given", None)
+    return Agent(policy, config, name=run_dir.name, device=where, seed=seed, given=given)
 
 
 def record(

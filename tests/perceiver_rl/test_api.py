@@ -9,11 +9,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 import perceiver_rl
 from agents.acting.player import PolicyPlayer
 from agents.runs import folder
-from envs import registry
+from envs import arrays, registry
 from tests.agents.probes import Recall
 
 TINY = {"policy": {"token_width": 8, "latents": 2, "latent_width": 8, "heads": 2, "self_attends": 0}}
@@ -114,6 +115,34 @@ def test_one_observation_is_acted_on_as_in_a_batch_and_memory_is_kept(tmp_path):
         ours.append(agent.act(observation))
     assert [int(action) for action in ours] == [int(action[0]) for action in batched]
     assert agent.action_space.contains(ours[0])
+
+
+class Told(gymnasium.Env):
+    """Shows a text and a sequence, and lets choose between a number and a push: values that are no arrays."""
+
+    observation_space = spaces.Dict({"text": spaces.Text(8), "seen": spaces.Sequence(spaces.Discrete(3))})
+    action_space = spaces.OneOf((spaces.Discrete(4), spaces.Box(-1, 1, (2,))))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"text": "go", "seen": (1, 2)}, {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        return {"text": "stop", "seen": ()}, 1.0, bool(self.np_random.random() < 0.5), False, {}
+
+
+def test_what_is_no_array_is_acted_on_as_the_environment_gives_it(tmp_path):
+    agent = perceiver_rl.load(perceiver_rl.train(Told, run_dir=tmp_path / "run", **QUICK), env=Told)
+    env = Told()
+    observation, _ = env.reset(seed=0)
+    actions = [agent.act(observation, sampled=True) for _ in range(20)]
+    assert {action[0] for action in actions} == {0, 1}
+    assert all(env.action_space.contains(action) for action in actions)
+    as_arrays = arrays.to_arrays(env.observation_space, agent.observation_space, observation, "")
+    assert agent.act(as_arrays, sampled=False)[0] == agent.act(observation, sampled=False)[0]
+    with pytest.raises(perceiver_rl.UserError, match="observation 'text' is a int"):
+        agent.act({"text": 3, "seen": ()})
 
 
 def test_a_batch_gives_as_many_actions(tmp_path):
