@@ -26,7 +26,7 @@ from agents.runs import experiment
             {"policy": {"read": {"a": "bar"}}},
             "policy.read, 'a': expected numbers, rows, picture, ignore, {patch: side} or {categories: count}",
         ),
-        ({"policy": {"read": {"a": {"patch": 0}}}}, "policy.read, 'a': expected numbers, rows, picture, ignore or {"),
+        ({"policy": {"read": {"a": {"patch": 0}}}}, "policy.read, 'a': expected numbers, rows, picture, ignore, {"),
     ],
 )
 def test_each_problem_of_a_file_is_one_line_with_the_file_the_key_and_the_mend(tmp_path, data, answer):
