@@ -107,9 +107,11 @@ class _Told(nn.Module):
         nn.init.zeros_(self.write.bias)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *given: Any) -> None:
-        """Weights from before it was there say what they said."""
-        for name, own in self.named_parameters():
-            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(own, device="cpu"))
+        """Weights from before it was there say what they said, and can learn to say more."""
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            fresh = type(self)(self.write.out_features)
+        for name, value in fresh.state_dict().items():
+            state_dict.setdefault(f"{prefix}{name}", value)
         super()._load_from_state_dict(state_dict, prefix, *given)
 
     def forward(self, answers: Tensor, functions: Tensor) -> Tensor:

@@ -172,6 +172,8 @@ def test_weights_from_before_arguments_knew_their_function_say_what_they_said() 
     after.load_state_dict(old)
     for mine, theirs in zip(vars(act(after, observation)).values(), vars(before).values(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    evaluate(after, observation, before.action).log_prob.sum().backward()
+    assert after.outputs.heads[0].told.write.weight.grad.any()  # and they can learn
 
 
 def repeat(nest: Any, count: int) -> Any:
