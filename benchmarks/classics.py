@@ -40,11 +40,14 @@ OURS_ALONE = {"tests.agents.probes:Quadrant": 20_000, "tests.agents.probes:Shoot
 
 DOORKEY = "minigrid:MiniGrid-DoorKey-5x5-v0"
 EXPERIMENTS = {
+    "Acrobot-v1": ("acrobot", 200_000),
+    "Pendulum-v1": ("pendulum", 100_000),
+    "MountainCarContinuous-v0": ("mountain_car_continuous", 20_000),
     "LunarLander-v3": ("lunar_lander", 600_000),
     "Hopper-v5": ("hopper", 1_000_000),
     DOORKEY: ("minigrid_doorkey", 100_000),
     "examples.tasks.dispatch:Dispatch": ("dispatch", 150_000),
-    "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 300_000),
+    "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 500_000),
 }
 """Tasks, the experiment of each in configs/, and its steps."""
 

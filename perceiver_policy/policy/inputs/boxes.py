@@ -45,7 +45,7 @@ class PictureEmbedder(nn.Module):
     ) -> None:
         super().__init__()
         axes = picture_axes(space.shape)
-        self.scale = KindScale(space, categories, over=axes) if categories else BoxScale(space, over=axes)
+        self.scale = OneHot(space, categories) if categories else BoxScale(space, over=axes)
         shape = (*space.shape, categories) if categories else space.shape
         height, wide = (shape[axis] for axis in axes)
         others = [axis for axis in range(len(shape)) if axis not in axes]
@@ -73,7 +73,7 @@ class PictureEmbedder(nn.Module):
         sizes, order = self.of_weight  # that of a convolution, in the order of a patch's numbers
         weight = self.project.weight.reshape(-1, *sizes, self.patch, self.patch)
         weight = weight.permute(0, *(axis + 1 for axis in order)).flatten(1)
-        if value.dtype == torch.uint8 and self.scale.shared and not isinstance(self.scale, KindScale):
+        if value.dtype == torch.uint8 and isinstance(self.scale, BoxScale) and self.scale.shared:
             tokens = self._of_bytes(value, weight, self.scale)
         else:
             tokens = F.linear(self._patches(self.scale(value)), weight, self.project.bias)
@@ -128,9 +128,9 @@ class VectorEmbedder(nn.Module):
 
     def __init__(self, space: spaces.Box | spaces.MultiBinary, width: int, categories: int | None = None) -> None:
         super().__init__()
-        self.scale: BoxScale | None = None
+        self.scale: nn.Module | None = None
         if isinstance(space, spaces.Box):
-            self.scale = KindScale(space, categories) if categories else BoxScale(space)
+            self.scale = OneHot(space, categories) if categories else BoxScale(space)
         size = math.prod(space.shape)
         self.words = f"{size} {'numbers' if self.scale else 'bits'}" + (f" of {categories} kinds" * bool(categories))
         self.size = size * (categories or 1)
@@ -186,6 +186,24 @@ def usual_reading(space: spaces.Box) -> str:
             return "picture"
         return "rows" if shape[0] <= MOST_ROWS else "numbers"
     return "picture" if math.prod(shape[axis] for axis in picture_axes(shape)) > 4 else "numbers"
+
+
+class OneHot(nn.Module):
+    """A Box's values, each one of some kinds -> [B, ..., categories], of mean square one as scaled numbers are.
+
+    Kinds are counted from the lower bound, from 0 where there is none; what is beyond them is read as the nearest.
+    """
+
+    kinds: Tensor
+
+    def __init__(self, space: spaces.Box, categories: int) -> None:
+        super().__init__()
+        first = np.where(np.isfinite(space.low), space.low, 0)[..., None]
+        self.register_buffer("kinds", torch.as_tensor(first + np.arange(categories)).float(), persistent=False)
+
+    def forward(self, value: Tensor) -> Tensor:
+        nearest = value[..., None].float().round().clamp(self.kinds[..., :1], self.kinds[..., -1:])
+        return (nearest == self.kinds).float() * self.kinds.shape[-1] ** 0.5
 
 
 class BoxScale(nn.Module):
@@ -269,29 +287,3 @@ class BoxScale(nn.Module):
         self.second += square - shift.square() / all_of_them
         self.mean += shift / all_of_them
         self.count += count.flatten()[0]
-
-
-class KindScale(BoxScale):
-    """A Box's values, each one of some kinds -> [B, ..., categories], one-hot, by the mean and deviation of each.
-
-    What never changes becomes nothing: else two kinds that matter are lost among so many that do not. Kinds are
-    counted from the lower bound, from 0 where there is none; what is beyond them is read as the nearest.
-    """
-
-    kinds: Tensor
-
-    def __init__(self, space: spaces.Box, categories: int, *, over: tuple[int, ...] = ()) -> None:
-        super().__init__(spaces.Box(0, 1, (*space.shape, categories)), over=over)
-        first = np.where(np.isfinite(space.low), space.low, 0)[..., None]
-        self.register_buffer("kinds", torch.as_tensor(first + np.arange(categories)).float(), persistent=False)
-
-    def forward(self, value: Tensor) -> Tensor:
-        return super().forward(self._one_hot(value))
-
-    def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
-        """See :meth:`BoxScale.learn`."""
-        super().learn(self._one_hot(value), total)
-
-    def _one_hot(self, value: Tensor) -> Tensor:
-        nearest = value[..., None].float().round().clamp(self.kinds[..., :1], self.kinds[..., -1:])
-        return (nearest == self.kinds).float()

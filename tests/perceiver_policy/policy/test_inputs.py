@@ -186,25 +186,27 @@ def test_images_that_are_not_square(shape: tuple[int, ...], patch: int, grid: tu
 
 
 @pytest.mark.parametrize("how", [{"categories": 3}, {"categories": 3, "patch": 2}])
-def test_numbers_that_are_kinds_are_read_one_hot(how: dict[str, int]) -> None:
-    """Each kind counts by its own mean and deviation, of a picture over all cells; kinds begin at the lower bound."""
-    embedder: Any = box_embedder(spaces.Box(-1, 9, (4, 2, 2), np.int8), 5, 1, how)
-    values = np.random.default_rng(0).integers(-1, 5, (50, 4, 2, 2))
-    values[:, 0, 0, 0] = 1
-    embedder.scale.learn(torch.as_tensor(values))
-    one_hot = np.eye(3)[np.minimum(values + 1, 2)]
-    over = (0, 1, 2) if "patch" in how else 0
-    scaled = (one_hot - one_hot.mean(over)) / np.maximum(one_hot.std(over), 1e-4)
-    shown = torch.as_tensor(scaled[:1]).float()
-    assert shown.abs().max() < 10
+def test_numbers_that_are_kinds_have_weights_of_their_own(how: dict[str, int]) -> None:
+    """Each number adds the weights of its kind, alone or in the patch of its cell; kinds begin at the lower bound."""
+    space = spaces.Box(-1, 9, (4, 2, 2), np.int8)
+    embedder: Any = box_embedder(space, 5, 1, how)
+    value = torch.tensor(np.random.default_rng(0).integers(-1, 5, (1, 4, 2, 2)))
+    kinds = (value[0] + 1).clamp(max=2)
     if "patch" not in how:
-        torch.testing.assert_close(embedder(torch.as_tensor(values[:1]))[0][:, 0], embedder.project(shown.flatten(1)))
+        first, _, last = embedder.project
+        weight = first.weight.unflatten(1, (4, 2, 2, 3))
+        hidden = first.bias + sum(math.sqrt(3) * weight[:, y, x, c, kinds[y, x, c]] for y, x, c in np.ndindex(4, 2, 2))
+        torch.testing.assert_close(embedder(value)[0][0, 0], last(hidden.relu()), atol=1e-5, rtol=1e-5)
         return
-    pictures = shown[0].permute(2, 3, 0, 1).flatten(0, 1)  # channels and their kinds, rows, columns
-    cut = [embedder.project(pictures[None, :, 2 * row : 2 * row + 2])[0, :, 0, 0] for row in range(2)]
-    summed = torch.stack(cut) + embedder.positions @ embedder.position.weight.T
+    weight = embedder.project.weight.unflatten(1, (2, 3))  # channels, kinds, rows, columns
+    shown = [
+        embedder.project.bias
+        + sum(math.sqrt(3) * weight[:, c, kinds[2 * row + y, x, c], y, x] for y, x, c in np.ndindex(2, 2, 2))
+        for row in range(2)
+    ]
+    summed = torch.stack(shown) + embedder.positions @ embedder.position.weight.T
     expected = summed + summed.relu() @ embedder.bind.weight.T
-    torch.testing.assert_close(embedder(torch.as_tensor(values[:1]))[0][0], expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(embedder(value)[0][0], expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(20, 33, 3), (2, 20, 33), (33, 20), (4, 20, 33, 3)])
