@@ -10,6 +10,7 @@ import torch
 
 from agents.acting.rollout import Trajectory
 from agents.config import Config
+from agents.errors import UserError
 from agents.extensions import ALGORITHMS
 from agents.graphs import Graphs, Record
 from agents.learning import gradient
@@ -109,6 +110,13 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the learner did. Raises UserError for a state of a policy that had fewer weights."""
+        counts = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
+        if counts != [len(group["params"]) for group in self.optimizer.param_groups]:
+            raise UserError(
+                f"the optimizer knows {sum(counts)} of the policy's {len(list(self.policy.parameters()))} weights: the "
+                "run was begun by an older version; go on from its policy in a run of its own, with train --init"
+            )
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:  # options are this learner's own; its rate is set at every update

@@ -130,6 +130,17 @@ def test_a_state_from_a_gpu_goes_on_here() -> None:
     assert not any(group["capturable"] for group in learner.optimizer.param_groups)
 
 
+def test_a_state_of_fewer_weights_is_refused_before_it_changes_any() -> None:
+    env = registry.make("CartPole-v1", 4)
+    learner = Learner(perturbed(env.single_observation_space, env.single_action_space), Config(), device=CPU)
+    state = learner.state_dict()
+    state["optimizer"]["param_groups"][0]["params"].pop()
+    state["policy"] = {name: torch.zeros_like(value) for name, value in state["policy"].items()}
+    with pytest.raises(UserError, match="begun by an older version"):
+        learner.load_state_dict(state)
+    assert any(parameter.any() for parameter in learner.policy.parameters())
+
+
 def test_early_stop_on_kl() -> None:
     """After the first pass whose mean divergence is above one and a half times the target, as Spinning Up has it."""
     means = [updated(epochs=n)["learner/kl"] for n in (1, 2, 3, 4)]
