@@ -5,8 +5,9 @@
 
 Ours is `perceiver-rl train --env ID --total-steps N` without any other option, or `--config NAME`; theirs is PPO as
 `hyperparams/ppo.yml` has it for the task, for as many steps, in an environment of its own. All run with one torch
-thread, in turn. Each trained policy plays 100 fresh episodes, without noise. Runs that exist are kept; the table says
-what they have earned, the mean of each seed, and the processor seconds that training took.
+thread, in turn. Each trained policy plays 100 fresh episodes, without noise, on MiniGrid's with actions drawn. Runs
+that exist are kept; the table says what they have earned, the mean of each seed, and the processor seconds that
+training took.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ ZOO: dict[str, dict[str, Any]] = {
         "policy_kwargs": {"log_std_init": -2, "ortho_init": False},
     },
     DOORKEY: {
-        "envs": 8, "normalize": True, "flat": True, "n_steps": 128, "batch_size": 64, "gae_lambda": 0.95, "gamma": 0.99,
-        "n_epochs": 10, "learning_rate": 2.5e-4, "clip_range": 0.2,
+        "envs": 8, "normalize": True, "flat": True, "drawn": True, "n_steps": 128, "batch_size": 64,
+        "gae_lambda": 0.95, "gamma": 0.99, "n_epochs": 10, "learning_rate": 2.5e-4, "clip_range": 0.2,
     },
 }  # fmt: skip
 
@@ -138,7 +139,7 @@ def peer(env: str, steps: int, seed: int) -> None:
 
     torch.set_num_threads(1)
     options = {"ent_coef": 0.0, **ZOO[env]}
-    normalize = options.pop("normalize", False)
+    normalize, drawn = options.pop("normalize", False), options.pop("drawn", False)
     wrapper: Any = flat if options.pop("flat", False) else None
     if "net_arch" in options:
         options["policy_kwargs"] |= {"net_arch": options.pop("net_arch"), "activation_fn": torch.nn.ReLU}
@@ -153,7 +154,7 @@ def peer(env: str, steps: int, seed: int) -> None:
     if normalize:
         fresh = VecNormalize(fresh, training=False, norm_reward=False)
         fresh.obs_rms = games.obs_rms
-    mean, _ = evaluate_policy(model, fresh, EPISODES)
+    mean, _ = evaluate_policy(model, fresh, EPISODES, deterministic=not drawn)
     print(json.dumps({"mean": float(mean), "seconds": seconds}))
 
 
