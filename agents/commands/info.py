@@ -153,8 +153,6 @@ def _where(total: int, parts: dict[str, int]) -> dict[str, int]:
         "heads": sum(parts[name] for name in leaves if name.startswith(("outputs.heads.", "outputs.value_head."))),
         "memory": sum(parts[name] for name in leaves if name.startswith("memory.")),
     }
-    if sum(where.values()) > total:  # projected within the encoder's own call, as a window's tokens are
-        where["encoder: latents"] -= where["encoder: keys and values of the tokens"]
     where["choosing among units and places"] = total - sum(where.values())
     return {name: count for name, count in where.items() if count}
 

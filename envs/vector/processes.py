@@ -86,6 +86,7 @@ class ProcessVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs, self.metrics, self.name = num_envs, metrics, name
         each, self.died = num_envs // processes, False
         bare = GymVectorEnv(make, 1, name, metrics)  # what it is, without a process: its spaces, its rate
+        self.given = bare.given
         self.single_observation_space, self.single_action_space = (
             bare.single_observation_space,
             bare.single_action_space,

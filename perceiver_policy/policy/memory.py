@@ -178,7 +178,8 @@ class WindowMemory(Memory):
         """Latents of windows [B, steps, ...], of which those that are ``seen`` [B, steps] count."""
         each = window.unflatten(2, (self.most, self.width + 1))
         tokens, there = each[..., :-1] + self.age[:, None], each[..., -1] > 0
-        return encoder(tokens.flatten(1, 2), mask=(there & seen[..., None]).flatten(1))
+        keys_values = encoder.keys_values(tokens.flatten(1, 2))
+        return encoder(mask=(there & seen[..., None]).flatten(1), keys_values=keys_values)
 
 
 def make_memory(kind: str, *, latents: int, latent_width: int, window: int, tokens: int, width: int) -> Memory | None:

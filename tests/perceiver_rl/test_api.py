@@ -133,7 +133,7 @@ class Told(gymnasium.Env):
 
 
 def test_what_is_no_array_is_acted_on_as_the_environment_gives_it(tmp_path):
-    agent = perceiver_rl.load(perceiver_rl.train(Told, run_dir=tmp_path / "run", **QUICK), env=Told)
+    agent = perceiver_rl.load(perceiver_rl.train(Told, run_dir=tmp_path / "run", env_processes=2, **QUICK))
     env = Told()
     observation, _ = env.reset(seed=0)
     actions = [agent.act(observation, sampled=True) for _ in range(20)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -22,10 +23,13 @@ def test_parameters_tokens_and_operations_are_those_counted_by_hand(capsys: pyte
     assert found["flops"]["acting, at most"] < found["flops"]["learning by ppo, at most"]
 
 
-def test_a_windows_tokens_are_counted_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["info", "--config", "dispatch", "--json", "-"]) == 0
+def test_a_windows_tokens_are_counted_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing here points to units or places: what is left over would be what was counted twice."""
+    (tmp_path / "window.yaml").write_text("env: CartPole-v1\npolicy: {memory: window, window: 4}\n")
+    assert run(["info", "--config", str(tmp_path / "window.yaml"), "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert min(found["where"].values()) > 0
+    assert found["where"]["encoder: keys and values of the tokens"] == 4 * 2 * 32 * 2 * 32
+    assert "choosing among units and places" not in found["where"]
     assert sum(found["where"].values()) == found["flops"]["acting, at most"]
 
 
