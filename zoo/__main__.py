@@ -50,27 +50,32 @@ SKIPPED = {"collect_minerals_and_gas": 5, "build_marines": 10}
 """Steps that a frame stands for, where games are long."""
 
 
-def _evaluate(home: Path, file: Path, *more: str, episodes: int = EPISODES) -> None:
+def _how(home: Path) -> list[str]:
+    """Whether actions are drawn, as its experiment says."""
+    return ["--sampled"] if experiment.read_run_config(home).evaluation_sampled else []
+
+
+def _evaluate(home: Path, file: Path, *more: str, episodes: int) -> None:
     """Play with a checkpoint, and leave the result in a file."""
     against = ("--opponent", AGAINST[home.name]) if home.name in AGAINST else ()
-    argv = ["evaluate", str(home), "--sampled", "--episodes", str(episodes), "--json", str(file), *against, *more]
+    argv = ["evaluate", str(home), *_how(home), "--episodes", str(episodes), "--json", str(file), *against, *more]
     if command(argv):
         sys.exit(f"{home}: cannot be evaluated")
 
 
-def add(run: Path, name: str) -> None:
+def add(run: Path, name: str, episodes: int = EPISODES) -> None:
     """Put what plays a run into the zoo, evaluated there, with its card and a video."""
     home = ZOO / name
     shutil.rmtree(home, ignore_errors=True)
     bundle(run, home, name)
     for old in home.glob("evaluation*.json"):
         old.unlink()
-    _evaluate(home, home / "evaluation.json")
+    _evaluate(home, home / "evaluation.json", episodes=episodes)
     (home / "README.md").write_text(card(home, name), encoding="utf-8")
     (home / "evaluation.json").rename(home / SCORE)
     against = ("--opponent", "terran:medium") if name == MELEE else ()
     video = ("--video", str(home / "episode.mp4"), "--fps", str(RATE))
-    if command(["watch", str(home), "--sampled", *against, *video]):
+    if command(["watch", str(home), *_how(home), *against, *video]):
         sys.exit(f"{run}: cannot be watched")
 
 
@@ -101,7 +106,7 @@ def played(name: str) -> Iterator[Image.Image]:
     config = experiment.read_run_config(ZOO / name)
     env = registry.make(config.env, 1, **config.env_arguments, render_mode="rgb_array")
     assert isinstance(env, StandinVectorEnv)
-    player = load_player(ZOO / name, config, env, greedy=False, seed=FRESH_SEED)
+    player = load_player(ZOO / name, config, env, greedy=not config.evaluation_sampled, seed=FRESH_SEED)
     observation, _ = env.reset(seed=FRESH_SEED)
     first = np.ones(1, bool)
     while True:
@@ -145,12 +150,13 @@ def main() -> None:
     parser.add_argument("what", choices=["add", "check", "picture"])
     parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("name", nargs="?", choices=(*MAPS, MELEE))
+    parser.add_argument("--episodes", type=int, default=EPISODES, help="of the evaluation, against each opponent")
     asked = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
         if asked.what == "add":
             if not (asked.run and asked.name):
                 parser.error("add: give a run's folder and the name of its map")
-            add(asked.run, asked.name)
+            add(asked.run, asked.name, asked.episodes)
         elif asked.what == "picture":
             picture()
         elif not check():

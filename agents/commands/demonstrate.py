@@ -126,7 +126,7 @@ class Imitate:
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     evaluation_episodes: int = 100
-    """Episodes of the evaluation at the end, actions drawn; 0: none."""
+    """Episodes of the evaluation at the end, actions drawn or the likeliest ones as evaluation_sampled says; 0: none."""
     trust: Annotated[bool, FlagCreatePairsOff] = False
     """Run the code that the demonstrations' card names, where their environment is module:Class."""
 
@@ -155,10 +155,14 @@ def imitate(argv: Sequence[str], prog: str) -> None:
     clone(data, asked.demonstrations, asked.imitation, config, run_dir, asked.init)
     console = Console()
     if asked.evaluation_episodes:
-        sampled = Evaluate(
-            run=run_dir, episodes=asked.evaluation_episodes, sampled=True, device=asked.device, trust=True
+        wanted = Evaluate(
+            run=run_dir,
+            episodes=asked.evaluation_episodes,
+            sampled=config.evaluation_sampled,
+            device=asked.device,
+            trust=True,
         )
-        play_and_tell(sampled, console)
+        play_and_tell(wanted, console)
     print(f"run folder   {run_dir}")
 
 
@@ -214,7 +218,7 @@ def clone(
     course: list[tuple[int, dict[str, float]]] = []
     for turn in range(imitation.dagger_rounds + 1):
         if turn:
-            learner_player = PolicyPlayer(policy, device=device, greedy=False, seed=config.seed + turn)
+            learner_player = PolicyPlayer(policy, device=device, greedy=not config.evaluation_sampled, seed=config.seed + turn)
             teacher = ScriptedPlayer(registry.scripted(config.env, _script(data), env))
             seed, episodes = config.seed + turn, imitation.dagger_episodes
             more = demonstrations.record(learner_player, env, episodes, seed, {}, demonstrator=teacher)

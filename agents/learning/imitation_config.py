@@ -21,8 +21,8 @@ class ImitationConfig(BaseModel):
     sequence: int = Field(32, ge=1)
     """Steps in a row that a policy with memory learns from; its memory is empty before them."""
     dagger_rounds: int = Field(0, ge=0)
-    """How often, after a first cloning, the clone plays, the demonstrator says what it would have done, and the clone
-    learns from all there is (DAgger, arXiv 1011.0686)."""
+    """How often, after a first cloning, the clone plays as evaluation_sampled says, the demonstrator says what it would
+    have done, and the clone learns from all there is (DAgger, arXiv 1011.0686)."""
     dagger_episodes: int = Field(32, ge=1)
     """Episodes that the clone plays in each of these rounds."""
     rare: float = Field(0.0, ge=0, le=1)

@@ -83,6 +83,10 @@ class InterfaceError(ValueError):
     """An interface option that cannot be served."""
 
 
+BUILD = "Build_"
+PLACES = ("place", "site")
+"""Arguments of orders: where to go, and where to build."""
+
 LARGEST_MAP, MOST_UNITS, FINEST, LONGEST_DELAY = 512, 512, 16, 1024
 
 Size = tuple[int, int]
@@ -271,13 +275,21 @@ class Interface:
         """The arguments of a function that the agent chooses, in order."""
         if self.style == "orders":
             mode = self.function_table[function].mode
-            targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": ("place",), "away": ("unit",)}
+            place = self.building_place if function.startswith(BUILD) else "place"
+            targets = {"unit": (ORDER_TARGETS.get(function, "unit"),), "pt": (place,), "away": ("unit",)}
             return targets.get(mode, ())
         taken = self.function_table[function].arguments
         chosen = [a for a in taken if not ARGUMENTS[a] or a in self.arguments]
         if "world" in chosen and self.fineness > 1:
             chosen.append("world_part")
         return (*chosen, "delay") if self.max_delay else tuple(chosen)
+
+    @property
+    def building_place(self) -> str:
+        """In the style ``orders`` the argument that says where to build: one of its own where armies are sent to
+        places, too, since they may go where nothing can be built."""
+        others = (name for name in self.functions if not name.startswith(BUILD))
+        return "site" if any(self.function_table[name].mode == "pt" for name in others) else "place"
 
     @property
     def observation_space(self) -> spaces.Dict:
@@ -320,7 +332,7 @@ class Interface:
         taken = {argument for chosen in functions.values() for argument in chosen}
         known: dict[str, spaces.Space[Any]] = {
             **{name: Pointer("units", self.max_units) for name in ("enemy", "resource", "geyser", "unit")},
-            "place": Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size)),
+            **dict.fromkeys(PLACES, Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size))),
         }
         return PerUnit("units", self.max_units, functions, {name: known[name] for name in known if name in taken})
 

@@ -25,13 +25,14 @@ ALONE = ("Build_", "Train_")
 
 
 def smallest_building(interface: sc.Interface) -> int:
-    """Cells that the smallest building is wide that an order can place; 0 where places are for anything else, too."""
+    """Cells that the smallest building is wide that an order can place; 0 where none is placed, or one of which that
+    is not known."""
     kinds = ["", *sc.UNIT_TYPES.values()]
     sides = []
     for name in interface.functions:
-        if interface.chosen_arguments(name) == ("place",):
-            kind = name.removeprefix("Build_").removesuffix("_pt")
-            if not name.startswith("Build_") or kind not in kinds:
+        if name.startswith(sc.BUILD) and interface.chosen_arguments(name) == (interface.building_place,):
+            kind = name.removeprefix(sc.BUILD).removesuffix("_pt")
+            if kind not in kinds:
                 return 0
             sides.append(int(type_table()["plot_w"][kinds.index(kind)]))
     return min(sides, default=0)
@@ -116,7 +117,7 @@ def _target(
         return None, []
     (argument,) = taken
     value = chosen[argument]
-    if argument == "place":
+    if argument in sc.PLACES:
         width, height = interface.minimap_size
         row, column = divmod(value, width)
         return None, at.cell((column + 0.5) * at.span / width, at.height - (row + 0.5) * at.span / height)

@@ -185,10 +185,12 @@ class Translator:
             if name in face.orders.arguments:
                 masks[name] = np.zeros(face.max_units, np.int8)
                 masks[name][: len(shown)] = who
-        if "place" in face.orders.arguments:
-            ground, side = Ground(self.height, self.span, self.playable), smallest_building(face)
-            free = ground.inside(face.minimap_size)
-            masks["place"] = Plots(ground, face.minimap_size, side).free(shown) if side else free
+        ground, side = Ground(self.height, self.span, self.playable), smallest_building(face)
+        for name in face.orders.arguments:
+            if name == face.building_place and side:
+                masks[name] = Plots(ground, face.minimap_size, side).free(shown)
+            elif name in sc.PLACES:
+                masks[name] = ground.inside(face.minimap_size)
         return masks
 
     def _likeness(self, unit: Any) -> tuple[Any, ...]:

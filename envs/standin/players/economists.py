@@ -42,7 +42,7 @@ class Base:
         self.loop, self.minerals = float(numbers["game_loop"]), float(numbers["minerals"])
         self.used, self.cap, self.workers = (float(numbers[f"food_{name}"]) for name in ("used", "cap", "workers"))
         self.left = loops - self.loop
-        self.open = observation[ACTION_MASK]["place"][game]
+        self.open = observation[ACTION_MASK][field.interface.building_place][game]
 
     def get(self, name: str) -> np.ndarray:
         """A column of the units' table."""
@@ -119,7 +119,7 @@ class Base:
             geyser = min(self.rows("VespeneGeyser"), key=lambda i: self.distance(i, free[0]))
             self.order(row, "Build_Refinery_pt", geyser=geyser)
         else:
-            self.order(row, f"Build_{kind}_pt", place=self.cell(free[0]))
+            self.order(row, f"Build_{kind}_pt", **{self.field.interface.building_place: self.cell(free[0])})
         self.minerals -= COSTS[kind]
 
     def depot(self, spare: float, places: Sequence[Point]) -> None:

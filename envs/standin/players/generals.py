@@ -28,6 +28,8 @@ IN_REACH, IN_SIGHT = 6.5, 12.0
 """World units within which a marine shoots at an enemy of its choice; within which an idle one goes to meet it."""
 LATE, TURN = 9000.0, 600.0
 """Game loops after which an attack that finds nobody looks around, and for which it looks at each place."""
+NEAR = 3.8
+"""World units from home within which a worker with empty hands has just delivered what it had."""
 EDGE = 5.0
 """World units from the map's border within which no cell's center can be walked on."""
 _RALLY = (10.0, 6.0)
@@ -100,22 +102,24 @@ def attack(interface: Interface) -> Player:
 def _economy(now: _Side) -> None:
     order, progress = now.get("order"), now.get("build_progress")
     workers, barracks, depots = now.rows("SCV"), now.rows("Barracks"), now.rows("SupplyDepot")
-    ready, coming = now.finished("Barracks"), sum(progress[i] < 1 for i in depots)
-    builders = int((order[workers] == BUILDS).sum()) - int(sum(progress[i] < 1 for i in (*barracks, *depots)))
+    ready, built = now.finished("Barracks"), now.finished("SupplyDepot")
+    building = int((order[workers] == BUILDS).sum())
+    coming = min(len(depots) - len(built), building)  # what its builder has left is not coming
+    on_the_way = building - int(sum(progress[i] < 1 for i in (*barracks, *depots)))
     patches = np.flatnonzero(now.field.are("MineralField")[now.game])
     patches = patches[np.argsort(now.away(patches, now.home))][:8]
     for turn, row in enumerate(i for i in workers if order[i] == IDLE):
         if len(patches):
             now.order(row, "Harvest_Gather_unit", resource=int(patches[turn % len(patches)]))
     short = now.cap - now.used <= 4 + 2 * len(ready) and not coming and now.cap < MOST_SUPPLY
-    more = coming < len(depots) and len(barracks) < (BARRACKS if now.workers >= FIRST else 1)
-    if builders > 0:  # what it will cost is kept
+    more = len(built) > 0 and len(barracks) < (BARRACKS if now.workers >= FIRST else 1)
+    if on_the_way > 0:  # what it will cost is kept
         now.minerals -= COSTS["Barracks"] if more and not short else COSTS["SupplyDepot"]
     now.train("SCV", "CommandCenter", WORKERS - now.workers)
-    if builders <= 0 and short:
+    if on_the_way <= 0 and short:
         _build(now, "SupplyDepot", _DEPOTS)
         now.minerals -= COSTS["SupplyDepot"] if len(ready) < 2 else 0
-    elif builders <= 0 and more:
+    elif on_the_way <= 0 and more:
         _build(now, "Barracks", _BARRACKS)
     if now.minerals >= COSTS["Marine"] and now.used < now.cap:  # all are told, as nothing tells one from another
         for row in (i for i in ready if now.get("queue")[i] < 2):
@@ -123,16 +127,16 @@ def _economy(now: _Side) -> None:
 
 
 def _build(now: _Side, kind: str, offsets: Sequence[Point]) -> None:
-    """The free worker that is nearest to home builds at the first place that is free."""
+    """Workers that have just delivered build at the first place that is free. All of them are told, as little tells the
+    nearest one from another: whoever comes first builds, and the others go back to work."""
     order, carrying, new = now.get("order"), now.get("carrying"), now.action["function"][now.game] == 0
     free = [i for i in now.rows("SCV") if new[i] and not carrying[i] and order[i] in (IDLE, GATHERS)]
-    standing = now.rows("Barracks") + now.rows("SupplyDepot")
-    places = [p for p in map(now.around, offsets) if not len(standing) or now.away(standing, p).min() > 1.5]
-    if now.minerals < COSTS[kind] or not free or not places:
+    near = [i for i in free if now.distance(i, now.home) < NEAR]
+    sites = [cell for cell in (now.cell(now.around(offset)) for offset in offsets) if now.open[cell]]
+    if now.minerals < COSTS[kind] or not near or not sites:
         return
-    (width, height), (x, y) = now.field.interface.minimap_size, places[0]
-    place = int((MAP_SIZE - y) * height / MAP_SIZE) * width + int(x * width / MAP_SIZE)
-    now.order(min(free, key=lambda i: now.distance(i, now.home)), f"Build_{kind}_pt", place=place)
+    for row in near:
+        now.order(row, f"Build_{kind}_pt", site=sites[0])
     now.minerals -= COSTS[kind]
 
 

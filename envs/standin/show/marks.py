@@ -33,7 +33,7 @@ def orders_of(
         x, y = float(units[slot]["x"]), float(units[slot]["y"])
         for argument in face.chosen_arguments(name):
             value = int(actions[argument][i, row])
-            if argument == "place":
+            if argument in sc.PLACES:
                 line, column = divmod(value, face.minimap_size[0])
                 x = (column + 0.5) * span / face.minimap_size[0]
                 y = height - (line + 0.5) * span / face.minimap_size[1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from agents.acting.demonstrations import joined, record
 from agents.acting.evaluate import ScriptedPlayer
+from agents.acting.player import PolicyPlayer
 from agents.commands.cli import run
 from agents.commands.demonstrate import seat
 from agents.runs import experiment, folder
@@ -73,6 +75,26 @@ def test_a_clone_learns_from_what_it_is_told_where_it_has_led(shown: Path, tmp_p
     assert said.count("60 steps more are shown") == 2
     course = [json.loads(line)["step"] for line in (tmp_path / "it" / "metrics.jsonl").read_text().splitlines()]
     assert course == [120, 240, 420, 600, 840, 1080]  # two passes each over 120, 180 and 240 steps
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_clone_leads_as_it_is_evaluated(shown: Path, tmp_path: Path, monkeypatch, sampled: bool) -> None:
+    greedy: list[bool] = []
+
+    class Spy(PolicyPlayer):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            greedy.append(self.greedy)
+
+    monkeypatch.setattr("agents.acting.player.PolicyPlayer", Spy)
+    experiment = tmp_path / "it.yaml"
+    experiment.write_text(
+        "env: sim/MoveToBeacon\nenv_options: {style: orders, max_loops: 160}\n"
+        f"evaluation_sampled: {str(sampled).lower()}\npolicy: {{latents: 2}}\n"
+    )
+    argv = ["imitate", str(shown), "--config", str(experiment), "--run-dir", str(tmp_path / "it"), "--epochs", "1"]
+    assert run([*argv, "--dagger-rounds", "1", "--dagger-episodes", "1", "--evaluation-episodes", "1"]) == 0
+    assert greedy == [not sampled, not sampled]
 
 
 def test_labels_are_the_demonstrators_and_the_way_is_the_players() -> None:

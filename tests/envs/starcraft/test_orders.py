@@ -19,15 +19,16 @@ from envs.starcraft.maps import MAPS, interface_for
 from tests.envs.starcraft.conftest import copy, equal, take
 
 QUICK = {"launch_interval": 0.0}
+BUILDING = (
+    "no_op", "Harvest_Gather_unit", "Harvest_Return_quick", "Train_SCV_quick", "Build_SupplyDepot_pt",
+    "Build_Barracks_pt", "Train_Marine_quick", "Move_unit", "Build_Refinery_pt", "Rally_Workers_unit",
+)  # fmt: skip
 ECONOMY = {
-    "functions": (
-        "no_op", "Harvest_Gather_unit", "Harvest_Return_quick", "Train_SCV_quick", "Build_SupplyDepot_pt",
-        "Build_Barracks_pt", "Train_Marine_quick", "Move_unit", "Build_Refinery_pt", "Rally_Workers_unit",
-    ),
+    "functions": BUILDING,
     "unit_types": ("SCV", "CommandCenter", "SupplyDepot", "Barracks", "Refinery", "MineralField", "VespeneGeyser"),
     "max_units": 64,
     "minimap": 32,
-}  # fmt: skip
+}
 
 
 def legal(env: Any, observation: Any, rng: np.random.Generator, active: float) -> Any:
@@ -47,6 +48,7 @@ def legal(env: Any, observation: Any, rng: np.random.Generator, active: float) -
         ("FindAndDefeatZerglings", {}),
         ("CollectMineralsAndGas", ECONOMY),
         ("BuildMarines", ECONOMY),
+        ("BuildMarines", ECONOMY | {"functions": (*BUILDING, "Move_pt")}),
     ],
 )
 def test_orders_through_pysc2_play_the_native_game(sc2, name: str, options: dict[str, Any]) -> None:
@@ -164,15 +166,20 @@ def test_the_style_needs_units_and_knows_its_functions() -> None:
         interface_for("MoveToBeacon", style="orders", functions=("no_op", "Move_units"))
 
 
-@pytest.mark.parametrize("name", ["BuildMarines", "CollectMineralsAndGas"])
-def test_buildings_are_placed_where_they_overlap_none(name: str) -> None:
-    env = registry.make(f"sim/{name}", 1, style="orders", step_mul=64)
+@pytest.mark.parametrize(
+    ("name", "more"), [("BuildMarines", ()), ("CollectMineralsAndGas", ()), ("BuildMarines", ("Move_pt",))]
+)
+def test_buildings_are_placed_where_they_overlap_none(name: str, more: tuple[str, ...]) -> None:
+    functions = (*interface_for(name, style="orders").functions, *more)
+    env = registry.make(f"sim/{name}", 1, style="orders", step_mul=64, functions=functions)
     play = make_player("strong", name, env.interface)
     observation, _ = env.reset(seed=1)
     for _ in range(70):
         observation, *_ = env.step(play(observation))
     width, height = env.interface.minimap_size
-    place = observation[ACTION_MASK]["place"][0].reshape(height, width)
+    mask = observation[ACTION_MASK]
+    place = mask["site" if more else "place"][0].reshape(height, width)
+    assert not more or mask["place"].sum() > place.sum()  # who walks may go where no building can stand
     left, bottom, right, top = map(round, MAPS[name].written.places[0])
     what, inner = COMMANDS.index("Build_SupplyDepot"), 0
     for row, column in np.ndindex(height, width):
