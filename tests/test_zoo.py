@@ -24,7 +24,7 @@ def agrees(name: str, episodes: int) -> None:
     told = json.loads((run / "score.json").read_text())[0]["return"]
     config = read_run_config(run)
     env = registry.make(config.env, games_for(episodes), **config.env_arguments)
-    player = load_player(run, config, env, greedy=False, seed=1)
+    player = load_player(run, config, env, greedy=not config.evaluation_sampled, seed=1)
     found = Spread.of(play(player, env, episodes, FRESH_SEED + 1).returns)
     # two means of samples: four standard deviations of their difference
     error = (told["sd"] ** 2 / 100 + found.sd**2 / episodes) ** 0.5

@@ -126,7 +126,7 @@ class Imitate:
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:0, ..."""
     evaluation_episodes: int = 100
-    """Episodes of the evaluation at the end, actions drawn or the likeliest ones as evaluation_sampled says; 0: none."""
+    """Episodes of the evaluation at the end, with actions drawn or not as evaluation_sampled says; 0: none."""
     trust: Annotated[bool, FlagCreatePairsOff] = False
     """Run the code that the demonstrations' card names, where their environment is module:Class."""
 
@@ -218,9 +218,9 @@ def clone(
     course: list[tuple[int, dict[str, float]]] = []
     for turn in range(imitation.dagger_rounds + 1):
         if turn:
-            learner_player = PolicyPlayer(policy, device=device, greedy=not config.evaluation_sampled, seed=config.seed + turn)
-            teacher = ScriptedPlayer(registry.scripted(config.env, _script(data), env))
             seed, episodes = config.seed + turn, imitation.dagger_episodes
+            learner_player = PolicyPlayer(policy, device=device, greedy=not config.evaluation_sampled, seed=seed)
+            teacher = ScriptedPlayer(registry.scripted(config.env, _script(data), env))
             more = demonstrations.record(learner_player, env, episodes, seed, {}, demonstrator=teacher)
             print(f"round {turn}: the clone earns {more.card['mean_return']:.4g}; {len(more):,} steps more are shown")
             data = demonstrations.joined([more, data])
