@@ -180,12 +180,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
             size = self.map.layout().size
             inside = Ground(size[1], max(size), (left, bottom, right, top)).inside(face.minimap_size)
-            anywhere, free = (np.repeat(inside[None], n, 0) for _ in range(2))
-            self._free = free, inside, self._cells, smallest_building(face)
-            masks = {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)}
-            masks |= {"place": anywhere, face.building_place: free}
-            taken = {name: masks[name] for name in face.orders.arguments}
-            observation[ACTION_MASK] = {"function": self._order_masks, **taken}
+            places = {name: np.repeat(inside[None], n, 0) for name in sc.PLACES}
+            self._free = places[face.building_place], inside, self._cells, smallest_building(face)
+            masks = places | {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)}
+            observation[ACTION_MASK] = {"function": self._order_masks, **{a: masks[a] for a in face.orders.arguments}}
         parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
         observation |= {name: part for name, part in parts.items() if name in face.observation_space.spaces}
         spaces = {name: part for name, part in face.observation_space.items() if name in ("upgrades", "effects")}
