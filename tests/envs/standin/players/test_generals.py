@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 
 from agents.acting.evaluate import ScriptedPlayer, play
+from envs.spaces import ACTION_MASK
 from envs.standin.players.roster import make_player
 from envs.standin.vector_env import make
 
@@ -22,3 +26,23 @@ def test_it_says_what_it_needs() -> None:
     env = make("Simple64", 1, style="orders", opponent="easy", functions=("no_op", "Attack_pt"))
     with pytest.raises(ValueError, match="Train_Marine_quick"):
         make_player("scripted", "Simple64", env.interface)
+
+
+def test_who_builds_does_not_depend_on_who_else_could() -> None:
+    env = make("Simple64", 1, style="orders", opponent="easy", step_mul=32)
+    play, build = make_player("scripted", "Simple64", env.interface), env.interface.functions.index("Build_Barracks_pt")
+    observation, _ = env.reset(seed=0)
+    compared = 0
+    for _ in range(60):
+        action = play(observation)
+        told = np.flatnonzero(action["function"][0] == build)
+        assert observation[ACTION_MASK]["site"][0][action["site"][0, told]].all()
+        for hidden in told if len(told) > 1 else ():
+            less = copy.deepcopy(observation)
+            less["units"]["mask"][0, hidden] = 0
+            again, others = play(less), np.setdiff1d(told, hidden)
+            np.testing.assert_array_equal(again["function"][0, others], build)
+            np.testing.assert_array_equal(again["site"][0, others], action["site"][0, others])
+            compared += 1
+        observation, *_ = env.step(action)
+    assert compared
