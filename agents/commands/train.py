@@ -39,7 +39,14 @@ Give --config or --env with --help to see theirs."""
 GYMNASIUM: dict[str, Any] = {
     "num_envs": 16,
     "policy": {"noise_correlation": 0.9},
-    "ppo": {"unroll": 64, "minibatch": 256, "epochs": 8, "learning_rate": 1e-3, "gae_lambda": 0.98, "entropy_coefficient": 0.01},
+    "ppo": {
+        "unroll": 64,
+        "minibatch": 256,
+        "epochs": 8,
+        "learning_rate": 1e-3,
+        "gae_lambda": 0.98,
+        "entropy_coefficient": 0.01,
+    },
 }
 PROCESSES_PER_CORE = 2
 """Game processes a core: each waits for its player half of the time."""
