@@ -6,6 +6,9 @@ import signal
 # One thread: small networks are faster so, and several test runs do not fight over cores. Must precede torch's import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Ray gives its processes the least priority (a niceness of 15): beside another half of the tests they would starve.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

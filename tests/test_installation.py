@@ -42,7 +42,16 @@ def python(tmp_path_factory) -> Path:
     needed = closure(re.findall(r"^Requires-Dist: (.*)$", (dist_info / "METADATA").read_text(), re.MULTILINE))
     link(needed, folder / "needed")
     (site / "needed.pth").write_text(f"{folder / 'needed'}\n")
+    copy_kernels(site)
     return found
+
+
+def copy_kernels(site: Path) -> None:
+    """What this tree has compiled is the wheel's, too: numba knows a source by its time and size."""
+    for compiled in ROOT.glob("envs/**/__pycache__/*.nb[ic]"):
+        shutil.copy2(compiled, site / compiled.relative_to(ROOT))
+    for source in ROOT.glob("envs/**/*.py"):
+        shutil.copystat(source, site / source.relative_to(ROOT))
 
 
 def closure(requirements: list[str]) -> set[str]:

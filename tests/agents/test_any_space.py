@@ -21,7 +21,7 @@ from tests.agents.any_space import Anything, worlds
 from tests.policies import SMALL
 
 CPU = torch.device("cpu")
-EXAMPLES = int(os.environ.get("ANY_SPACE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("ANY_SPACE_EXAMPLES", "15"))
 
 
 def environments(world: Any, games: int = 2) -> GymVectorEnv:

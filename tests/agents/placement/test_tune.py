@@ -228,11 +228,12 @@ def test_an_iteration_without_an_episode_repeats_what_is_known() -> None:
     assert {result["episode/return"] for result in quiet} == {first["episode/return"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shortened"),
     [
         ("cartpole_asha", {"trials": 2, "steps": 3072}),
-        pytest.param("mini_game_pbt", {"trials": 2, "steps": 4096, "game_loops": 160}, marks=pytest.mark.slow),
+        ("mini_game_pbt", {"trials": 2, "steps": 4096, "game_loops": 160}),
     ],
 )
 def test_example_runs(name: str, shortened: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
