@@ -14,7 +14,7 @@ it is chosen by is told the function: where to build and where to attack are not
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -84,11 +84,9 @@ class PerUnitHead(Head):
         logits = self.function(answers).float().masked_fill(~legal, ILLEGAL)
         return _Joint(self, logits.log_softmax(-1), legal, answers, tokens, mask).as_distribution()
 
-    def given(self, argument: int, function: Tensor | int, answers: Tensor) -> Tensor:
-        """What an argument is chosen by [..., E], of answers [..., E] where the functions [...] are chosen."""
-        if self.told is None or len(self.takers[argument]) == 1:
-            return answers
-        return cast(Tensor, self.told(answers, self.embedding.weight[function]))
+    def told_of(self, argument: int) -> _Told | None:
+        """What tells an argument's answers of the function; None where only one takes it."""
+        return None if len(self.takers[argument]) == 1 else self.told
 
     def embed(self, action: Orders, tokens: Tokens) -> Tensor:
         """The mean of the units' functions, [B, E]."""
@@ -117,9 +115,9 @@ class _Told(nn.Module):
             state_dict.setdefault(f"{prefix}{name}", value)
         super()._load_from_state_dict(state_dict, prefix, *given)
 
-    def forward(self, answers: Tensor, functions: Tensor) -> Tensor:
-        """Embedded functions [..., E] or, the same for all, [E]."""
-        return answers + cast(Tensor, self.write(F.gelu(self.read(answers) + self.function(functions))))
+    def forward(self, answers: Tensor, read: Tensor, functions: Tensor) -> Tensor:
+        """Answers, what was ``read`` of them, and embedded functions [..., E] or, the same for all, [E]."""
+        return answers + cast(Tensor, self.write(F.gelu(read + self.function(functions))))
 
 
 class _Joint:
@@ -135,6 +133,8 @@ class _Joint:
         self.head, self.log_p, self.legal, self.ordered = head, log_p, legal, legal.any(-1)
         self.rows, self.answers, self.tokens, self.mask = answers.shape[1], answers, tokens, mask
         self._drawn: tuple[Orders, list[Distribution]] | None = None
+        self._made: dict[tuple[int, int], tuple[Where | None, Distribution]] = {}
+        self._read: Tensor | None = None
 
     def as_distribution(self) -> Distribution:
         return Distribution(self.log_prob, self.entropy, self.sample, self.best, self, self.divergence)
@@ -143,7 +143,7 @@ class _Joint:
         """Of an argument, where functions [B, r], or one for all, are chosen: for all units, or for some."""
         part, mask = self.head._parts()[i], self.mask.get(self.head.space.arguments[i])
         if where is None:
-            return part.distribution(self.head.given(i, function, self.answers), self.tokens, mask)
+            return part.distribution(self._told(i, function), self.tokens, mask)
         # each as the only row of an observation of its own
         tokens, (game, row) = self.tokens, where
         function = function if isinstance(function, int) else function[where]
@@ -152,29 +152,57 @@ class _Joint:
         lone = Tokens(tokens.tokens, None, {path: tokens.elements[path].index_select(0, game) for path in seen}, masks)
         if mask is not None:
             mask = mask[game] if mask.dim() == 2 else mask[game, row][:, None]
-        return part.distribution(self.head.given(i, function, self.answers[where])[:, None], lone, mask)
+        return part.distribution(self._told(i, function, where)[:, None], lone, mask)
+
+    def _told(self, i: int, function: Tensor | int, where: Where | None = None) -> Tensor:
+        """Answers [B, r, E], or of some units [n, E], that know of the function."""
+        answers, told = self.answers if where is None else self.answers[where], self.head.told_of(i)
+        if told is None:
+            return answers
+        if self._read is None:
+            self._read = told.read(self.answers)
+        read = self._read if where is None else self._read[where]
+        return cast(Tensor, told(answers, read, self.head.embedding.weight[function]))
+
+    def _each(self, i: int) -> Iterator[tuple[int, Where | None, Distribution]]:
+        """Of an argument, for each function that takes it: for which units (None: all), and what it is chosen from."""
+        for f in self.head.takers[i]:
+            if (i, f) not in self._made:
+                where = _where(self.legal[..., f]) if _is_cheaper_by_units(self.legal) else None
+                where = None if where is None or len(where[0]) > self.ordered.numel() // DENSE else where
+                if where is not None and not len(where[0]):
+                    continue
+                self._made[i, f] = where, self._given(i, f, where)
+            yield f, *self._made[i, f]
 
     def log_prob(self, action: Orders) -> Tensor:
         function = action["function"][:, : self.rows].long()
         total = self.log_p.gather(-1, function[..., None])[..., 0]
-        drawn = self._drawn[1] if self._drawn is not None and self._drawn[0] is action else None
         for i, name in enumerate(self.head.space.arguments):
             used, chosen = self.head.uses[function, i] & self.ordered, action[name][:, : self.rows]
-            if drawn is None and _is_cheaper_by_units(function):
+            if self._drawn is not None and self._drawn[0] is action:
+                term = self._drawn[1][i].log_prob(chosen.flatten(0, 1)).view_as(total)
+                total = total + torch.where(used, term, 0.0)
+            elif any(key[0] == i for key in self._made):  # for the entropy
+                for f, where, argument in self._each(i):
+                    mine = used & (function == f)
+                    total = _plus(total, where, argument.log_prob(_at(chosen, where)), torch.where(mine, 1.0, 0.0))
+            elif _is_cheaper_by_units(function):
                 where = _where(used)
                 if len(where[0]):
                     term = self._given(i, function, where).log_prob(chosen[where])
                     total = total.index_put(where, term, accumulate=True)
             else:
-                argument = self._given(i, function) if drawn is None else drawn[i]
-                term = argument.log_prob(chosen.flatten(0, 1)).view_as(total)
+                term = self._given(i, function).log_prob(chosen.flatten(0, 1)).view_as(total)
                 total = total + torch.where(used, term, 0.0)
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def entropy(self) -> Tensor:
         p = self.log_p.exp()
         total = -(p * self.log_p).sum(-1)
-        total = total + self._expected(p, lambda *given: self._given(*given).entropy())
+        for i in range(len(self.head.takers)):
+            for f, where, argument in self._each(i):
+                total = _plus(total, where, argument.entropy(), p[..., f])
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def divergence(self, other: Distribution) -> Tensor:
@@ -182,20 +210,10 @@ class _Joint:
         theirs: _Joint = other.parameters
         p = theirs.log_p.exp()
         total = (p * (theirs.log_p - self.log_p)).sum(-1)
-        total = total + self._expected(p, lambda *given: self._given(*given).divergence(theirs._given(*given)))
+        for i in range(len(self.head.takers)):
+            for (f, where, mine), (_, _, known) in zip(self._each(i), theirs._each(i), strict=True):
+                total = _plus(total, where, mine.divergence(known), p[..., f])
         return torch.where(self.ordered, total, 0.0).sum(1)
-
-    def _expected(self, p: Tensor, measured: Callable[[int, int, Where | None], Tensor]) -> Tensor:
-        """The mean over functions, by ``p`` [B, r, functions], of the sum over their arguments, [B, r]."""
-        total = torch.zeros_like(p[..., 0])
-        for i, takers in enumerate(self.head.takers):
-            for f in takers:
-                where = _where(self.legal[..., f]) if _is_cheaper_by_units(p) else None
-                if where is None or len(where[0]) > total.numel() // DENSE:
-                    total = total + p[..., f] * measured(i, f, None).view_as(total)
-                elif len(where[0]):
-                    total = total.index_put(where, p[..., f][where] * measured(i, f, where), accumulate=True)
-        return total
 
     def sample(self, generator: torch.Generator | None) -> Orders:
         return self._orders(draw(self.log_p.exp(), generator), lambda argument: argument.sample(generator))
@@ -215,6 +233,18 @@ class _Joint:
             orders[self.head.space.arguments[i]] = F.pad(chosen, (0, 0) * (chosen.dim() - 2) + (0, missing))
         self._drawn = orders, arguments
         return orders
+
+
+def _at(units: Tensor, where: Where | None) -> Tensor:
+    """Of units [B, r, ...] all, or some, in a row."""
+    return units.flatten(0, 1) if where is None else units[where]
+
+
+def _plus(total: Tensor, where: Where | None, term: Tensor, weight: Tensor) -> Tensor:
+    """A total [B, r], and the term [n] of all or some units, by their weights [B, r]."""
+    if where is None:
+        return total + weight * term.view_as(total)
+    return total.index_put(where, weight[where] * term, accumulate=True)
 
 
 def _where(units: Tensor) -> Where:
