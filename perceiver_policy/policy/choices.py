@@ -23,6 +23,7 @@ class Choosing:
     bands: int
     deviation: str = "independent"
     bounds: str = "clip"
+    distances: bool = False
     rows: Mapping[int, str] = field(default_factory=dict)
     """The path of the one table that has so many rows."""
 
@@ -41,7 +42,9 @@ def _pointer(space: Any, how: Choosing) -> Head:
 
 
 HEADS: dict[type, Callable[[Any, Choosing], Head]] = {
-    PerUnit: lambda space, how: PerUnitHead(space, how.observation_space, how.width, how.bands),
+    PerUnit: lambda space, how: PerUnitHead(
+        space, how.observation_space, how.width, how.bands, how.distances
+    ),
     Pointer: _pointer,
     Pointers: _pointer,
     Place: _pointer,

@@ -61,6 +61,8 @@ class PolicyConfig(BaseModel):
     decode_units: bool | None = None
     """Whether output queries read the units' tokens beside the latents; none: where each unit is given orders. The
     value's query reads the latents alone."""
+    distances: bool = False
+    """Whether units' tokens tell what is how near around them, and orders weigh how far away is whom they point to."""
     patch: int = Field(2, ge=1)
     """Side of the square of a map's cells that are merged into one token."""
     read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture | Categories] = Field(

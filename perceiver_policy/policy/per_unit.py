@@ -29,6 +29,7 @@ from perceiver_policy.core.cost import on_host
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, draw, normal
 from perceiver_policy.policy.heads import Head, last_layer
 from perceiver_policy.policy.inputs import Tokens
+from perceiver_policy.policy.inputs.nearness import STEPS
 from perceiver_policy.policy.places import PlaceKeys
 
 Orders = dict[str, Tensor]
@@ -43,16 +44,24 @@ class PerUnitHead(Head):
 
     uses: Tensor
 
-    def __init__(self, space: PerUnit, observation_space: spaces.Space[Any], width: int, bands: int) -> None:
+    def __init__(
+        self, space: PerUnit, observation_space: spaces.Space[Any], width: int, bands: int, distances: bool = False
+    ) -> None:
+        """``distances``: whether pointers weigh how near a unit is, see :mod:`perceiver_policy.policy.inputs.nearness`."""
         super().__init__(1, width)
         _check(space, observation_space)
+        placed = any(feature.kind == "position" for feature in at(observation_space, space.of).columns)
+        near = space.of if distances and placed else None
         self.space, self.of, self.capacity = space, space.of, space.capacity
         self.function = last_layer(width, len(space.names))
         self.embedding = nn.Embedding(len(space.names), width)
         self.takers = [np.flatnonzero(taken).tolist() for taken in space.uses.T]
         self.told = _Told(width) if any(len(takers) > 1 for takers in self.takers) else None
         self.parts = nn.ModuleDict(
-            {str(i): _argument(space.each[name], width, bands) for i, name in enumerate(space.arguments)}
+            {
+                str(i): _argument(space.each[name], width, bands, near)
+                for i, name in enumerate(space.arguments)
+            }
         )
         self.register_buffer("uses", torch.as_tensor(space.uses), persistent=False)
 
@@ -132,6 +141,7 @@ class _Joint:
     ) -> None:
         self.head, self.log_p, self.legal, self.ordered = head, log_p, legal, legal.any(-1)
         self.rows, self.answers, self.tokens, self.mask = answers.shape[1], answers, tokens, mask
+        self.near = None if head.of not in tokens.near else tokens.near[head.of][:, : self.rows]
         self._drawn: tuple[Orders, list[Distribution]] | None = None
         self._made: dict[tuple[int, int], tuple[Where | None, Distribution]] = {}
         self._read: Tensor | None = None
@@ -143,7 +153,7 @@ class _Joint:
         """Of an argument, where functions [B, r], or one for all, are chosen: for all units, or for some."""
         part, mask = self.head._parts()[i], self.mask.get(self.head.space.arguments[i])
         if where is None:
-            return part.distribution(self._told(i, function), self.tokens, mask)
+            return part.distribution(self._told(i, function), self.tokens, mask, self.near)
         # each as the only row of an observation of its own
         tokens, (game, row) = self.tokens, where
         function = function if isinstance(function, int) else function[where]
@@ -152,7 +162,8 @@ class _Joint:
         lone = Tokens(tokens.tokens, None, {path: tokens.elements[path].index_select(0, game) for path in seen}, masks)
         if mask is not None:
             mask = mask[game] if mask.dim() == 2 else mask[game, row][:, None]
-        return part.distribution(self._told(i, function, where)[:, None], lone, mask)
+        near = None if self.near is None else self.near[where][:, None]
+        return part.distribution(self._told(i, function, where)[:, None], lone, mask, near)
 
     def _told(self, i: int, function: Tensor | int, where: Where | None = None) -> Tensor:
         """Answers [B, r, E], or of some units [n, E], that know of the function."""
@@ -261,10 +272,11 @@ def _is_cheaper_by_units(tensor: Tensor) -> bool:
 class _Pointing(nn.Module):
     """An argument that names a unit or a place: the answer's dot product with each one's key."""
 
-    def __init__(self, space: Pointer | Place, width: int, bands: int) -> None:
+    def __init__(self, space: Pointer | Place, width: int, bands: int, units: str | None) -> None:
         super().__init__()
         self.of, self.count = space.of or "", int(space.n)
         self.ask = nn.Linear(width, width)
+        self.weigh = last_layer(width, STEPS) if units is not None and space.of == units else None
         with torch.no_grad():
             self.ask.weight *= 0.1  # nearly uniform at the start
         self.keys: PlaceKeys | None = None
@@ -287,7 +299,7 @@ class _Pointing(nn.Module):
         valid = self._valid(tokens, mask, rows, count)
         return None if valid is None else valid.any(-1)
 
-    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any, near: Tensor | None) -> Distribution:
         """Over rows [B * r]."""
         asked = self.ask(answers)
         keys = tokens.elements[self.of].transpose(1, 2) if self.keys is None else self.keys().T
@@ -296,6 +308,8 @@ class _Pointing(nn.Module):
         if valid is not None and cells is not None:
             keys, valid = keys[:, cells], valid[..., cells]
         logits = (asked @ keys).float() / math.sqrt(asked.shape[-1])
+        if self.weigh is not None and near is not None:
+            logits = logits + (near @ self.weigh(answers)[..., None])[..., 0].float()
         valid = None if valid is None else valid.expand_as(logits).flatten(0, 1)
         found = categorical(logits.flatten(0, 1), valid)
         return found if cells is None else _among(found, cells, self.count)
@@ -342,7 +356,7 @@ class _Choosing(nn.Module):
     def possible(self, tokens: Tokens, mask: Any, rows: int) -> None:
         """Always something."""
 
-    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any, near: Tensor | None) -> Distribution:
         """Over rows [B * r]."""
         logits = self.logits(answers).float()
         if mask is not None:
@@ -363,14 +377,15 @@ class _Aiming(nn.Module):
     def possible(self, tokens: Tokens, mask: Any, rows: int) -> None:
         """Always something."""
 
-    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any) -> Distribution:
+    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any, near: Tensor | None) -> Distribution:
         """Over rows [B * r]."""
         return normal(self.mean(answers).float().flatten(0, 1).unflatten(-1, self.shape), self.log_deviation)
 
 
-def _argument(space: spaces.Space[Any], width: int, bands: int) -> Any:
+def _argument(space: spaces.Space[Any], width: int, bands: int, units: str | None) -> Any:
+    """``units``: the path of those whose distances from one another count."""
     if isinstance(space, Pointer | Place):
-        return _Pointing(space, width, bands)
+        return _Pointing(space, width, bands, units)
     return _Choosing(space, width) if isinstance(space, spaces.Discrete) else _Aiming(space, width)  # type: ignore[arg-type]
 
 

@@ -61,6 +61,7 @@ class PerceiverPolicy(nn.Module):
             bands=config.position_bands,
             neighborhood=config.neighborhood,
             patch=config.patch,
+            distances=config.distances,
             unread=_masks_of_units(observation_space, action_space),
             read=config.model_dump()["read"],
         )
@@ -83,6 +84,7 @@ class PerceiverPolicy(nn.Module):
             widening=config.widening,
             bands=config.position_bands,
             decode_units=config.decode_units,
+            distances=config.distances,
             deviation=config.deviation,
             bounds=config.bounds,
             rows=self.inputs.tables(),

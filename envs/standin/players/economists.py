@@ -1,4 +1,8 @@
-"""Hand-written players of the maps with an economy that give every unit an order in each step: the orders style."""
+"""Hand-written players of the maps with an economy that give every unit an order in each step: the orders style.
+
+Who is told what follows from the unit itself, so that it can be imitated by units that choose apart from one another:
+all workers that have just delivered build, or go for gas, not the nearest one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from envs.starcraft.layouts.archive import COMMAND_CENTER
 from envs.starcraft.maps import MAPS
 
 Point = tuple[float, float]
+
+NEAR = 3.4
+"""World units from a command center within which a worker with empty hands has just delivered what it had."""
 
 # Centers of cells of the grids that the maps' interfaces have: 40 x 40 for the first two, then 32 x 32.
 SECOND_BASE: Point = (34.4, 28.0)
@@ -71,6 +78,16 @@ class Base:
         new = self.action["function"][self.game] == 0
         return [i for i in self.rows("SCV") if new[i] and not carrying[i] and order[i] in (IDLE, GATHERS)]
 
+    def hands(self) -> list[int]:
+        """Who may be told to do something else: idle workers, mostly a new one. Where none is coming, all that have just
+        delivered."""
+        free, order, centers = self.free(), self.get("order"), self.finished("CommandCenter")
+        idle = [i for i in free if order[i] == IDLE]
+        if idle or any(self.get("queue")[i] for i in centers):
+            return idle
+        homes = [(float(self.x[i]), float(self.y[i])) for i in centers]
+        return [i for i in free if any(self.distance(i, home) < NEAR for home in homes)]
+
     def order(self, row: int, function: str, **arguments: int) -> None:
         """Give a unit an order."""
         self.action["function"][self.game, row] = self.field.function[function]
@@ -78,10 +95,10 @@ class Base:
             self.action[name][self.game, row] = value
 
     def harvest(self, to: Point) -> None:
-        """Idle workers go to the patches near a point, each to the one with the fewest."""
-        order, patches = self.get("order"), self.rows("MineralField")
-        patches = sorted(patches, key=lambda k: self.distance(k, to))[:8]
-        for turn, row in enumerate(i for i in self.rows("SCV") if order[i] == IDLE):
+        """Idle workers that got no order go to the patches near a point, one to each."""
+        order, new = self.get("order"), self.action["function"][self.game] == 0
+        patches = sorted(self.rows("MineralField"), key=lambda k: self.distance(k, to))[:8]
+        for turn, row in enumerate(i for i in self.rows("SCV") if order[i] == IDLE and new[i]):
             if patches:
                 self.order(row, "Harvest_Gather_unit", resource=patches[turn % len(patches)])
 
@@ -104,22 +121,22 @@ class Base:
         return int((self.get("order")[self.rows("SCV")] == BUILDS).sum()) - building
 
     def build(self, kind: str, places: Sequence[Point]) -> None:
-        """The nearest free worker builds at the first of the places that is free."""
-        if self.minerals < COSTS[kind]:
-            return
+        """Workers that have just delivered build at the first of the places that is free: whoever comes first does, and
+        the others go back to work."""
         standing = [i for k in BUILDINGS for i in self.rows(k)]
         free = [p for p in places if all(self.distance(i, p) > 1.5 for i in standing)]
         if kind != "Refinery":
             free = [p for p in free if self.open[self.cell(p)]]
-        workers = self.free()
-        if not free or not workers:
+        workers = self.hands()
+        if self.minerals < COSTS[kind] or not free or not workers:
             return
-        row = min(workers, key=lambda i: self.distance(i, free[0]))
-        if kind == "Refinery":
-            geyser = min(self.rows("VespeneGeyser"), key=lambda i: self.distance(i, free[0]))
-            self.order(row, "Build_Refinery_pt", geyser=geyser)
-        else:
-            self.order(row, f"Build_{kind}_pt", **{self.field.interface.building_place: self.cell(free[0])})
+        geysers = self.rows("VespeneGeyser")
+        for row in workers:
+            if kind == "Refinery":
+                geyser = min(geysers, key=lambda i: self.distance(i, free[0]))
+                self.order(row, "Build_Refinery_pt", geyser=geyser)
+            else:
+                self.order(row, f"Build_{kind}_pt", **{self.field.interface.building_place: self.cell(free[0])})
         self.minerals -= COSTS[kind]
 
     def depot(self, spare: float, places: Sequence[Point]) -> None:
@@ -129,13 +146,14 @@ class Base:
             self.build("SupplyDepot", places)
 
     def fill_refineries(self) -> None:
-        """Three workers into each refinery."""
+        """Three workers into each refinery: those that are idle."""
+        order = self.get("order")
+        idle = [i for i in self.free() if order[i] == IDLE]
         for row in self.finished("Refinery"):
-            at = (float(self.x[row]), float(self.y[row]))
-            for worker in sorted(self.free(), key=lambda i: self.distance(i, at)):
-                if self.get("assigned_harvesters")[row] < 3 and self.distance(worker, at) > 3:
+            if self.get("assigned_harvesters")[row] < 3:
+                for worker in idle:
                     self.order(worker, "Harvest_Gather_unit", resource=row)
-                    break
+                return
 
 
 def _player(scenario: str, interface: Interface, functions: Sequence[str], plan: Callable[[Base], None]) -> Player:
@@ -158,23 +176,27 @@ def mine_and_expand(interface: Interface) -> Player:
     """Workers without a pause, a second command center between the two mineral lines, then refineries."""
 
     def plan(now: Base) -> None:
-        bases, late = len(now.finished("CommandCenter")), now.left < 1700
-        now.harvest(SECOND_BASE if bases > 1 and now.workers > 18 else COMMAND_CENTER)
-        if not late:
-            if len(now.rows("CommandCenter")) < 2 and now.workers >= 16:
-                if now.builders() <= 0:
-                    now.build("CommandCenter", (SECOND_BASE,))
-                if now.minerals < COSTS["CommandCenter"] + COSTS["SCV"] and now.workers >= 18:
-                    return
-            now.train("SCV", "CommandCenter", (44 if bases > 1 else 22) - now.workers)
-            now.depot(3, GAS_DEPOTS)
-            if len(now.rows("Refinery")) < bases * 2 and now.builders() <= 0 and now.left > 2200 and now.workers >= 20:
-                geysers = [(float(now.x[i]), float(now.y[i])) for i in now.rows("VespeneGeyser")]
-                now.build("Refinery", sorted(geysers)[:1])
+        bases = len(now.finished("CommandCenter"))
+        if now.left >= 1100:
+            _expand(now, bases)
         now.fill_refineries()
+        now.harvest(SECOND_BASE if bases > 1 and now.workers > 18 else COMMAND_CENTER)
 
     functions = ("Harvest_Gather_unit", "Train_SCV_quick", "Build_CommandCenter_pt", "Build_Refinery_pt")
     return _player("CollectMineralsAndGas", interface, functions, plan)
+
+
+def _expand(now: Base, bases: int) -> None:
+    if len(now.rows("CommandCenter")) < 2 and now.workers >= 14:
+        if now.builders() <= 0:
+            now.build("CommandCenter", (SECOND_BASE,))
+        if now.minerals < COSTS["CommandCenter"] + COSTS["SCV"] and now.workers >= 15:
+            return
+    now.train("SCV", "CommandCenter", (44 if bases > 1 else 22) - now.workers)
+    now.depot(3, GAS_DEPOTS)
+    if len(now.rows("Refinery")) < bases * 2 and now.builders() <= 0 and now.left > 2000 and now.workers >= 19:
+        geysers = [(float(now.x[i]), float(now.y[i])) for i in now.rows("VespeneGeyser")]
+        now.build("Refinery", sorted(geysers)[:1])
 
 
 def build_marines(interface: Interface) -> Player:
@@ -182,15 +204,15 @@ def build_marines(interface: Interface) -> Player:
 
     def plan(now: Base) -> None:
         barracks = now.finished("Barracks")
-        now.harvest(COMMAND_CENTER)
         if now.left > 900:
             now.depot(3 + 2 * len(barracks), DEPOTS)
         now.train("Marine", "Barracks", 200, 2)
         if now.left > 4000:
-            now.train("SCV", "CommandCenter", 22 - now.workers)
+            now.train("SCV", "CommandCenter", 24 - now.workers)
         want = 6 if now.workers >= 16 else 1
         if now.left > 2500 and len(now.rows("Barracks")) < want and now.finished("SupplyDepot") and now.builders() <= 0:
             now.build("Barracks", BARRACKS)
+        now.harvest(COMMAND_CENTER)
 
     functions = ("Harvest_Gather_unit", "Build_Barracks_pt", "Build_SupplyDepot_pt", "Train_Marine_quick")
     return _player("BuildMarines", interface, functions, plan)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.spaces import Feature, Numbers, Planes, SpaceError, Units
+from perceiver_policy.policy.inputs.nearness import Surroundings, nearness
 from perceiver_policy.policy.inputs.positions import POSITION_RESOLUTION, cell_positions
 
 
@@ -18,9 +19,11 @@ class UnitsEmbedder(nn.Module):
 
     may_be_empty = True
 
-    def __init__(self, space: Units, width: int, bands: int) -> None:
+    def __init__(self, space: Units, width: int, bands: int, distances: bool = False) -> None:
+        """``distances``: see :mod:`perceiver_policy.policy.inputs.nearness`."""
         super().__init__()
         self.features = FeatureReader(space.columns, bands)
+        self.around = Surroundings(width) if distances and self.features.counts["positions"] else None
         self.linear = nn.Linear(self.features.width, width)
         self.inner = nn.Linear(self.features.width, width)
         self.outer = nn.Linear(width, width, bias=False)
@@ -33,6 +36,11 @@ class UnitsEmbedder(nn.Module):
         features = self.features(value["features"].masked_fill(~mask[..., None], 0))
         # the linear part hands a position on as it is, for it to be matched with a cell's
         return self.linear(features) + self.outer(F.relu(self.inner(features))), mask
+
+    def near(self, value: dict[str, Tensor]) -> Tensor:
+        """How near they are to one another, [B, U, U, steps], by the features that are positions."""
+        places = value["features"].index_select(-1, self.features.positions).float() / self.features.positions_scale
+        return nearness(places.masked_fill(~value["mask"].bool()[..., None], 0))
 
 
 class PlanesEmbedder(nn.Module):

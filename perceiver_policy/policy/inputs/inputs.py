@@ -19,7 +19,7 @@ How a Box is read can be said by its path, see `boxes.box_embedder`; "ignore" le
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -46,12 +46,14 @@ class Tokens:
     """Input tokens [B, M, C], their mask [B, M] (None: all valid), and what an output may point to.
 
     ``elements``: each modality's units, cells or other parts [B, n, C] by its path; ``masks`` [B, n] likewise.
+    ``near``: of units whose distances count, their `nearness` to one another [B, n, n, steps].
     """
 
     tokens: Tensor
     mask: Tensor | None
     elements: dict[str, Tensor]
     masks: dict[str, Tensor | None]
+    near: dict[str, Tensor] = field(default_factory=dict)
 
     def first(self, count: int) -> Tokens:
         """Those of the first observations."""
@@ -60,7 +62,8 @@ class Tokens:
         mask = None if self.mask is None else self.mask[:count]
         elements = {path: part[:count] for path, part in self.elements.items()}
         masks = {path: None if part is None else part[:count] for path, part in self.masks.items()}
-        return Tokens(self.tokens[:count], mask, elements, masks)
+        near = {path: part[:count] for path, part in self.near.items()}
+        return Tokens(self.tokens[:count], mask, elements, masks, near)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Reading:
     bands: int = 4
     neighborhood: int = 3
     patch: int = 1
+    distances: bool = False
     how: Any = None
     """What the experiment says of this part: numbers, rows, picture, {"patch": side}; None: what suits its shape."""
 
@@ -86,6 +90,7 @@ class Inputs(nn.Module):
         bands: int = 4,
         neighborhood: int = 3,
         patch: int = 1,
+        distances: bool = False,
         unread: Collection[Keys] = (),
         read: Mapping[str, Any] | None = None,
     ) -> None:
@@ -105,7 +110,7 @@ class Inputs(nn.Module):
             raise SpaceError(f"the observation space {space} is empty: a policy needs something to look at")
         self.keys = tuple(keys for _, keys, _ in found)
         self.paths = tuple(path for path, _, _ in found)
-        reading = Reading(width, bands, neighborhood, patch)
+        reading = Reading(width, bands, neighborhood, patch, distances)
         self.embedders = nn.ModuleList(
             embedder(leaf, path, replace(reading, how=read.get(path))) for path, _, leaf in found
         )
@@ -118,21 +123,25 @@ class Inputs(nn.Module):
         """See the class."""
         elements: dict[str, Tensor] = {}
         masks: dict[str, Tensor | None] = {}
+        near: dict[str, Tensor] = {}
         parts: list[Tensor] = []
         for path, keys, embedder in zip(self.paths, self.keys, self.embedders, strict=True):
             elements[path], masks[path] = embedder(at(observation, keys))
+            if isinstance(embedder, UnitsEmbedder) and embedder.around is not None:
+                near[path] = embedder.near(at(observation, keys))
+                elements[path] = elements[path] + embedder.around(elements[path], masks[path], near[path])
             merge = embedder.merge if isinstance(embedder, PlanesEmbedder) else None
             parts.append(merge(elements[path]) if merge else elements[path])
         if self.always is not None:
             parts.append(self.always.expand(parts[0].shape[0], 1, -1))
         tokens = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
         if all(mask is None for mask in masks.values()):
-            return Tokens(tokens, None, elements, masks)
+            return Tokens(tokens, None, elements, masks, near)
         given = [*masks.values(), None][: len(parts)]
         valid = [
             p.new_ones(p.shape[:2], dtype=torch.bool) if m is None else m for m, p in zip(given, parts, strict=True)
         ]
-        return Tokens(tokens, torch.cat(valid, 1), elements, masks)
+        return Tokens(tokens, torch.cat(valid, 1), elements, masks, near)
 
     def counts(self, tokens: Tokens) -> dict[str, int]:
         """How many of the tokens each part has, by its path, in their order."""
@@ -183,7 +192,7 @@ def _inputs(space: spaces.Space[Any], reading: Reading) -> Inputs:
 
 
 EMBEDDERS: dict[type, Make] = {
-    Units: lambda space, reading: UnitsEmbedder(space, reading.width, reading.bands),
+    Units: lambda space, reading: UnitsEmbedder(space, reading.width, reading.bands, reading.distances),
     Planes: lambda space, reading: PlanesEmbedder(
         space, reading.width, reading.bands, reading.neighborhood, reading.patch
     ),

@@ -1,0 +1,46 @@
+"""How near units are to one another.
+
+Units' own tokens tell where each is on the map; that one of them is within another's reach is a matter of both, which a
+dot product of the two says badly. Here distances are told in soft steps about their logarithm. Each unit's token gets
+what is around it, by how far away it is: a continuous-filter convolution (SchNet, arXiv 1706.08566). And whoever points
+to a unit may weigh how far that is from whoever asks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FINEST, STEPS, PER_OCTAVE = 2.0**-7, 14, 2.0
+"""The nearest distance that is told apart, as a part of the map's side, how many there are, and how many to a doubling.
+On the mini-games' map of 64 world units: half a unit, up to 45."""
+CHANNELS = 16
+"""What is told of each unit around."""
+
+
+def nearness(places: Tensor) -> Tensor:
+    """Places [B, n, axes] in [0, 1] -> [B, n, n, STEPS]: bumps about each distance."""
+    apart = places[:, :, None] - places[:, None]
+    octaves = apart.square().sum(-1, keepdim=True).clamp(min=FINEST**2 / 16).log2() / 2
+    steps = torch.arange(STEPS, dtype=octaves.dtype, device=octaves.device) + PER_OCTAVE * math.log2(FINEST)
+    return (PER_OCTAVE * octaves - steps).square().neg().exp()
+
+
+class Surroundings(nn.Module):
+    """What is around units, [B, n, C], of their tokens [B, n, C] and their :func:`nearness`: 0 at the start."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.read, self.write = nn.Linear(width, CHANNELS), nn.Linear(STEPS * CHANNELS, width)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def forward(self, tokens: Tensor, mask: Tensor, near: Tensor) -> Tensor:
+        """``mask`` [B, n]: who is there."""
+        seen = F.gelu(self.read(tokens)).masked_fill(~mask[..., None], 0)
+        around = near.transpose(2, 3).flatten(1, 2) @ seen
+        found: Tensor = self.write(around.unflatten(1, (-1, STEPS)).flatten(2))
+        return found
