@@ -194,18 +194,19 @@ class _Joint:
             if self._drawn is not None and self._drawn[0] is action:
                 term = self._drawn[1][i].log_prob(chosen.flatten(0, 1)).view_as(total)
                 total = total + torch.where(used, term, 0.0)
-            elif any(key[0] == i for key in self._made):  # for the entropy
+                continue
+            if any(key[0] == i for key in self._made):  # for the entropy
                 for f, where, argument in self._each(i):
                     mine = used & (function == f)
                     total = _plus(total, where, argument.log_prob(_at(chosen, where)), torch.where(mine, 1.0, 0.0))
-            elif _is_cheaper_by_units(function):
-                where = _where(used)
-                if len(where[0]):
-                    term = self._given(i, function, where).log_prob(chosen[where])
-                    total = total.index_put(where, term, accumulate=True)
-            else:
+                continue
+            where = _where(used) if _is_cheaper_by_units(function) else None
+            if where is None or len(where[0]) > used.numel() // DENSE:
                 term = self._given(i, function).log_prob(chosen.flatten(0, 1)).view_as(total)
                 total = total + torch.where(used, term, 0.0)
+            elif len(where[0]):
+                term = self._given(i, function, where).log_prob(chosen[where])
+                total = total.index_put(where, term, accumulate=True)
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def entropy(self) -> Tensor:

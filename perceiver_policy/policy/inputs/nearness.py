@@ -26,7 +26,8 @@ def nearness(places: Tensor) -> Tensor:
     apart = places[:, :, None] - places[:, None]
     octaves = apart.square().sum(-1, keepdim=True).clamp(min=FINEST**2 / 16).log2() / 2
     steps = torch.arange(STEPS, dtype=octaves.dtype, device=octaves.device) + PER_OCTAVE * math.log2(FINEST)
-    return (PER_OCTAVE * octaves - steps).square().neg().exp()
+    # what is farther off is nothing, and would be a denormal number, by which processors compute slowly
+    return (PER_OCTAVE * octaves - steps).square().clamp(max=30).neg().exp()
 
 
 class Surroundings(nn.Module):
