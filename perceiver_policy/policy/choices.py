@@ -42,9 +42,7 @@ def _pointer(space: Any, how: Choosing) -> Head:
 
 
 HEADS: dict[type, Callable[[Any, Choosing], Head]] = {
-    PerUnit: lambda space, how: PerUnitHead(
-        space, how.observation_space, how.width, how.bands, how.distances
-    ),
+    PerUnit: lambda space, how: PerUnitHead(space, how.observation_space, how.width, how.bands, how.distances),
     Pointer: _pointer,
     Pointers: _pointer,
     Place: _pointer,

@@ -58,10 +58,7 @@ class PerUnitHead(Head):
         self.takers = [np.flatnonzero(taken).tolist() for taken in space.uses.T]
         self.told = _Told(width) if any(len(takers) > 1 for takers in self.takers) else None
         self.parts = nn.ModuleDict(
-            {
-                str(i): _argument(space.each[name], width, bands, near)
-                for i, name in enumerate(space.arguments)
-            }
+            {str(i): _argument(space.each[name], width, bands, near) for i, name in enumerate(space.arguments)}
         )
         self.register_buffer("uses", torch.as_tensor(space.uses), persistent=False)
 

@@ -108,7 +108,9 @@ def test_the_nearest_is_found_soon() -> None:
     shares = {}
     for distances in (True, False):
         torch.manual_seed(0)
-        policy = PerceiverPolicy(SPACE, ORDERS, PolicyConfig(latents=2, token_width=16, latent_width=16, distances=distances))
+        policy = PerceiverPolicy(
+            SPACE, ORDERS, PolicyConfig(latents=2, token_width=16, latent_width=16, distances=distances)
+        )
         optimizer = torch.optim.Adam(policy.parameters(), 5e-3)
         for turn in range(121):
             observation = observe(256, turn)
