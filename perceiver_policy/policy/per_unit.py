@@ -47,7 +47,7 @@ class PerUnitHead(Head):
     def __init__(
         self, space: PerUnit, observation_space: spaces.Space[Any], width: int, bands: int, distances: bool = False
     ) -> None:
-        """``distances``: whether pointers weigh how near a unit is, see :mod:`perceiver_policy.policy.inputs.nearness`."""
+        """``distances``: whether pointers weigh how near a unit is, see `inputs.nearness`."""
         super().__init__(1, width)
         _check(space, observation_space)
         placed = any(feature.kind == "position" for feature in at(observation_space, space.of).columns)

@@ -79,7 +79,7 @@ class Base:
         return [i for i in self.rows("SCV") if new[i] and not carrying[i] and order[i] in (IDLE, GATHERS)]
 
     def hands(self) -> list[int]:
-        """Who may be told to do something else: idle workers, mostly a new one. Where none is coming, all that have just
+        """Who may be told something else: idle workers, mostly a new one; where none is coming, all that have just
         delivered."""
         free, order, centers = self.free(), self.get("order"), self.finished("CommandCenter")
         idle = [i for i in free if order[i] == IDLE]
