@@ -23,6 +23,9 @@ class Categories(BaseModel):
     categories: int = Field(ge=2, le=1024)
     """How many kinds there are; what is beyond is read as the last."""
     patch: int | None = Field(None, ge=1)
+    scaled: bool = False
+    """Whether each kind, in its place, counts by its running deviation: of many that hardly change a few that matter
+    stand out."""
 
 
 class PolicyConfig(BaseModel):
@@ -70,7 +73,8 @@ class PolicyConfig(BaseModel):
     )
     """How parts of the observation are read, by their paths (of an observation without parts ""): numbers (one token),
     rows (a token a row), picture, {patch: side} (a picture in patches of so many cells), {categories: count} (one token
-    of numbers that are kinds of something, one-hot; with a patch a picture of such), or ignore; else as suits."""
+    of numbers that are kinds of something, one-hot; with a patch a picture of such; with scaled: true by their running
+    deviations), or ignore; else as suits."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What layers compute in (automatic mixed precision); parameters, logits and losses are float32."""
     deviation: Literal["independent", "state"] = "independent"

@@ -41,11 +41,17 @@ class PictureEmbedder(nn.Module):
     positions: Tensor
 
     def __init__(
-        self, space: spaces.Box, width: int, bands: int, patch: int | None = None, categories: int | None = None
+        self,
+        space: spaces.Box,
+        width: int,
+        bands: int,
+        patch: int | None = None,
+        categories: int | None = None,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
         axes = picture_axes(space.shape)
-        self.scale = OneHot(space, categories) if categories else BoxScale(space, over=axes)
+        self.scale = _scale(space, categories, scaled, over=axes)
         shape = (*space.shape, categories) if categories else space.shape
         height, wide = (shape[axis] for axis in axes)
         others = [axis for axis in range(len(shape)) if axis not in axes]
@@ -73,7 +79,7 @@ class PictureEmbedder(nn.Module):
         sizes, order = self.of_weight  # that of a convolution, in the order of a patch's numbers
         weight = self.project.weight.reshape(-1, *sizes, self.patch, self.patch)
         weight = weight.permute(0, *(axis + 1 for axis in order)).flatten(1)
-        if value.dtype == torch.uint8 and isinstance(self.scale, BoxScale) and self.scale.shared:
+        if value.dtype == torch.uint8 and type(self.scale) is BoxScale and self.scale.shared:
             tokens = self._of_bytes(value, weight, self.scale)
         else:
             tokens = F.linear(self._patches(self.scale(value)), weight, self.project.bias)
@@ -126,11 +132,17 @@ class VectorEmbedder(nn.Module):
 
     most = 1
 
-    def __init__(self, space: spaces.Box | spaces.MultiBinary, width: int, categories: int | None = None) -> None:
+    def __init__(
+        self,
+        space: spaces.Box | spaces.MultiBinary,
+        width: int,
+        categories: int | None = None,
+        scaled: bool = False,
+    ) -> None:
         super().__init__()
         self.scale: nn.Module | None = None
         if isinstance(space, spaces.Box):
-            self.scale = OneHot(space, categories) if categories else BoxScale(space)
+            self.scale = _scale(space, categories, scaled)
         size = math.prod(space.shape)
         self.words = f"{size} {'numbers' if self.scale else 'bits'}" + (f" of {categories} kinds" * bool(categories))
         self.size = size * (categories or 1)
@@ -160,9 +172,10 @@ def box_embedder(space: spaces.Box, width: int, bands: int, how: Any = None) -> 
     as a gray picture is; what has more axes is a picture. Raises ValueError where ``how`` does not suit its shape.
     """
     how = how or usual_reading(space)
-    categories, patch = (how.get("categories"), how.get("patch")) if isinstance(how, dict) else (None, None)
+    options = how if isinstance(how, dict) else {}
+    categories, patch, scaled = options.get("categories"), options.get("patch"), options.get("scaled", False)
     if categories and not patch:
-        return VectorEmbedder(space, width, categories)
+        return VectorEmbedder(space, width, categories, scaled)
     least = {"numbers": 0, "rows": 1}.get(how if isinstance(how, str) else "picture", 2)
     if len(space.shape) < least:
         raise ValueError(f"is a Box of the shape {space.shape}, which cannot be read as {how!r}; use numbers")
@@ -170,7 +183,15 @@ def box_embedder(space: spaces.Box, width: int, bands: int, how: Any = None) -> 
         return VectorEmbedder(space, width)
     if how == "rows":
         return RowsEmbedder(space, width)
-    return PictureEmbedder(space, width, bands, patch, categories)
+    return PictureEmbedder(space, width, bands, patch, categories, scaled)
+
+
+def _scale(
+    space: spaces.Box, categories: int | None, scaled: bool, over: tuple[int, ...] = ()
+) -> OneHot | BoxScale | ScaledKinds:
+    if not categories:
+        return BoxScale(space, over=over)
+    return ScaledKinds(space, categories, over=over) if scaled else OneHot(space, categories)
 
 
 def usual_reading(space: spaces.Box) -> str:
@@ -287,3 +308,21 @@ class BoxScale(nn.Module):
         self.second += square - shift.square() / all_of_them
         self.mean += shift / all_of_them
         self.count += count.flatten()[0]
+
+
+class ScaledKinds(BoxScale):
+    """A Box's values, each one of some kinds -> [B, ..., categories], one-hot, by the mean and deviation of each.
+
+    What never changes becomes nothing: else a few kinds that matter are lost among many that do not.
+    """
+
+    def __init__(self, space: spaces.Box, categories: int, *, over: tuple[int, ...] = ()) -> None:
+        super().__init__(spaces.Box(0, 1, (*space.shape, categories)), over=over)
+        self.one_hot = OneHot(space, categories)
+
+    def forward(self, value: Tensor) -> Tensor:
+        return super().forward(self.one_hot(value))
+
+    def learn(self, value: Tensor, total: Total = lambda x: x) -> None:
+        """See :meth:`BoxScale.learn`."""
+        super().learn(self.one_hot(value), total)

@@ -209,6 +209,29 @@ def test_numbers_that_are_kinds_have_weights_of_their_own(how: dict[str, int]) -
     torch.testing.assert_close(embedder(value)[0][0], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("how", [{"categories": 3, "scaled": True}, {"categories": 3, "patch": 2, "scaled": True}])
+def test_kinds_count_by_their_own_mean_and_deviation(how: dict[str, Any]) -> None:
+    """As numpy has them, of a picture over all cells; what never changes is nothing."""
+    embedder: Any = box_embedder(spaces.Box(-1, 9, (4, 2, 2), np.int8), 5, 1, how)
+    values = np.random.default_rng(0).integers(-1, 5, (50, 4, 2, 2)).astype(np.int8)
+    values[:, 0, 0, 0] = 1
+    embedder.scale.learn(torch.as_tensor(values))
+    one_hot = np.eye(3)[np.minimum(values + 1, 2)]
+    over = (0, 1, 2) if "patch" in how else 0
+    scaled = (one_hot - one_hot.mean(over)) / np.maximum(one_hot.std(over), 1e-4)
+    shown = torch.as_tensor(scaled[:1]).float()
+    assert shown.abs().max() < 10
+    if "patch" not in how:
+        assert not shown[0, 0, 0, 0].any()
+        torch.testing.assert_close(embedder(torch.as_tensor(values[:1]))[0][:, 0], embedder.project(shown.flatten(1)))
+        return
+    pictures = shown[0].permute(2, 3, 0, 1).flatten(0, 1)  # channels and their kinds, rows, columns
+    cut = [embedder.project(pictures[None, :, 2 * row : 2 * row + 2])[0, :, 0, 0] for row in range(2)]
+    summed = torch.stack(cut) + embedder.positions @ embedder.position.weight.T
+    expected = summed + summed.relu() @ embedder.bind.weight.T
+    torch.testing.assert_close(embedder(torch.as_tensor(values[:1]))[0][0], expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(20, 33, 3), (2, 20, 33), (33, 20), (4, 20, 33, 3)])
 def test_bytes_are_read_as_the_numbers_that_they_are(shape: tuple[int, ...]) -> None:
     """Scaled weights make of bytes what plain ones make of scaled numbers, and learn the same."""
