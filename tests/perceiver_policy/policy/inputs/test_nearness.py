@@ -14,6 +14,7 @@ from perceiver_policy.policy import per_unit
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.inputs.nearness import STEPS, nearness
 from perceiver_policy.policy.policy import PerceiverPolicy
+from tests.perceiver_policy.policy.test_per_unit import act, evaluate
 
 N = 6
 UNITS = Units(N, [Feature("x", "position", 64.0), Feature("kind"), Feature("y", "position", 64.0)])
@@ -40,19 +41,6 @@ def observe(batch: int, seed: int = 0) -> dict[str, Any]:
         "units": {"features": features, "mask": there.to(torch.int8)},
         ACTION_MASK: {"function": function.to(torch.int8), "unit": there.to(torch.int8)},
     }
-
-
-def evaluate(policy: PerceiverPolicy, observation: Any, action: Any, **how: Any) -> Any:
-    batch = len(observation["units"]["mask"])
-    time = lambda nest: {k: time(v) if isinstance(v, dict) else v[None] for k, v in nest.items()}  # noqa: E731
-    first = torch.ones(1, batch, dtype=torch.bool)
-    return policy.evaluate_actions(time(observation), time(action), policy.initial_memory(batch), first, **how)
-
-
-def act(policy: PerceiverPolicy, observation: Any) -> Any:
-    batch = len(observation["units"]["mask"])
-    first, generator = torch.ones(batch, dtype=torch.bool), torch.Generator().manual_seed(0)
-    return policy.act(observation, policy.initial_memory(batch), first, generator=generator)[0]
 
 
 def test_bumps_about_distances() -> None:
