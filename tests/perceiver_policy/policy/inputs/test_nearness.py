@@ -12,7 +12,7 @@ from gymnasium import spaces
 from envs.spaces import ACTION_MASK, Feature, PerUnit, Pointer, Units
 from perceiver_policy.policy import per_unit
 from perceiver_policy.policy.config import PolicyConfig
-from perceiver_policy.policy.inputs.nearness import STEPS, nearness
+from perceiver_policy.policy.inputs.nearness import STEPS, Surroundings, nearness
 from perceiver_policy.policy.policy import PerceiverPolicy
 from tests.perceiver_policy.policy.test_per_unit import act, evaluate
 
@@ -23,10 +23,12 @@ MASK = spaces.Dict({"function": spaces.MultiBinary((N, 2)), "unit": spaces.Multi
 SPACE = spaces.Dict({"units": UNITS, ACTION_MASK: MASK})
 
 
-def make(*, far_from_uniform: bool = True, **options: Any) -> PerceiverPolicy:
+def make() -> PerceiverPolicy:
     torch.manual_seed(0)
-    policy = PerceiverPolicy(SPACE, ORDERS, PolicyConfig(latents=3, distances=True, **options))
-    for parameter in policy.outputs.parameters() if far_from_uniform else ():
+    policy = PerceiverPolicy(SPACE, ORDERS, PolicyConfig(latents=3, distances=True))
+    surroundings = [part for part in policy.inputs.modules() if isinstance(part, Surroundings)]
+    assert surroundings
+    for parameter in [p for part in (policy.outputs, *surroundings) for p in part.parameters()]:  # far from 0
         torch.nn.init.normal_(parameter, std=0.3)
     return policy
 
@@ -52,6 +54,18 @@ def test_bumps_about_distances() -> None:
         apart = max(math.dist(places[b, i].tolist(), places[b, j].tolist()), 2**-9)
         wanted = math.exp(-((2 * math.log2(apart * 128) - k) ** 2))
         assert found[b, i, j, k].item() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_who_is_not_there_is_not_around() -> None:
+    """As if there were fewer, and not a unit like any other at the map's corner."""
+    torch.manual_seed(0)
+    around, tokens, places = Surroundings(8), torch.randn(2, 4, 8), torch.rand(2, 4, 2)
+    torch.nn.init.normal_(around.write.weight)
+    there, rows = torch.tensor([[True, True, False, True]] * 2), [0, 1, 3]
+    found = around(tokens, there, nearness(places))[:, rows]
+    alone = around(tokens[:, rows], there[:, rows], nearness(places[:, rows]))
+    torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
+    assert found.abs().max() > 0.1
 
 
 @pytest.mark.parametrize("by_units", [True, False])
