@@ -137,9 +137,9 @@ class Anything(gymnasium.Env[Any, Any]):
         self.restricted = {keys for keys, _ in _leaves(chosen) if self.random.random() < 0.8}
         self.loose = bool(self.random.integers(2))
         self.observation_space = observed
-        if masks == "shown" and any(isinstance(part, int) for keys in self.restricted for part in keys[-1:]):
-            self.masks = "none"  # a OneOf's is told in Gymnasium's form here, a tuple, which no Dict can hold
-        elif masks == "shown":
+        if masks == "shown":
+            # a OneOf's is told in Gymnasium's form here, a tuple, which no Dict can hold
+            self.restricted &= {keys for keys, _ in _leaves(chosen, spaces.Dict | spaces.Tuple)}
             mask = _mask_space(chosen, self.restricted)
             if mask is None:
                 self.masks = "none"
@@ -294,10 +294,10 @@ def _mask_space(space: Any, restricted: set[Any], keys: Any = ()) -> Any:
     return spaces.Box(0, 2, space.shape if isinstance(space, spaces.MultiBinary) else (int(space.n),), np.int8)
 
 
-def _leaves(space: Any, keys: Any = ()) -> Any:
-    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.OneOf):
+def _leaves(space: Any, nests: Any = spaces.Dict | spaces.Tuple | spaces.OneOf, keys: Any = ()) -> Any:
+    if isinstance(space, nests):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
-        return [leaf for key, part in inner for leaf in _leaves(part, (*keys, key))]
+        return [leaf for key, part in inner for leaf in _leaves(part, nests, (*keys, key))]
     return [(keys, space)]
 
 
