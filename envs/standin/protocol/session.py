@@ -67,6 +67,8 @@ class Session:
         self.relay: Relay | None = None
         """The way to the process that plays the game, if another one does."""
         self.table: Table | None = None
+        self.knows_result = False
+        """Has its client been told how the game has ended?"""
         self._observer: Observer | None = None
 
     @property
@@ -125,6 +127,7 @@ class Session:
         self.executed.clear()
         self.action_errors.clear()
         self.watched = None
+        self.knows_result = False
         self.status = IN_GAME
 
     def end(self) -> None:
@@ -152,6 +155,7 @@ class Session:
             self.relay.close()
             self.relay = None
         if self.table is not None:
+            self.table.part(self.player)
             self.table.leave(self.player)
         self.table = self._observer = self.watched = None
         self.player, self.observing = 1, False

@@ -196,6 +196,8 @@ def leave_game(session: Session, asked: Any, told: Any) -> None:
 
 def quit_game(session: Session, asked: Any, told: Any) -> None:
     """The process ends once this is answered."""
+    if session.table is not None:
+        session.table.part(session.player)
     session.status = sc_pb.quit
 
 

@@ -35,6 +35,10 @@ def observation(session: Session, asked: sc_pb.RequestObservation, told: sc_pb.R
     if session.status == sc_pb.ended and not told.player_result:
         # A replay of a game that was left before its end.
         told.player_result.add(player_id=1, result=sc_pb.Undecided)
+    if told.player_result and not session.knows_result:
+        session.knows_result = True
+        if session.table is not None:
+            session.table.lock.notify_all()
     return images
 
 

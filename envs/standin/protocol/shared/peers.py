@@ -2,7 +2,8 @@
 
 The first player's process, which the game was created in, plays the game for both. It listens at the game port that
 ``join_game`` names; the other process, which joins with the same ports without having created a game, connects there.
-If the first one dies, the second has won: it tells its client so, with what was observed last.
+How a game has ended the second looks up at once, before the first can go. If the first dies before that, the second
+has won: it tells its client so, with what was observed last.
 """
 
 from __future__ import annotations
@@ -116,22 +117,34 @@ class Relay:
     def __init__(self, link: Link, player: int) -> None:
         self.player, self._link = player, link
         self._last = sc_pb.Response()
+        self._final: bytes | None = None
+        """What is seen of a game that has ended, looked up before the client has asked."""
         self._alive = True
         self._lock = threading.Lock()
 
     def ask(self, message: bytes, request: sc_pb.Request) -> bytes:
-        """The other process's answer; if it is gone, one that says that its player has lost."""
+        """The other process's answer; if it is gone, one that says how the game has ended: that its player has lost,
+        if nothing else is known."""
+        looks = request.HasField("observation")
         with self._lock:
+            if looks and self._final is not None:
+                return self._final + sc_pb.Response(id=request.id).SerializeToString()
             if self._alive:
                 try:
-                    self._link.send(message)
-                    answer = self._link.receive()
-                    if request.HasField("observation"):
+                    answer = self._exchange(message)
+                    if looks:
                         self._last = sc_pb.Response.FromString(answer)
+                    elif self._final is None and sc_pb.Response.FromString(answer).status == sc_pb.ended:
+                        look = sc_pb.Request(observation=sc_pb.RequestObservation())
+                        self._final = self._exchange(look.SerializeToString())
                     return answer
                 except OSError:
                     self._alive = False
         return self._alone(request).SerializeToString()
+
+    def _exchange(self, message: bytes) -> bytes:
+        self._link.send(message)
+        return self._link.receive()
 
     def _alone(self, request: sc_pb.Request) -> sc_pb.Response:
         response = sc_pb.Response(status=sc_pb.ended)
@@ -139,10 +152,10 @@ class Relay:
         match name:
             case "observation":
                 response.observation.CopyFrom(self._last.observation)
-                response.observation.ClearField("player_result")
-                for player in (1, 2):
-                    result = sc_pb.Victory if player == self.player else sc_pb.Defeat
-                    response.observation.player_result.add(player_id=player, result=result)
+                if not response.observation.player_result:
+                    for player in (1, 2):
+                        result = sc_pb.Victory if player == self.player else sc_pb.Defeat
+                        response.observation.player_result.add(player_id=player, result=result)
             case "step":
                 response.step.simulation_loop = self._last.observation.observation.game_loop
             case _:

@@ -16,12 +16,17 @@ from envs.standin.rules.world import LOST
 
 MOST_LOOPS = 2**14
 """Game loops that may pass in one request: twelve minutes of the game, a few seconds at worst."""
+FAREWELL = 5.0
+"""Seconds for which the process of a game that has ended waits for the second player to hear how."""
 PATIENCE = 300.0
 """Seconds that one player's step waits for the other's; after that the other has left."""
 
 
 class Seat(Protocol):
     """Who sits at a table."""
+
+    knows_result: bool
+    """Has it been told how the game has ended?"""
 
     @property
     def observer(self) -> Observer:
@@ -108,3 +113,13 @@ class Table:
                 g = self.match.games[0]
                 g["status"], g["score"], g["other_score"] = LOST, -1.0, 1.0
             self.settle()
+
+    def part(self, player: int) -> None:
+        """Before the process that plays the game goes: let the others hear how it has ended."""
+        if self.match.playing or player != 1:
+            return
+        deadline = time.monotonic() + FAREWELL
+        with self.seat(player):
+            while any(not seat.knows_result for other, seat in self.seats.items() if other != player):
+                if not self.wait(deadline - time.monotonic()):
+                    return

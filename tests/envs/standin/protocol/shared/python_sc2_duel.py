@@ -1,19 +1,20 @@
-"""Two python-sc2 bots against each other, each in a game process of its own.
+"""A python-sc2 bot in a game of two: ``python python_sc2_duel.py host rush 5001,5002,5003,5004``.
 
-``python python_sc2_duel.py [crash]`` plays a game, in which the second bot may crash, and prints each one's result.
+One program hosts the game, another joins by the same ports (``join``). It prints what it has heard of its result.
+(``run_game`` plays both in one program, and kills both games where one bot fails.)
 """
 
 import asyncio
-import json
 import logging
 import sys
 
 from loguru import logger
 from sc2 import maps
 from sc2.bot_ai import BotAI
-from sc2.data import Race, Result
-from sc2.main import run_game
+from sc2.data import Race
+from sc2.main import _host_game, _join_game
 from sc2.player import Bot
+from sc2.portconfig import Portconfig
 
 
 class Rush(BotAI):
@@ -43,11 +44,15 @@ class Crash(BotAI):
 def main() -> None:
     logger.remove()
     logging.disable(logging.CRITICAL)
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    second = Crash() if sys.argv[1:] == ["crash"] else Idle()
-    players = [Bot(Race.Terran, Rush()), Bot(Race.Terran, second)]
-    results = run_game(maps.get("Simple64"), players, realtime=False, random_seed=1)
-    print(json.dumps([result.name if isinstance(result, Result) else None for result in results]))
+    bot = {"rush": Rush, "idle": Idle, "crash": Crash}[sys.argv[2]]()
+    ports = [int(port) for port in sys.argv[3].split(",")]
+    joined = Portconfig(server_ports=ports[:2], player_ports=[ports[2:]])
+    if sys.argv[1] == "host":
+        players = [Bot(Race.Terran, bot), Bot(Race.Terran, Idle())]  # whoever joins: the second is only counted
+        game = _host_game(maps.get("Simple64"), players, portconfig=joined, random_seed=1)
+    else:
+        game = _join_game([Bot(Race.Terran, Idle()), Bot(Race.Terran, bot)], realtime=False, portconfig=joined)
+    print(asyncio.run(game).name)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ import pytest
 
 pytest.importorskip("websockets")
 
+from s2clientprotocol import debug_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
 from envs.standin.protocol.dispatch import respond
 from envs.standin.protocol.session import Session
+from envs.standin.protocol.shared.peers import Relay
 from envs.standin.vector_env import make
 
 FUNCTIONS = ("no_op", "Attack_pt", "Train_SCV_quick")
@@ -177,6 +179,53 @@ def test_the_second_wins_if_the_firsts_process_dies(two: Two) -> None:
     assert told.observation.game_loop == seen
     assert {r.player_id: r.result for r in told.player_result} == {1: sc_pb.Defeat, 2: sc_pb.Victory}
     assert ask(two.sessions[1], leave_game=sc_pb.RequestLeaveGame()).status == sc_pb.launched
+
+
+def lose_everything(two: Two, player: int) -> None:
+    """That one's last units die in the step that both ask for next."""
+    units = two.see(player).observation.raw_data.units
+    kill = debug_pb2.DebugKillUnit(tag=[u.tag for u in units if u.alliance == 1])
+    ask(two.sessions[0], debug=sc_pb.RequestDebug(debug=[debug_pb2.DebugCommand(kill_unit=kill)]))
+
+
+def test_the_second_knows_how_it_ended_when_the_first_is_gone(two: Two) -> None:
+    two.step()
+    lose_everything(two, 2)
+    two.step()
+    assert two.sessions[1].relay is not None
+    two.sessions[1].relay._link.close()
+    for _ in range(2):
+        told = tell(two.sessions[1], id=7, observation=sc_pb.RequestObservation())
+        assert (told.id, told.status) == (7, sc_pb.ended)
+        assert {r.player_id: r.result for r in told.observation.player_result} == {1: sc_pb.Victory, 2: sc_pb.Defeat}
+
+
+@pytest.mark.parametrize("how", ["leave_game", "quit"])
+def test_the_firsts_process_stays_until_the_second_knows_how_it_ended(
+    two: Two, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_everything(two, 2)
+    looks_later = threading.Event()
+    exchange = Relay._exchange
+
+    def late(relay: Relay, message: bytes) -> bytes:
+        if sc_pb.Request.FromString(message).HasField("observation"):
+            looks_later.wait(10)
+        return exchange(relay, message)
+
+    monkeypatch.setattr(Relay, "_exchange", late)
+    second = threading.Thread(target=lambda: tell(two.sessions[1], step=sc_pb.RequestStep()))
+    second.start()
+    tell(two.sessions[0], step=sc_pb.RequestStep())
+    goes = threading.Thread(target=lambda: tell(two.sessions[0], **{how: getattr(sc_pb.Request(), how)}))
+    goes.start()
+    goes.join(0.3)
+    assert goes.is_alive()
+    looks_later.set()
+    goes.join(10)
+    assert not goes.is_alive()
+    second.join(10)
+    assert {r.player_id: r.result for r in two.see(2).player_result} == {1: sc_pb.Victory, 2: sc_pb.Defeat}
 
 
 def test_in_real_time_it_goes_on_by_itself() -> None:
