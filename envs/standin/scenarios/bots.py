@@ -125,11 +125,13 @@ def invest(g: Any, us: Any, ts: Any, home_x: float, home_y: float, workers: int,
     depots = count(g, us, SUPPLY_DEPOT, True)
     coming = depots - count_finished(g, us, SUPPLY_DEPOT)
     short = cap < 400 and cap + 16 * coming - used <= 2 * int(pace[MARGIN])
-    if (depots == 0 or short) and means(g, us, ts, C_DEPOT) == SUCCESS:
-        return found(g, us, ts, SUPPLY_DEPOT, _DEPOT_SITES, home_x, home_y, chosen)
+    due = (depots == 0 or short) and means(g, us, ts, C_DEPOT) == SUCCESS
+    if due and found(g, us, ts, SUPPLY_DEPOT, _DEPOT_SITES, home_x, home_y, chosen):
+        return True
     more = count(g, us, BARRACKS, True) < int(pace[BARRACKS_WANTED] * plan[MORE_BARRACKS])
-    if more and means(g, us, ts, C_BARRACKS) == SUCCESS:
-        return found(g, us, ts, BARRACKS, _BARRACKS_SITES, home_x, home_y, chosen)
+    due = more and means(g, us, ts, C_BARRACKS) == SUCCESS
+    if due and found(g, us, ts, BARRACKS, _BARRACKS_SITES, home_x, home_y, chosen):
+        return True  # where all sites are taken, soldiers are trained from what there is
     return train(g, us, ts, BARRACKS, MARINE, C_TRAIN_MARINE)
 
 

@@ -7,6 +7,7 @@ from envs.standin.contest import contest
 from envs.standin.players.roster import interface_for_player, make_player
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
+from envs.standin.scenarios.plans import BARRACKS_WANTED, MACRO, MORE_BARRACKS, PEACE, PLANS
 from envs.standin.vector_env import make
 from envs.starcraft.maps import CLIFFS, MELEE
 from envs.starcraft.opponents import DIFFICULTIES, Opponent
@@ -153,6 +154,20 @@ def test_what_is_destroyed_is_built_again():
     there = lambda: (env.units["owner"] == w.ENEMY) & np.isin(env.units["kind"], (c.BARRACKS, c.SUPPLY_DEPOT))  # noqa: E731
     wait(env, 3000)
     assert set(env.units["kind"][there()]) == {c.BARRACKS, c.SUPPLY_DEPOT}
+
+
+def test_a_computer_whose_sites_are_all_taken_goes_on_training_soldiers():
+    env = melee(1, "cheat_insane:macro")
+    env.games["other_pace"][:, PEACE] = 1e9  # its marines stay at home
+    theirs = lambda kind: int(((env.units["kind"] == kind) & (env.units["owner"] == w.ENEMY)).sum())  # noqa: E731
+    counts = []
+    for _ in range(12):
+        wait(env, 600)
+        counts.append((theirs(c.BARRACKS), theirs(c.MARINE)))
+    built = [barracks for barracks, _ in counts]
+    wanted = env.games["other_pace"][0, BARRACKS_WANTED] * PLANS[MACRO, MORE_BARRACKS]
+    assert built[-1] == built[-3] < int(wanted)  # it has no ground for the others
+    assert counts[-1][1] > counts[-2][1] > counts[-3][1]
 
 
 def test_a_building_that_its_builder_left_is_finished():
