@@ -137,7 +137,7 @@ def old_clients() -> None:
 
 
 def _append(table: Any, row: Any) -> Any:
-    table.loc[row.name] = row
+    table.loc[row.name] = row.astype(float)  # pandas 3 would make an empty table of floats one of whole numbers
     return table
 
 
