@@ -20,7 +20,7 @@ def test_bot_plays_to_the_end(installation: Path, name: str) -> None:
         pytest.skip("PERCEIVER_RL_BOTS names no folder with others' bots")
     sources = ["--python-sc2", f"{folder}/python-sc2", "--tutorial", f"{folder}/pysc2-tutorial"]
     command = [sys.executable, "-m", "benchmarks.strangers", *sources, "--only", name]
-    command += ["--difficulty", "VeryEasy", "--seconds", "300"]
+    command += ["--difficulty", "Hard", "--seconds", "2700"]
     done = subprocess.run(command, env={**os.environ, "SC2PATH": str(installation)}, capture_output=True, text=True)
     games = done.stdout.splitlines()[2:]
     print(*games, sep="\n")
