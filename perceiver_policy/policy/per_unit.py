@@ -139,7 +139,7 @@ class _Joint:
         self.head, self.log_p, self.legal, self.ordered = head, log_p, legal, legal.any(-1)
         self.rows, self.answers, self.tokens, self.mask = answers.shape[1], answers, tokens, mask
         self.near = None if head.of not in tokens.near else tokens.near[head.of][:, : self.rows]
-        self._drawn: tuple[Orders, list[Distribution]] | None = None
+        self._drawn: tuple[Orders, list[tuple[Where | None, Distribution]]] | None = None
         self._made: dict[tuple[int, int], tuple[Where | None, Distribution]] = {}
         self._read: Tensor | None = None
 
@@ -176,8 +176,7 @@ class _Joint:
         """Of an argument, for each function that takes it: for which units (None: all), and what it is chosen from."""
         for f in self.head.takers[i]:
             if (i, f) not in self._made:
-                where = _where(self.legal[..., f]) if _is_cheaper_by_units(self.legal) else None
-                where = None if where is None or len(where[0]) > self.ordered.numel() // DENSE else where
+                where = _few(self.legal[..., f])
                 if where is not None and not len(where[0]):
                     continue
                 self._made[i, f] = where, self._given(i, f, where)
@@ -189,16 +188,16 @@ class _Joint:
         for i, name in enumerate(self.head.space.arguments):
             used, chosen = self.head.uses[function, i] & self.ordered, action[name][:, : self.rows]
             if self._drawn is not None and self._drawn[0] is action:
-                term = self._drawn[1][i].log_prob(chosen.flatten(0, 1)).view_as(total)
-                total = total + torch.where(used, term, 0.0)
+                where, argument = self._drawn[1][i]
+                total = _plus(total, where, argument.log_prob(_at(chosen, where)), torch.where(used, 1.0, 0.0))
                 continue
             if any(key[0] == i for key in self._made):  # for the entropy
                 for f, where, argument in self._each(i):
                     mine = used & (function == f)
                     total = _plus(total, where, argument.log_prob(_at(chosen, where)), torch.where(mine, 1.0, 0.0))
                 continue
-            where = _where(used) if _is_cheaper_by_units(function) else None
-            if where is None or len(where[0]) > used.numel() // DENSE:
+            where = _few(used)
+            if where is None:
                 term = self._given(i, function).log_prob(chosen.flatten(0, 1)).view_as(total)
                 total = total + torch.where(used, term, 0.0)
             elif len(where[0]):
@@ -234,12 +233,21 @@ class _Joint:
         missing = self.head.capacity - self.rows
         function = torch.where(self.ordered, function, 0)
         orders = {"function": F.pad(function, (0, missing))}
-        arguments = [self._given(i, function) for i in range(len(self.head.takers))]
-        for i, argument in enumerate(arguments):
-            chosen = choose(argument).unflatten(0, function.shape)
-            used = (self.ordered & self.head.uses[function, i]).view(*function.shape, *(1,) * (chosen.dim() - 2))
-            chosen = torch.where(used, chosen, torch.zeros_like(chosen))
-            orders[self.head.space.arguments[i]] = F.pad(chosen, (0, 0) * (chosen.dim() - 2) + (0, missing))
+        arguments = []
+        for i, name in enumerate(self.head.space.arguments):
+            used = self.ordered & self.head.uses[function, i]
+            where = _few(used)
+            argument = self._given(i, function, where)
+            chosen = choose(argument)
+            arguments.append((where, argument))
+            if where is None:
+                chosen = chosen.unflatten(0, function.shape)
+                chosen = torch.where(
+                    used.view(*used.shape, *(1,) * (chosen.dim() - 2)), chosen, torch.zeros_like(chosen)
+                )
+            else:
+                chosen = chosen.new_zeros(*function.shape, *chosen.shape[1:]).index_put(where, chosen)
+            orders[name] = F.pad(chosen, (0, 0) * (chosen.dim() - 2) + (0, missing))
         self._drawn = orders, arguments
         return orders
 
@@ -256,15 +264,12 @@ def _plus(total: Tensor, where: Where | None, term: Tensor, weight: Tensor) -> T
     return total.index_put(where, weight[where] * term, accumulate=True)
 
 
-def _where(units: Tensor) -> Where:
-    """The games and the rows of those units [B, r]."""
+def _few(units: Tensor) -> Where | None:
+    """Those of the units [B, r]; None: so many that to ask for all costs no more, or where to look them up would."""
+    if not on_host(units) or _is_traced():
+        return None
     game, row = units.nonzero(as_tuple=True)
-    return game, row
-
-
-def _is_cheaper_by_units(tensor: Tensor) -> bool:
-    """Whether to look up which units are meant costs less than to ask for all of them."""
-    return on_host(tensor) and not _is_traced()
+    return None if len(game) > units.numel() // DENSE else (game, row)
 
 
 class _Pointing(nn.Module):

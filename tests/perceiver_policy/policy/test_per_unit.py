@@ -112,8 +112,10 @@ DISCRETE = PerUnit(
 def test_probabilities_entropy_and_divergence_are_those_of_enumeration(
     by_units: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not by_units:  # as on a GPU
-        monkeypatch.setattr(per_unit, "_is_cheaper_by_units", lambda tensor: False)
+    if by_units:
+        monkeypatch.setattr(per_unit, "DENSE", 1)
+    else:  # as on a GPU
+        monkeypatch.setattr(per_unit, "_few", lambda units: None)
     policy, other = make(DISCRETE), make(DISCRETE)
     torch.manual_seed(1)
     for parameter in other.outputs.parameters():
@@ -136,10 +138,13 @@ def test_probabilities_entropy_and_divergence_are_those_of_enumeration(
     assert float(p.sum()) == pytest.approx(1, abs=1e-5)
     assert float(mine.entropy[0, 0]) == pytest.approx(float(-(p * log_p).sum()), abs=1e-4)
     assert float(mine.divergence(theirs)[0, 0]) == pytest.approx(float((q * (log_q - log_p)).sum()), abs=1e-4)
-    drawn = act(policy, repeat(observation, 20_000)).action
+    acted = act(policy, repeat(observation, 20_000))
+    drawn = acted.action
     index = {tuple(map(tuple, row)): i for i, row in enumerate(every.tolist())}
     rows = torch.stack([drawn[name] for name in ("function", "enemy", "place")], -1).tolist()
-    counts = np.bincount([index[tuple(map(tuple, row))] for row in rows], minlength=len(every))
+    which = np.array([index[tuple(map(tuple, row))] for row in rows])
+    np.testing.assert_allclose(acted.log_prob, log_p[which], atol=1e-5)
+    counts = np.bincount(which, minlength=len(every))
     np.testing.assert_allclose(counts / 20_000, p.numpy(), atol=4 / math.sqrt(20_000))
 
 

@@ -71,7 +71,7 @@ def test_who_is_not_there_is_not_around() -> None:
 @pytest.mark.parametrize("by_units", [True, False])
 def test_acting_and_evaluating_agree(by_units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not by_units:  # as on a GPU
-        monkeypatch.setattr(per_unit, "_is_cheaper_by_units", lambda tensor: False)
+        monkeypatch.setattr(per_unit, "_few", lambda units: None)
     policy, observation = make(), observe(64)
     decision = act(policy, observation)
     for entropy in (True, False):
