@@ -199,6 +199,8 @@ def test_drawing_is_not_kept() -> None:
     player = Player(ROACHES)
     draw = debug_pb2.DebugCommand(draw=debug_pb2.DebugDraw(text=[debug_pb2.DebugText(text="hello")]))
     player.ask(debug=sc_pb.RequestDebug(debug=[draw] * 20_000))
+    boxes = debug_pb2.DebugDraw(boxes=[debug_pb2.DebugBox(color=debug_pb2.Color(r=1))] * 60_000)  # not counted, either
+    player.ask(debug=sc_pb.RequestDebug(debug=[debug_pb2.DebugCommand(draw=boxes)]))
     assert not player.session.recording.events
 
 
@@ -207,7 +209,7 @@ LARGE: dict[str, Callable[[Any], Any]] = {
     "debug commands": lambda r: [r.debug.debug.add() for _ in range(5001)],
     "questions": lambda r: [r.query.pathing.add() for _ in range(5001)],
     "game loops": lambda r: setattr(r.step, "count", MOST_LOOPS + 1),
-    "too many parts": lambda r: [r.debug.debug.add().draw.lines.add().line.p0 for _ in range(40_000)],
+    "too many parts": lambda r: [r.debug.debug.add().create_unit.pos for _ in range(40_000)],
     "too large": lambda r: r.action.actions.add().action_raw.unit_command.unit_tags.extend([2**64 - 1] * 10**5),
 }
 
@@ -219,7 +221,7 @@ def test_requests_that_are_too_much(what: str) -> None:
     made = request(LARGE[what])
     if what == "too many parts":
         for command in made.debug.debug:
-            command.draw.lines[0].line.p0.x = command.draw.lines[0].line.p1.x = 1
+            command.create_unit.pos.x = 1
     assert what in answer(player, made).error[0]
     assert player.see().observation.game_loop == loop
 
