@@ -189,7 +189,11 @@ class _Joint:
             used, chosen = self.head.uses[function, i] & self.ordered, action[name][:, : self.rows]
             if self._drawn is not None and self._drawn[0] is action:
                 where, argument = self._drawn[1][i]
-                total = _plus(total, where, argument.log_prob(_at(chosen, where)), torch.where(used, 1.0, 0.0))
+                term = argument.log_prob(_at(chosen, where))
+                if where is None:
+                    total = total + torch.where(used, term.view_as(total), 0.0)
+                else:
+                    total = total.index_put(where, term, accumulate=True)
                 continue
             if any(key[0] == i for key in self._made):  # for the entropy
                 for f, where, argument in self._each(i):
