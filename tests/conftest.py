@@ -3,6 +3,9 @@
 import os
 import signal
 
+# torch.compile imports it, and that fails where something else has imported Python's own distutils in between.
+import setuptools  # noqa: F401
+
 # One thread: small networks are faster so, and several test runs do not fight over cores. Must precede torch's import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

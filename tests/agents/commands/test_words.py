@@ -195,7 +195,7 @@ def test_help_names_whose_defaults_it_shows_and_what_they_are_without(capsys):
     assert "those of a run of --env CartPole-v1 without --config" in whole["--env CartPole-v1"]
     assert "those of --config cartpole" in whole["--config cartpole"]
     rates = {name: re.search(r"--ppo.learning-rate.*?\(default: [^)]*\)", text)[0] for name, text in whole.items()}
-    assert rates[""].endswith("Without this experiment: 0.0007. (default: 0.002)")
+    assert rates[""].endswith("Without this experiment: 0.0007. (default: 0.001)")
     assert rates["--env CartPole-v1"].endswith("Without this experiment: 0.0007. (default: 0.001)")
     assert rates["--config cartpole"].endswith("Without this experiment: 0.0007. (default: 0.002)")
 
