@@ -3,7 +3,8 @@
 import os
 import signal
 
-# torch.compile imports it, and that fails where something else has imported Python's own distutils in between.
+# torch.compile imports it, and there, in the middle of a whole run, it has once been given Python's own distutils in
+# place of its own, and refused; at the start there is nothing in its way.
 import setuptools  # noqa: F401
 
 # One thread: small networks are faster so, and several test runs do not fight over cores. Must precede torch's import.
