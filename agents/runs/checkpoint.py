@@ -12,6 +12,7 @@ checkpoints only. One that was damaged afterwards is named and passed over for t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -99,7 +100,7 @@ def _write(run_dir: Path, step: int, files: Mapping[str, memoryview], keep: int)
         folder.flush(writing)
         final = parent / f"step-{step:012d}"
         if final.exists():
-            shutil.rmtree(final)
+            _remove(final)
         writing.rename(final)
         folder.flush(parent)
     except OSError:
@@ -110,10 +111,18 @@ def _write(run_dir: Path, step: int, files: Mapping[str, memoryview], keep: int)
         if folder.step_of(path) >= step:
             continue
         if whole >= keep:
-            shutil.rmtree(path, ignore_errors=True)  # what is left of it goes with the next one
+            with contextlib.suppress(OSError):  # it goes with the next one
+                _remove(path)
         elif _fault(path) is None:  # one that is damaged must not push out one that is not
             whole += 1
     return final
+
+
+def _remove(path: Path) -> None:
+    # Out of sight at once: nobody who reads while it is deleted, or after a kill, finds a part of it.
+    gone = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def latest(run_dir: Path) -> Path:

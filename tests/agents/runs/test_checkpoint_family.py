@@ -165,6 +165,20 @@ def test_whoever_reads_while_checkpoints_rotate_tries_again(tmp_path: Path) -> N
     assert tried == [1, 2, 3]
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_one_that_goes_is_never_seen_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    def killed_on_the_way(path: Path, ignore_errors: bool = False) -> None:
+        (path / "manifest.json").unlink(missing_ok=True)
+
+    save(tmp_path, 1)
+    monkeypatch.setattr("shutil.rmtree", killed_on_the_way)
+    save(tmp_path, step, keep=1)  # in place of the first, or after which it is too many
+    assert [path.name for path in folder.checkpoints(tmp_path)] == [f"step-{step:012d}"]
+    monkeypatch.undo()
+    save(tmp_path, 3, keep=1)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000000003"]
+
+
 def test_what_is_read_is_never_half_of_one_and_half_of_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
