@@ -108,11 +108,12 @@ class Encoder(nn.Module):
         inputs: Tensor | None = None,
         *,
         mask: Tensor | None = None,
+        first_mask: Tensor | None = None,
         latents: Tensor | None = None,
         keys_values: tuple[KeyValues, ...] | None = None,
     ) -> Tensor:
         """Latents `[B, N, latent_width]`, from `inputs` or the `keys_values` made from them, `mask` `[B, M]` (True =
-        valid).
+        valid); `first_mask` is the first cross-attend's, where it reads others than the rest do.
 
         `latents` `[B, N, latent_width]` start the iteration in place of the encoder's own (recurrence; another N is
         fine).
@@ -123,7 +124,8 @@ class Encoder(nn.Module):
             keys_values = self._run(self.keys_values, inputs, mask)
         z = self._start(inputs, mask) if latents is None else latents
         for step, index in enumerate(self.cross_order):
-            z = self._run(self.cross[index], z, mask=mask, keys_values=keys_values[index])
+            read = mask if step or first_mask is None else first_mask
+            z = self._run(self.cross[index], z, mask=read, keys_values=keys_values[index])
             for block in self.block_order[step * self.blocks_per_cross : (step + 1) * self.blocks_per_cross]:
                 for layer in cast(Iterable[nn.Module], self.blocks[block]):
                     z = self._run(layer, z)

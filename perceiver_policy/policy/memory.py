@@ -138,15 +138,21 @@ class LSTMMemory(Carried):
 class WindowMemory(Memory):
     """The tokens of the latest observations, read beside the present one's, each with a vector of its age.
 
+    An encoder that reads more than once reads the present alone first: among a dozen others it would count a dozenth,
+    and what is asked of the past could not depend on it. Ages begin nearly alike, so that what is learned of a thing
+    seen a while ago holds for other whiles.
+
     Carried are [B, steps - 1, M * (C + 1)], the oldest first: the tokens as they were embedded when they were seen, and
     which of them there are.
     """
 
-    def __init__(self, steps: int, most: int, width: int) -> None:
+    def __init__(self, steps: int, most: int, width: int, *, present_first: bool = False) -> None:
         """``most``: tokens of an observation at most."""
         super().__init__()
-        self.steps, self.most, self.width = steps, most, width
-        self.age = nn.Parameter(torch.randn(steps, width) / width**0.5)
+        self.steps, self.most, self.width, self.present_first = steps, most, width, present_first
+        scale = torch.full((steps, 1), 0.1)
+        scale[-1] = 1.0  # the present is told from all before it
+        self.age = nn.Parameter(scale * torch.randn(steps, width) / width**0.5)
 
     def initial(self, batch: int) -> Tensor:
         """Zeros: what an episode starts with."""
@@ -179,15 +185,23 @@ class WindowMemory(Memory):
         each = window.unflatten(2, (self.most, self.width + 1))
         tokens, there = each[..., :-1] + self.age[:, None], each[..., -1] > 0
         keys_values = encoder.keys_values(tokens.flatten(1, 2))
-        return encoder(mask=(there & seen[..., None]).flatten(1), keys_values=keys_values)
+        mask = there & seen[..., None]
+        if not self.present_first:
+            return encoder(mask=mask.flatten(1), keys_values=keys_values)
+        now = mask.clone()
+        now[:, :-1] = False
+        return encoder(mask=mask.flatten(1), first_mask=now.flatten(1), keys_values=keys_values)
 
 
-def make_memory(kind: str, *, latents: int, latent_width: int, window: int, tokens: int, width: int) -> Memory | None:
-    """The memory that goes by a name, or None; ``tokens`` of an observation at most, of ``width`` channels."""
+def make_memory(
+    kind: str, *, latents: int, latent_width: int, window: int, tokens: int, width: int, reads: int = 1
+) -> Memory | None:
+    """The memory that goes by a name, or None; ``tokens`` of an observation at most, of ``width`` channels. ``reads``:
+    how often the encoder reads."""
     if kind == "latents":
         return LatentMemory(latents, latent_width)
     if kind == "lstm":
         return LSTMMemory(latent_width)
     if kind == "window":
-        return WindowMemory(window, tokens, width)
+        return WindowMemory(window, tokens, width, present_first=reads > 1)
     return None if kind == "none" else cast(Memory, MEMORIES.find(kind)(latents, latent_width))

@@ -74,6 +74,7 @@ class PerceiverPolicy(nn.Module):
             window=config.window,
             tokens=self.inputs.most,
             width=config.token_width,
+            reads=len(getattr(self.encoder, "cross_order", ())),
         )
         self.outputs = Outputs(
             action_space,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from perceiver_policy.core.attention import attention_maps
 from perceiver_policy.policy.memory import LatentMemory, LSTMMemory
 from tests.policies import SMALL, game, perturbed
 
@@ -61,10 +62,15 @@ def test_a_step_of_the_lstm_is_torchs_own() -> None:
     )
 
 
-MEMORIES = [{"memory": "latents"}, {"memory": "lstm"}, {"memory": "window", "window": 3}]
+MEMORIES = [
+    {"memory": "latents"},
+    {"memory": "lstm"},
+    {"memory": "window", "window": 3},
+    {"memory": "window", "window": 3, "cross_attends": 2},
+]
 
 
-@pytest.mark.parametrize("options", MEMORIES, ids=lambda options: options["memory"])
+@pytest.mark.parametrize("options", MEMORIES, ids=lambda options: "-".join(map(str, options.values())))
 def test_a_sequence_is_its_steps_one_by_one(options: Any) -> None:
     """With episodes that begin on the way, and units that come and go."""
     steps, batch = 9, 4
@@ -116,3 +122,16 @@ def test_a_window_holds_so_many_observations_and_no_more() -> None:
 
     plain = value_after(-1)
     assert [abs(value_after(t) - plain) > 1e-4 for t in range(4)] == [False, False, True, True]
+
+
+def test_of_a_window_that_is_read_twice_the_present_is_read_alone_first() -> None:
+    options = {"memory": "window", "window": 3, "cross_attends": 2, "cross_heads": 2}
+    policy = perturbed(spaces.Box(-1, 1, (2,)), spaces.Discrete(3), SMALL.model_copy(update=options))
+    memory, more = policy.initial_memory(1), torch.tensor([False])
+    for t in range(3):
+        _, memory = policy.act(torch.full((1, 2), t / 3), memory, more)
+    read = attention_maps(policy, torch.zeros(1, 2), memory=memory, first=more)
+    ages = [read[f"encoder.cross.{i}.attention"].sum((0, 1, 2)) for i in (0, 1)]
+    assert ages[0][:-1].tolist() == [0, 0]
+    assert ages[0][-1] > 0
+    assert (ages[1] > 0.01).all()
