@@ -1,7 +1,7 @@
 """Masked language modelling on raw bytes of the Python documentation that ships with Python (`pydoc_data.topics`, 460
 kB).
 
-    python -m examples.perceiver.bytes [--steps 1500] [--picture bytes.png]
+    python -m examples.perceiver.bytes [--steps 3000] [--picture bytes.png]
 
 Fifteen in a hundred bytes are hidden; the model says what they were. The last tenth of the text is for testing. Always
 guessing the most frequent byte (the space) is right about one time in four. Beside it a Transformer of the same width
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from pydoc_data import topics
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -20,34 +21,32 @@ from torch.nn import functional as F
 from examples.perceiver.baselines import Transformer
 from examples.perceiver.pictures import heatmaps, traced
 from examples.perceiver.training import train
+from perceiver_policy.core.attention import Attention
 from perceiver_policy.core.positions import sinusoidal
+from perceiver_policy.family.initialization import initialize
 from perceiver_policy.family.modalities import MASK, decode_text
+from perceiver_policy.family.perceiver import MaskedLanguageModel
 from perceiver_policy.family.presets import masked_language_model
 
 LENGTH = 32
 
 
-def main(steps: int = 1500, seed: int = 0, picture: str | None = None) -> dict[str, float]:
+def main(steps: int = 3000, seed: int = 0, picture: str | None = None) -> dict[str, float]:
     """Trains both; returns their accuracies on hidden bytes of the test text, and that of the most frequent byte."""
     torch.manual_seed(seed)
     documentation = "\n".join(topics.topics[name] for name in sorted(topics.topics)).encode()
     ids = torch.tensor(list(documentation)) + 6
     learn, test = ids[: len(ids) * 9 // 10], ids[len(ids) * 9 // 10 :]
     encoder = {"latents": 32, "latent_width": 128, "self_attends": 3, "cross_heads": 4, "self_heads": 4}
-    model = masked_language_model(encoder, width=96, length=LENGTH, qk_width=64, heads=4, per_input=True)
-    # Learned positions that start as sinusoids find their neighbors sooner than those that start as noise.
-    start = 0.03 * sinusoidal(torch.arange(LENGTH), 96, max_period=LENGTH)
-    with torch.no_grad():
-        model.inputs.positions.weight.copy_(start)
-        model.get_parameter("task.queries.positions.table").copy_(start)
-
+    model = initialize(masked_language_model(encoder, width=96, length=LENGTH, qk_width=64, heads=4, per_input=True))
+    start_where_they_are(model, 96)
     baseline = Transformer(262, LENGTH, 262, width=96, layers=3, widening=4, ids=True)
 
     def loss(network: torch.nn.Module) -> Tensor:
         text, seen, hidden = batch(learn, 64)
         return F.cross_entropy(network(seen)[hidden], text[hidden])
 
-    seconds = train(model, lambda step: loss(model), steps, rate=4e-3)
+    seconds = train(model, lambda step: loss(model), steps, rate=2e-3)
     train(baseline, lambda step: loss(baseline), seconds=seconds, rate=1e-3)
     with torch.no_grad():
         text, seen, hidden = batch(test, 1024)
@@ -66,6 +65,23 @@ def main(steps: int = 1500, seed: int = 0, picture: str | None = None) -> dict[s
     return {"accuracy": right, "transformer": other, "frequent": frequent, "seconds": seconds}
 
 
+@torch.no_grad()
+def start_where_they_are(model: MaskedLanguageModel, width: int) -> None:
+    """Inputs, latents and output queries start as sinusoids of their positions, and queries and keys alike, so that
+    each looks first at what stands where it stands itself. What a byte is, its neighbors tell; to find them is most of
+    the work."""
+    start = 0.03 * sinusoidal(torch.arange(LENGTH), width, max_period=LENGTH)
+    model.get_parameter("inputs.embedding.weight").mul_(0.02)  # tied to the output: its logits would be large
+    for table in ("inputs.positions.weight", "task.queries.positions.table"):
+        model.get_parameter(table).copy_(start)
+    latents = model.get_parameter("encoder.latents.value").zero_()
+    latents[:, :width] = start
+    for name in ("encoder.cross.0.attention", "task.decoder.cross.attention"):
+        attention = cast(Attention, model.get_submodule(name))
+        turned = torch.nn.init.orthogonal_(torch.empty(attention.qk_width, width))
+        attention.query.weight[:, :width] = attention.key_value.weight[: attention.qk_width, :width] = turned
+
+
 def batch(ids: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Random pieces `[size, LENGTH]` of the text, the same with MASK in places, and which places."""
     starts = torch.randint(len(ids) - LENGTH, (size, 1))
@@ -76,6 +92,6 @@ def batch(ids: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--picture")
     main(**vars(parser.parse_args()))

@@ -59,6 +59,9 @@ class PolicyConfig(BaseModel):
     """Hidden channels of an MLP as a multiple of its width."""
     position_bands: int = Field(4, ge=0)
     """Frequency bands of the Fourier encoding of positions, per axis."""
+    initialization: Literal["torch", "lecun"] = "torch"
+    """How the encoder's linear layers begin: as PyTorch's do, or as the papers' (weights of variance 1 / inputs, LeCun
+    et al. 1998, and no biases): by PyTorch's each layer leaves a third of a signal's variance, beside its biases."""
     neighborhood: int = Field(3, ge=1)
     """Side of the square of cells that a map's cell is embedded from (odd), as in the paper's optical flow inputs."""
     decode_units: bool | None = None

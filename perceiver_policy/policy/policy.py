@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -239,7 +240,7 @@ def make_encoder(config: PolicyConfig, tokens: int) -> Any:
     found = NETWORKS.find(config.network)
     if not (isinstance(found, type) and issubclass(found, PerceiverPolicy)):
         return Trunk(found(config), config)
-    return Encoder(
+    encoder = Encoder(
         config.token_width,
         latents=config.latents,
         latent_width=config.latent_width,
@@ -253,6 +254,20 @@ def make_encoder(config: PolicyConfig, tokens: int) -> Any:
         self_widening=config.widening,
         project_inputs=config.cross_heads > 1 or tokens <= config.latents,
     )
+    return lecun(encoder) if config.initialization == "lecun" else encoder
+
+
+@torch.no_grad()
+def lecun(module: nn.Module) -> nn.Module:
+    """Draws the linear layers of a module anew: weights uniform, of variance 1 / inputs, biases zero (LeCun, Bottou,
+    Orr and Mueller 1998, Efficient BackProp, section 4.6)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            bound = math.sqrt(3 / layer.in_features)
+            nn.init.uniform_(layer.weight, -bound, bound)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return module
 
 
 def _masks_of_units(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> set[Keys]:

@@ -231,3 +231,20 @@ def test_units_of_any_capacity_are_read_alike() -> None:
     torch.testing.assert_close(
         larger.value(padded, larger.initial_memory(6), first), policy.value(small, policy.initial_memory(6), first)
     )
+
+
+def test_by_lecun_the_encoder_keeps_a_signals_variance() -> None:
+    """Variance 1 / inputs and no biases; what is outside the encoder begins as it does without."""
+    space = spaces.Box(-1, 1, (64,))
+    drawn = []
+    for initialization in ("torch", "lecun"):
+        torch.manual_seed(0)
+        config = PolicyConfig(token_width=64, latent_width=128, initialization=initialization)
+        drawn.append(PerceiverPolicy(space, spaces.Discrete(2), config))
+    plain, scaled = drawn
+    layers = [layer for layer in scaled.encoder.modules() if isinstance(layer, torch.nn.Linear)]
+    assert len(layers) == 9
+    for layer in layers:
+        assert float(layer.weight.detach().var() * layer.in_features) == pytest.approx(1, abs=0.06)
+        assert not layer.bias.any()
+    torch.testing.assert_close(scaled.inputs.state_dict(), plain.inputs.state_dict())
