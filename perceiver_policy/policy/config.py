@@ -44,7 +44,7 @@ class PolicyConfig(BaseModel):
     latent_width: int = Field(32, ge=1)
     """Channels of a latent."""
     cross_attends: int = Field(1, ge=1)
-    """How often the latents read the input."""
+    """How often the latents read the input; of a memory's window the first of several reads the present alone."""
     share_cross_attends: Sharing = "after_first"
     """Which cross-attends use the same weights."""
     self_attends: int = Field(1, ge=0)
