@@ -48,7 +48,7 @@ EXPERIMENTS = {
     "Hopper-v5": ("hopper", 1_000_000),
     DOORKEY: ("minigrid_doorkey", 100_000),
     "examples.tasks.dispatch:Dispatch": ("dispatch", 150_000),
-    "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 600_000),
+    "minigrid:MiniGrid-MemoryS7-v0": ("minigrid_memory", 800_000),
 }
 """Tasks, the experiment of each in configs/, and its steps."""
 
