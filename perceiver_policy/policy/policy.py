@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,7 +74,7 @@ class PerceiverPolicy(nn.Module):
             window=config.window,
             tokens=self.inputs.most,
             width=config.token_width,
-            reads=len(getattr(self.encoder, "cross_order", ())),
+            reads=config.cross_attends if isinstance(self.encoder, Encoder) else 1,
         )
         self.outputs = Outputs(
             action_space,
@@ -263,8 +262,7 @@ def lecun(module: nn.Module) -> nn.Module:
     Orr and Mueller 1998, Efficient BackProp, section 4.6)."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            bound = math.sqrt(3 / layer.in_features)
-            nn.init.uniform_(layer.weight, -bound, bound)
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return module

@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 
 from perceiver_policy.core.attention import attention_maps
-from perceiver_policy.policy.memory import LatentMemory, LSTMMemory
+from perceiver_policy.policy.memory import LatentMemory, LSTMMemory, WindowMemory
 from tests.policies import SMALL, game, perturbed
 
 
@@ -135,3 +135,10 @@ def test_of_a_window_that_is_read_twice_the_present_is_read_alone_first() -> Non
     assert ages[0][:-1].tolist() == [0, 0]
     assert ages[0][-1] > 0
     assert (ages[1] > 0.01).all()
+
+
+def test_ages_begin_nearly_alike_but_for_the_presents() -> None:
+    torch.manual_seed(0)
+    ages = WindowMemory(12, 1, 64).age.detach()
+    assert torch.cdist(ages[:-1], ages[:-1]).max() < 0.25
+    assert torch.cdist(ages[:-1], ages[-1:]).min() > 0.7
