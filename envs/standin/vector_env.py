@@ -17,28 +17,27 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
-from envs.checks import whole
 from envs.observations import row
 from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.actions import A_MINIMAP, A_WORLD, ACTION
 from envs.standin.commands import Commands
+from envs.standin.options import check_games, check_melee
 from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.standin.scenarios.pace import seat_computer
+from envs.standin.scenarios.shaping import balance, worths
 from envs.standin.show.columns import Columns
 from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
-from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, interface_for, mini_game
-from envs.starcraft.opponents import Opponent, check_playable, parse_opponent
+from envs.starcraft.maps import interface_for, mini_game
+from envs.starcraft.opponents import Opponent, parse_opponent
 from envs.starcraft.order_calls import smallest_building
 
 Observation = dict[str, Any]
 Stepped = tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]
-
-MOST_GAMES, MOST_THREADS = 1_000_000, 1024
 
 
 class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.NDArray[Any]]):
@@ -49,7 +48,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
     ``info["refused"]`` is 1 for that game. A game that ends starts anew in the same step: ``info["final_obs"]`` and
     ``info["final_info"]`` then hold its last observation, score and game loop, as in Gymnasium's own vector
     environments. The time limit truncates; the loss of all units, where that ends the game, or victory or defeat in a
-    melee terminates. In a melee, victory is a reward of 1 and defeat of -1, which ``final_info["outcome"]`` repeats.
+    melee terminates. In a melee, victory is a reward of 1 and defeat of -1, which ``final_info["outcome"]`` repeats;
+    ``shaping`` adds rewards on the way.
     """
 
     def __init__(
@@ -64,24 +64,17 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         render_games: int | None = None,
         opponent: str | None = None,
         players: int | None = None,
+        shaping: float = 0.0,
     ) -> None:
-        whole("num_envs", num_envs, 1, MOST_GAMES)
-        whole("step_mul", step_mul, 1, LONGEST_STEP)
-        whole("threads", threads, 1, MOST_THREADS)
-        if max_loops is not None:
-            whole("max_loops", max_loops, 1, LONGEST_EPISODE)
-        if render_games is not None:
-            whole("render_games", render_games, 0, MOST_GAMES)
+        check_games(num_envs, step_mul, threads, max_loops, render_games)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         self.map = mini_game(scenario)
-        if opponent is not None and not self.map.melee:
-            raise ValueError(f"opponent: {scenario} has no computer player, only melee maps have: {', '.join(MELEE)}")
-        check_playable(opponent)
+        check_melee(self.map, num_envs, opponent, players, shaping)
         self.opponent = parse_opponent(opponent) if opponent is not None else Opponent()
         self.scenario, self.interface = scenario, interface
         self.num_envs, self.step_mul, self.threads = num_envs, step_mul, min(threads, num_envs)
-        self.players = self._count_players(players, opponent)
+        self.players, self.shaping = players or 1, shaping
         self.max_loops = max_loops or self.map.loops
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}
         self.metadata["render_fps"] = 22.4 / step_mul
@@ -94,23 +87,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._allocate()
 
-    def _count_players(self, players: int | None, opponent: str | None) -> int:
-        """How many play in each game: one, or in a melee both."""
-        if players is None:
-            return 1
-        whole("players", players, 1, 2)
-        if players == 2:
-            if not self.map.melee:
-                raise ValueError(f"players: {self.map.name} is for one; melee maps are {', '.join(MELEE)}")
-            if opponent is not None:
-                raise ValueError("players: two play against each other; leave opponent out, or play alone against it")
-            if self.num_envs % 2:
-                raise ValueError(f"players: two of them need an even number of environments, got {self.num_envs}")
-        return players
-
     def _allocate(self) -> None:
         n, face = self.num_envs, self.interface
         self._types = type_table()
+        self._worths = worths(self._types)
         count = n // self.players
         self.games = np.zeros(count, GAME)
         if self.map.melee and self.players == 1:
@@ -275,6 +255,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         else:
             self._choose(actions)
         state = self.games, self.units, self._types
+        held = balance(self.units, self._worths) if self.shaping else 0.0
         if not self.interface.max_delay:
             self._split(
                 game.run,
@@ -284,6 +265,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             delays = 1 + np.asarray(actions["delay"]).reshape(-1, self.players).min(1)
             for k, loops in enumerate(delays.tolist()):
                 game.run(*state, k, k + 1, loops, self.players, self._places, self._rewards)
+        if self.shaping:
+            gained = self.shaping * (balance(self.units, self._worths) - held)
+            self._rewards += np.column_stack([gained, -gained][: self.players]).ravel()
         return self._after_step()
 
     def _choose(self, actions: dict[str, npt.NDArray[Any]]) -> None:
@@ -430,6 +414,7 @@ def make(
     render_games: int | None = None,
     opponent: str | None = None,
     players: int | None = None,
+    shaping: float = 0.0,
     **options: Any,
 ) -> StandinVectorEnv:
     """``num_envs`` games of the map ``scenario``.
@@ -437,8 +422,9 @@ def make(
     ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
     the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``opponent``: on a
     melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
-    of each game, whose rows are then 2 k and 2 k + 1. ``interface``: what is seen
-    and done; left out, it is the one that suits the map, with any of its fields replaced by ``options``.
+    of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: on a melee map, what a change in who holds how much
+    counts beside victory (:func:`envs.standin.scenarios.shaping.balance`). ``interface``: what is seen and done; left
+    out, it is the one that suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
     if interface is not None and options:
@@ -446,5 +432,6 @@ def make(
     if interface is None:
         interface = interface_for(scenario, **options)
     return StandinVectorEnv(
-        scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games, opponent, players
-    )
+        scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games, opponent, players,
+        shaping,
+    )  # fmt: skip

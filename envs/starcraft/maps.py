@@ -26,7 +26,7 @@ from envs.starcraft.layouts.archive import COMMAND_CENTER, Layout, Rect, archive
 
 INTERFACE_OPTIONS = tuple(f.name for f in fields(Interface))
 """The options of an environment that say what is seen and done."""
-GAME_OPTIONS = ("step_mul", "max_loops", "opponent", "players", "threads")
+GAME_OPTIONS = ("step_mul", "max_loops", "opponent", "players", "shaping", "threads")
 """Some of the others, which may be meant by a name that is none."""
 
 LONGEST_STEP, LONGEST_EPISODE = 28_800, 10_000_000

@@ -65,6 +65,24 @@ def test_what_one_loses_the_other_wins():
     assert env.games["loop"].tolist() == [8, 0]  # the second game has begun anew
 
 
+def test_shaping_rewards_a_change_in_who_holds_how_much():
+    env = both(4, shaping=2.0)
+    workers = np.flatnonzero((env.units["owner"][1] == w.OWN) & (env.units["kind"][1] == c.SCV))[:4]
+    env.units["hp"][1, workers] = 0
+    env.games["dying"] = 1
+    _, reward, *_ = env.step(nothing(env))
+    # Both began with a command center (400) and twelve workers (50 each): 800 against 1,000 now.
+    assert np.allclose(reward, [0, 0, -2 * 200 / 1800, 2 * 200 / 1800])
+    center = (env.units["owner"][1] == w.OWN) & (env.units["kind"][1] == c.COMMAND_CENTER)
+    env.units["hp"][1, center] = 0
+    env.games["dying"] = 1
+    _, reward, *_, info = env.step(nothing(env))
+    assert info["final_info"]["outcome"].tolist() == [0, 0, -1, 1]
+    assert np.allclose(reward, [0, 0, *(np.array([-1, 1]) * (1 + 2 * (600 / 1400 - 200 / 1800)))])
+    _, reward, *_ = env.step(nothing(env))  # the second game has begun anew, as even as the first
+    assert reward.tolist() == [0, 0, 0, 0]
+
+
 def test_time_up_is_a_draw_for_both():
     env = both(2, max_loops=16)
     env.step(nothing(env))
@@ -119,6 +137,9 @@ def test_a_saved_game_goes_on():
         ("Simple64", 3, {"players": 2}, "even number of environments, got 3"),
         ("Simple64", 2, {"players": 2, "opponent": "hard"}, "leave opponent out"),
         ("Simple64", 2, {"players": 3}, "players"),
+        ("MoveToBeacon", 2, {"shaping": 1.0}, "shaping: MoveToBeacon rewards"),
+        ("Simple64", 2, {"players": 2, "shaping": -1.0}, "shaping: expected a number of at least 0, got -1.0"),
+        ("Simple64", 2, {"players": 2, "shaping": "much"}, "shaping: expected a number"),
     ],
 )
 def test_what_cannot_be_is_refused(map_name, rows, options, words):

@@ -1,0 +1,29 @@
+"""A reward on the way to a victory that is many steps off: the change in who holds how much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.standin.rules.catalog import COMMAND_CENTER, KINDS, ORBITAL_COMMAND
+from envs.standin.rules.world import ENEMY, OWN
+
+
+def worths(types: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Minerals and vespene that a unit of each kind has cost in all: [KINDS]."""
+    worth = (types["minerals"] + types["vespene"])[:KINDS].astype(np.float32)
+    worth[ORBITAL_COMMAND] += worth[COMMAND_CENTER]
+    return worth
+
+
+def balance(units: npt.NDArray[Any], worth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Who holds how much in each game: (own - enemy) / (own + enemy) in what units and buildings have cost, [B].
+
+    0 at the start of a melee, 1 where the enemy has nothing left. As the change of a potential it says nothing of how a
+    game should be won (Ng, Harada and Russell, 1999), but for a game that ends by time, which is worth its balance.
+    """
+    each, owner = worth[units["kind"]], units["owner"]
+    own, enemy = (np.where(owner == who, each, 0.0).sum(1) for who in (OWN, ENEMY))
+    return np.asarray((own - enemy) / np.maximum(own + enemy, 1.0), np.float32)
