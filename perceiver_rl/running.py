@@ -194,11 +194,12 @@ class _AfterUpdates(Callback):
 
 @contextmanager
 def _threads_kept() -> Iterator[None]:
-    """Training says how many threads torch uses; afterwards that is as it was."""
+    """Training says how many threads torch uses and how it takes tiny numbers; afterwards that is as it was."""
     import torch
 
-    threads = torch.get_num_threads()
+    threads, flushed = torch.get_num_threads(), not (torch.full((1,), 1e-38) * 0.1).any()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_flush_denormal(bool(flushed))

@@ -2,6 +2,10 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
 
 # torch.compile imports it, and there, in the middle of a whole run, it has once been given Python's own distutils in
 # place of its own, and refused; at the start there is nothing in its way.
@@ -19,3 +23,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _number in (signal.SIGHUP, signal.SIGTERM):  # so does nohup with the first
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def tiny_numbers() -> Iterator[None]:
+    """What trains in this process takes them for 0 from then on: the next test has them again."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)

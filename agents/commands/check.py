@@ -97,12 +97,11 @@ def _played(config: Config, asked: Check) -> Diagnosis | None:
 
 def _describe(config: Config) -> None:
     """How it is read, and how fast it is learned from: one update."""
-    import torch
 
-    from agents.device import choose_device
+    from agents.device import choose_device, prepare_processor
     from agents.placement.local import Training
 
-    torch.set_num_threads(1)
+    prepare_processor(1)
     env: Any = registry.make(config.env, config.num_envs, **config.env_arguments)
     try:
         training = Training(config, env, choose_device("cpu"))

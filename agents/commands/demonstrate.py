@@ -191,7 +191,7 @@ def clone(
     from agents.acting import demonstrations
     from agents.acting.evaluate import ScriptedPlayer, games_for
     from agents.acting.player import PolicyPlayer, load_policy
-    from agents.device import choose_device
+    from agents.device import choose_device, prepare_processor
     from agents.learning.imitation import imitate as learn
     from agents.learning.learner import Learner
     from agents.runs import checkpoint
@@ -207,7 +207,7 @@ def clone(
                 f"{source}: was recorded with the {name.replace('_', ' ')}\n  {played}\n"
                 f"but {config.env} has\n  {spaces[name]}\nRecord through the same interface, or leave --config away."
             )
-    torch.set_num_threads(config.threads or cores())
+    prepare_processor(config.threads)
     torch.manual_seed(config.seed)
     device = choose_device(config.device)
     if init is None:

@@ -16,7 +16,7 @@ from agents.acting.episodes import EpisodeLog
 from agents.acting.rollout import Episode, Rollout, collect
 from agents.acting.seeding import random_state, seed_all, set_random_state
 from agents.config import Config
-from agents.device import choose_device
+from agents.device import choose_device, prepare_processor
 from agents.learning.learner import Learner
 from agents.opponents.league import League, payoff_table
 from agents.opponents.match import AgainstLeague
@@ -36,7 +36,7 @@ def train(config: Config, run_dir: Path, report: Silent, *, resume: bool) -> Non
     EnvFailure for an environment that fails. What was learned before is saved.
     """
     device = choose_device(config.device)
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    prepare_processor(config.threads)
     seed_all(config.seed)
     run_dir.mkdir(parents=True, exist_ok=True)
     envs = make_envs(config, device)

@@ -54,15 +54,15 @@ def categorical(logits: Tensor, mask: Tensor | None) -> Distribution:
     """Over logits [B, n], mask [B, n]; where nothing is legal, everything is equally likely."""
     if mask is not None:
         logits = logits.masked_fill(~mask.bool(), ILLEGAL)
-    log_p = logits.log_softmax(-1)
+    log_p = logits.log_softmax(-1)  # its softmax is what its exp is; exp is slow below e^-87
 
     return Distribution(
         log_prob=lambda action: log_p.gather(-1, action.long()[:, None])[:, 0],
-        entropy=lambda: -(log_p.exp() * log_p).sum(-1),
-        sample=lambda generator: draw(log_p.exp(), generator),
+        entropy=lambda: -(log_p.softmax(-1) * log_p).sum(-1),
+        sample=lambda generator: draw(log_p.softmax(-1), generator),
         best=lambda: logits.argmax(-1),
         parameters=log_p,
-        divergence=lambda other: (other.parameters.exp() * (other.parameters - log_p)).sum(-1),
+        divergence=lambda other: (other.parameters.softmax(-1) * (other.parameters - log_p)).sum(-1),
     )
 
 

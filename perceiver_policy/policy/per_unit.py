@@ -210,7 +210,7 @@ class _Joint:
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def entropy(self) -> Tensor:
-        p = self.log_p.exp()
+        p = self.log_p.softmax(-1)
         total = -(p * self.log_p).sum(-1)
         for i in range(len(self.head.takers)):
             for f, where, argument in self._each(i):
@@ -220,7 +220,7 @@ class _Joint:
     def divergence(self, other: Distribution) -> Tensor:
         """KL(other || this), summed over the units."""
         theirs: _Joint = other.parameters
-        p = theirs.log_p.exp()
+        p = theirs.log_p.softmax(-1)
         total = (p * (theirs.log_p - self.log_p)).sum(-1)
         for i in range(len(self.head.takers)):
             for (f, where, mine), (_, _, known) in zip(self._each(i), theirs._each(i), strict=True):
@@ -228,7 +228,7 @@ class _Joint:
         return torch.where(self.ordered, total, 0.0).sum(1)
 
     def sample(self, generator: torch.Generator | None) -> Orders:
-        return self._orders(draw(self.log_p.exp(), generator), lambda argument: argument.sample(generator))
+        return self._orders(draw(self.log_p.softmax(-1), generator), lambda argument: argument.sample(generator))
 
     def best(self) -> Orders:
         return self._orders(self.log_p.argmax(-1), lambda argument: argument.best())

@@ -88,6 +88,7 @@ def test_twice_at_once_in_threads_and_what_the_process_had_set_stays(tmp_path):
 
     def go(seed):
         run = perceiver_rl.train("CartPole-v1", run_dir=tmp_path / str(seed), seed=seed, **QUICK)
+        assert (torch.full((1,), 1e-38) / 10).any()  # as numbers are by themselves: this one is not taken for 0
         found[seed] = perceiver_rl.load(run).evaluate(episodes=2).returns
 
     threads = [threading.Thread(target=go, args=(seed,)) for seed in (1, 2)]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 
 import numpy as np
-import torch
 
 from agents.config import Config
+from agents.device import prepare_processor
 from agents.runs import experiment
 
 
 def prepare_process(threads: int, config: Config) -> None:
     """Settings of every process that Ray starts for a run, and the code of a person's own that it needs."""
     experiment.load_extensions(config)
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    prepare_processor(threads)
     quiet_torch()
 
 

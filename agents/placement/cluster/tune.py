@@ -7,19 +7,17 @@ their dotted names, such as ``ppo.learning_rate``, which win over the experiment
 from __future__ import annotations
 
 import math
-import os
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray import tune
 from ray.tune.search.sample import Categorical, Domain, Float, Function, Integer
 
 from agents.acting.seeding import seed_all
 from agents.config import Config
-from agents.device import choose_device
+from agents.device import choose_device, prepare_processor
 from agents.errors import UserError
 from agents.placement.local import Training
 from agents.runs import checkpoint, experiment
@@ -46,7 +44,7 @@ class PerceiverTrainable(tune.Trainable):
         """Raises UserError naming an option that is not right."""
         self.experiment = trial_config(config)
         self.steps_per_iteration = int(config["steps_per_iteration"])
-        torch.set_num_threads(self.experiment.threads or os.cpu_count() or 1)
+        prepare_processor(self.experiment.threads)
         seed_all(self.experiment.seed)
         device = choose_device(self.experiment.device)
         self.env = registry.make(self.experiment.env, self.experiment.num_envs, **self.experiment.env_arguments)
