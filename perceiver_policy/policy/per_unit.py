@@ -37,6 +37,9 @@ Where = tuple[Tensor, Tensor]
 DENSE = 4
 """Where more than one unit in so many may take an argument, all are asked at once: DefeatRoaches learns in three
 quarters of the time."""
+RARE = math.log(1e-6)
+"""Units that are less likely to be told a function add nothing to speak of to what its arguments' entropy is: they are
+not asked about them on a processor, unless they are told it all the same."""
 
 
 class PerUnitHead(Head):
@@ -140,7 +143,8 @@ class _Joint:
         self.rows, self.answers, self.tokens, self.mask = answers.shape[1], answers, tokens, mask
         self.near = None if head.of not in tokens.near else tokens.near[head.of][:, : self.rows]
         self._drawn: tuple[Orders, list[tuple[Where | None, Distribution]]] | None = None
-        self._made: dict[tuple[int, int], tuple[Where | None, Distribution]] = {}
+        self._made: dict[tuple[int, int], Distribution] = {}
+        self._who: dict[int, Where | None] = {}
         self._read: Tensor | None = None
 
     def as_distribution(self) -> Distribution:
@@ -172,15 +176,27 @@ class _Joint:
         read = self._read if where is None else self._read[where]
         return cast(Tensor, told(answers, read, self.head.embedding.weight[function]))
 
-    def _each(self, i: int) -> Iterator[tuple[int, Where | None, Distribution]]:
-        """Of an argument, for each function that takes it: for which units (None: all), and what it is chosen from."""
+    def _likely(self, f: int) -> Where | None:
+        """Which units may be told function f and are not all but sure not to be; None: ask for all."""
+        if f not in self._who:
+            self._who[f] = _few(self.legal[..., f] & (self.log_p[..., f] > RARE))
+        return self._who[f]
+
+    def _each(self, i: int, like: _Joint | None = None) -> Iterator[tuple[int, Where | None, Distribution]]:
+        """Of an argument, for each function that takes it: for which units (None: all), and what it is chosen from.
+
+        Units as in ``like``, whose chances weigh what comes of it.
+        """
         for f in self.head.takers[i]:
+            where = (like or self)._likely(f)
+            if where is not None and not len(where[0]):
+                continue
+            if like is not None:
+                yield f, where, self._given(i, f, where)
+                continue
             if (i, f) not in self._made:
-                where = _few(self.legal[..., f])
-                if where is not None and not len(where[0]):
-                    continue
-                self._made[i, f] = where, self._given(i, f, where)
-            yield f, *self._made[i, f]
+                self._made[i, f] = self._given(i, f, where)
+            yield f, where, self._made[i, f]
 
     def log_prob(self, action: Orders) -> Tensor:
         function = action["function"][:, : self.rows].long()
@@ -198,8 +214,12 @@ class _Joint:
             if any(key[0] == i for key in self._made):  # for the entropy
                 for f, where, argument in self._each(i):
                     mine = used & (function == f)
+                    if where is not None:
+                        mine = mine & (self.log_p[..., f] > RARE)
                     total = _plus(total, where, argument.log_prob(_at(chosen, where)), torch.where(mine, 1.0, 0.0))
-                continue
+                    used = used & ~mine
+                if not on_host(used) or _is_traced() or not used.any():
+                    continue
             where = _few(used)
             if where is None:
                 term = self._given(i, function).log_prob(chosen.flatten(0, 1)).view_as(total)
@@ -223,7 +243,7 @@ class _Joint:
         p = theirs.log_p.softmax(-1)
         total = (p * (theirs.log_p - self.log_p)).sum(-1)
         for i in range(len(self.head.takers)):
-            for (f, where, mine), (_, _, known) in zip(self._each(i), theirs._each(i), strict=True):
+            for (f, where, mine), (_, _, known) in zip(self._each(i, theirs), theirs._each(i), strict=True):
                 total = _plus(total, where, mine.divergence(known), p[..., f])
         return torch.where(self.ordered, total, 0.0).sum(1)
 

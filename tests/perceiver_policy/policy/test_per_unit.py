@@ -87,6 +87,32 @@ def test_log_probabilities_alone_are_those_that_come_with_the_entropy() -> None:
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-4, rtol=1e-4)
 
 
+def test_what_is_next_to_never_done_is_asked_about_only_where_it_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, other, observation = make(), make(), observe(64)
+    for each in (policy, other):
+        each.outputs.heads[0].function.weight.data *= 30  # sure of what to do
+    other.outputs.heads[0].function.bias.data += torch.tensor([0.0, 1.0, -1.0, 2.0])
+    action = act(make(), observation).action  # by another policy: also what this one would not do
+    asked, real = [0], per_unit._Joint._given
+
+    def count(self: Any, i: int, function: Any, where: Any = None) -> Any:
+        asked[0] += self.ordered.numel() if where is None else len(where[0])
+        return real(self, i, function, where)
+
+    monkeypatch.setattr(per_unit._Joint, "_given", count)
+    monkeypatch.setattr(per_unit, "DENSE", 1)
+    found, numbers = [], []
+    for rare in (per_unit.RARE, -math.inf):
+        monkeypatch.setattr(per_unit, "RARE", rare)
+        asked[0] = 0
+        evaluated, reference = (evaluate(each, observation, action) for each in (policy, other))
+        found.append((evaluated.log_prob, evaluated.entropy, evaluated.divergence(reference)))
+        numbers.append(asked[0])
+    torch.testing.assert_close(found[0], found[1], atol=2e-5, rtol=1e-5)
+    assert found[0][0].min() < math.log(1e-6)
+    assert numbers[0] < 0.8 * numbers[1]
+
+
 def test_what_is_chosen_is_legal_and_what_is_not_used_is_zero() -> None:
     policy, observation = make(), observe(512)
     orders, masks = act(policy, observation).action, observation[ACTION_MASK]
