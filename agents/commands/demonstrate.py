@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -216,6 +217,7 @@ def clone(
         policy, _ = load_policy(init, config, env, device=config.device)
     columns = (TextColumn("imitating {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("passes"))
     course: list[tuple[int, dict[str, float]]] = []
+    began = time.perf_counter()
     for turn in range(imitation.dagger_rounds + 1):
         if turn:
             seed, episodes = config.seed + turn, imitation.dagger_episodes
@@ -224,6 +226,8 @@ def clone(
             more = demonstrations.record(learner_player, env, episodes, seed, {}, demonstrator=teacher)
             print(f"round {turn}: the clone earns {more.card['mean_return']:.4g}; {len(more):,} steps more are shown")
             data = demonstrations.joined([more, data])
+            of_round = {"imitation/return": more.card["mean_return"], "imitation/shown": float(len(data))}
+            course.append((course[-1][0], of_round | {"time/seconds": time.perf_counter() - began}))
         with Progress(*columns, transient=True) as progress:
             task = progress.add_task(f"{len(data):,} steps", total=imitation.epochs)
 

@@ -73,8 +73,13 @@ def test_a_clone_learns_from_what_it_is_told_where_it_has_led(shown: Path, tmp_p
     assert "round 1: the clone earns" in said
     assert "round 2: the clone earns" in said
     assert said.count("60 steps more are shown") == 2
-    course = [json.loads(line)["step"] for line in (tmp_path / "it" / "metrics.jsonl").read_text().splitlines()]
-    assert course == [120, 240, 420, 600, 840, 1080]  # two passes each over 120, 180 and 240 steps
+    course = [json.loads(line) for line in (tmp_path / "it" / "metrics.jsonl").read_text().splitlines()]
+    passes = [record["step"] for record in course if "imitation/loss" in record]
+    assert passes == [120, 240, 420, 600, 840, 1080]  # two passes each over 120, 180 and 240 steps
+    rounds = [(record["step"], record["imitation/shown"]) for record in course if "imitation/return" in record]
+    assert rounds == [(240, 180), (600, 240)]
+    assert f"round 1: the clone earns {course[2]['imitation/return']:.4g};" in said
+    assert 0 < course[2]["time/seconds"] < course[5]["time/seconds"]
 
 
 @pytest.mark.parametrize("sampled", [True, False])
