@@ -1,13 +1,12 @@
-"""What PPO learns on each of the stand-in game's seven mini-games: a table and a picture of the curves.
+"""How soon a policy plays as a script on the stand-in game's seven mini-games, by what it is given to do.
 
-    python -m benchmarks.learning                  trains all seven, one after the other (runs that exist are kept)
-    python -m benchmarks.learning DefeatRoaches    only that one
-    python -m benchmarks.learning --draw           only draws and tells, from the runs that exist
-    python -m benchmarks.learning --clicks         the same in the published agents' way, by clicks on the screen
+    python -m benchmarks.learning                                trains what is not there yet, draws and tells
+    python -m benchmarks.learning --maps DefeatRoaches --styles orders shown
+    python -m benchmarks.learning --draw                         only draws and tells, from the runs that exist
 
-Runs are those of `configs/`, in runs/learning/<experiment>. Beside the trained policy stand two random ones: one that
-draws from the functions that the experiment offers, one that draws from PySC2's whole set, as the published random rows
-do.
+Runs are in runs/learning/<style>/<map>. The styles: `clicks` on the screen, the published agents' way; `raw` commands,
+which name units and their target; `orders` for every unit; `shown`, orders again, cloned from a script's games and
+then in rounds in which it says what it would have done (DAgger).
 """
 
 from __future__ import annotations
@@ -16,115 +15,213 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from agents.acting.evaluate import FRESH_SEED, RandomPlayer, play
 from agents.runs import experiment as experiments
-from envs import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = Path("runs/learning")
 PICTURE = Path("docs/images/learning.png")
-CLICKS = "_clicks"
-"""Behind the name of an experiment that plays by clicks; MoveToBeacon has one alone."""
-EXPERIMENTS = {
-    "MoveToBeacon": "move_to_beacon",
-    "CollectMineralShards": "collect_mineral_shards",
-    "FindAndDefeatZerglings": "find_and_defeat_zerglings",
-    "DefeatRoaches": "defeat_roaches",
-    "DefeatZerglingsAndBanelings": "defeat_zerglings_and_banelings",
-    "CollectMineralsAndGas": "collect_minerals_and_gas",
-    "BuildMarines": "build_marines",
+BEFORE = "before.json"
+STYLES = {"clicks": "tab:orange", "raw": "tab:purple", "orders": "tab:blue", "shown": "tab:green"}
+LABELS = {
+    "clicks": "clicks, PPO",
+    "raw": "raw commands, PPO",
+    "orders": "orders for every unit, PPO",
+    "shown": "orders, cloned in rounds",
 }
-RANDOM_EPISODES = 64
 
 
-def train(experiment: str) -> None:
-    """Train the experiment and evaluate it, unless that has been done."""
-    folder = RUNS / experiment
-    if not (folder / "evaluation.json").exists():
-        command = [sys.executable, str(ROOT / "train_agent.py"), "--config", experiment, "--run-dir", str(folder)]
+class Map(NamedTuple):
+    """What stands beside what is learned: scores of random play, and of scripts that click and that order units."""
+
+    experiment: str
+    random: float
+    clicking: float
+    ordering: float
+
+
+MAPS = {
+    "MoveToBeacon": Map("move_to_beacon", 0.9, 26.3, 26.1),
+    "CollectMineralShards": Map("collect_mineral_shards", 14.3, 97.7, 179.6),
+    "FindAndDefeatZerglings": Map("find_and_defeat_zerglings", 4.3, 44.3, 52.5),
+    "DefeatRoaches": Map("defeat_roaches", -0.7, 67.9, 182.3),
+    "DefeatZerglingsAndBanelings": Map("defeat_zerglings_and_banelings", 24.5, 43.5, 716.8),
+    "CollectMineralsAndGas": Map("collect_minerals_and_gas", 40.0, 4958.0, 7576.0),
+    "BuildMarines": Map("build_marines", 0.2, 137.5, 139.6),
+}
+"""Means of docs/results.md."""
+
+AFTER = {"DefeatRoaches": "DefeatZerglingsAndBanelings"}
+"""By orders: from nothing it learns to hide, and from the policy that fights there to fight."""
+
+# The experiments of the economies and of FindAndDefeatZerglings are for clones.
+FROM_NOTHING = ["--ppo.value-warmup", "0", "--ppo.target-kl", "None", "--policy.initialization", "lecun"]
+SHORT = ["--num-envs", "64", "--ppo.unroll", "32", "--ppo.minibatch", "512", "--ppo.epochs", "3"]
+RAW = [*SHORT, "--ppo.learning-rate", "1e-3", "--ppo.entropy-coefficient", "0.002", "--total-steps", "200000"]
+DAGGER = ["--epochs", "2", "--minibatch", "64"]
+ORDERS: dict[str, list[str]] = {
+    "FindAndDefeatZerglings": [
+        *FROM_NOTHING, *SHORT, "--ppo.learning-rate", "1e-3", "--ppo.entropy-coefficient", "0.001",
+    ],
+    "CollectMineralsAndGas": [*FROM_NOTHING, "--ppo.learning-rate", "1e-3", "--ppo.gae-lambda", "0.9"],
+    "BuildMarines": [*FROM_NOTHING, "--ppo.learning-rate", "1e-3", "--ppo.gae-lambda", "0.95"],
+}  # fmt: skip
+SHOWN = {
+    "MoveToBeacon": (32, ["--gamma", "0.95", "--dagger-rounds", "2", "--dagger-episodes", "16"]),
+    "CollectMineralShards": (64, ["--gamma", "0.97", "--dagger-rounds", "3", "--dagger-episodes", "24"]),
+    "FindAndDefeatZerglings": (64, ["--gamma", "0.99", "--dagger-rounds", "4", "--dagger-episodes", "32"]),
+    "DefeatRoaches": (64, ["--gamma", "0.98", "--dagger-rounds", "3", "--dagger-episodes", "24"]),
+    "DefeatZerglingsAndBanelings": (64, ["--gamma", "0.98", "--dagger-rounds", "4", "--dagger-episodes", "32"]),
+    "CollectMineralsAndGas": (
+        24, ["--gamma", "0.995", "--rare", "0.5", "--dagger-rounds", "8", "--dagger-episodes", "12"],
+    ),
+    "BuildMarines": (16, ["--gamma", "0.997", "--rare", "0.5", "--dagger-rounds", "8", "--dagger-episodes", "8"]),
+}  # fmt: skip
+"""Episodes that are recorded of the script, and how they are cloned."""
+
+
+def commands(style: str, name: str, folder: Path) -> list[list[str]]:
+    """What makes the run."""
+    this, program = MAPS[name], [sys.executable, "-m", "perceiver_rl"]
+    train = [*program, "train", "--run-dir", str(folder)]
+    if style == "clicks":
+        return [[*train, "--config", f"{this.experiment}_clicks"]]
+    if style == "raw":
+        gamma = experiments.read_config(experiments.find_config(f"{this.experiment}_clicks")).learning.gamma
+        return [[*train, "--env", f"sim/{name}", "--env-option", "style=raw", *RAW, "--ppo.gamma", str(gamma)]]
+    if style == "orders":
+        init = ["--init", str(RUNS / style / AFTER[name])] if name in AFTER else []
+        return [[*train, "--config", this.experiment, *init, *ORDERS.get(name, [])]]
+    config = experiments.read_config(experiments.find_config(this.experiment))
+    options = [f"--env-option={key}={json.dumps(value)}" for key, value in config.env_options.items()]
+    episodes, how = SHOWN[name]
+    shown = folder.with_name(f"{name}-shown")
+    record = [*program, "record", "--policy", "strong", "--env", f"sim/{name}", *options]
+    return [
+        [*record, "--episodes", str(episodes), "--seed", "1", "--out", str(shown)],
+        [*program, "imitate", str(shown), "--config", this.experiment, "--run-dir", str(folder), *DAGGER, *how],
+    ]
+
+
+def train(style: str, name: str) -> None:
+    """Make the run, unless that has been done; what came before it is written down beside it."""
+    folder = RUNS / style / name
+    if (folder / "evaluation.json").exists():
+        return
+    before = {"steps": 0, "seconds": 0.0}
+    if style == "orders" and name in AFTER:
+        train(style, AFTER[name])
+        steps, seconds, _ = curve(RUNS / style / AFTER[name])
+        before = {"steps": steps[-1], "seconds": seconds[-1]}
+    *first, last = commands(style, name, folder)
+    began = time.perf_counter()
+    for command in first:
         subprocess.run(command, check=True)
+    if first:
+        before = {"steps": 0, "seconds": time.perf_counter() - began}
+    subprocess.run(last, check=True)
+    (folder / BEFORE).write_text(json.dumps(before), encoding="utf-8")
 
 
-def random_returns(experiment: str) -> tuple[list[float], list[float]]:
-    """Returns of random play: through the experiment's own functions, and through all of PySC2's."""
-    config = experiments.read_config(experiments.find_config(experiment))
-    results = []
-    for env_options in (config.env_arguments, registry.player_options(config.env, "random", {})):
-        env = registry.make(config.env, RANDOM_EPISODES, **env_options)
-        player = RandomPlayer(env.single_action_space, 0)
-        results.append(play(player, env, RANDOM_EPISODES, FRESH_SEED).returns)
-        env.close()
-    return results[0], results[1]
+def curve(folder: Path) -> tuple[list[float], list[float], list[float]]:
+    """Steps, seconds and mean returns: of the latest 100 training episodes, or of a clone's in each round."""
+    points: list[tuple[float, float, float]] = []
+    before = json.loads((folder / BEFORE).read_text()) if (folder / BEFORE).exists() else {"steps": 0, "seconds": 0.0}
+    spent = 0.0
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        spent += record.get("time/collect_seconds", 0.0) + record.get("time/update_seconds", 0.0)
+        steps, seconds, mean = record["step"], spent, record.get("episode/return")
+        if "imitation/return" in record:
+            steps, seconds, mean = (record[key] for key in ("imitation/shown", "time/seconds", "imitation/return"))
+        if mean is not None:
+            points.append((before["steps"] + steps, before["seconds"] + seconds, mean))
+    return tuple(list(column) for column in zip(*points, strict=True))  # type: ignore[return-value]
 
 
-def curve(experiment: str) -> tuple[list[float], list[float], float]:
-    """Steps, mean returns of the last 100 training episodes, and the seconds that training took."""
-    records = [json.loads(line) for line in (RUNS / experiment / "metrics.jsonl").read_text().splitlines()]
-    seconds = sum(r["time/collect_seconds"] + r["time/update_seconds"] for r in records)
-    shown = [r for r in records if r.get("episode/return") is not None]
-    return [r["step"] for r in shown], [r["episode/return"] for r in shown], seconds
+def reached(folder: Path, score: float) -> tuple[float, float] | None:
+    """Steps and seconds to the score; None: never."""
+    return next(((step, spent) for step, spent, mean in zip(*curve(folder), strict=True) if mean >= score), None)
 
 
-def experiment_of(name: str, clicks: bool) -> str:
-    """The experiment of a map."""
-    by_clicks = EXPERIMENTS[name] + CLICKS
-    return by_clicks if clicks and (experiments.CONFIGS / f"{by_clicks}.yaml").is_file() else EXPERIMENTS[name]
+def final(folder: Path) -> dict[str, Any]:
+    """The return of 100 fresh episodes, with its interval."""
+    told: dict[str, Any] = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))[0]["return"]
+    return told
 
 
-def report(names: list[str], clicks: bool) -> None:
-    """Print a row for each map that has been trained, and draw the curves."""
+def draw(axis: Any, name: str) -> None:
+    """One map: returns against steps."""
+    for style, color in STYLES.items():
+        folder = RUNS / style / name
+        if (folder / "evaluation.json").exists():
+            steps, _, returns = curve(folder)
+            axis.plot(steps, returns, color=color, marker="." if len(steps) < 20 else "", label=LABELS[style])
+            axis.plot(steps[-1], final(folder)["mean"], "o", color=color)
+    axis.axhline(MAPS[name].clicking, color="black", linestyle="--", linewidth=1, label="a script that clicks")
+    axis.axhline(MAPS[name].ordering, color="black", linewidth=1, label="a script that orders units")
+    axis.axhline(MAPS[name].random, color="tab:gray", linestyle=":", label="random play")
+    axis.set_xscale("log")
+    axis.set_title(name, fontsize=11)
+    axis.set_xlabel("steps")
+    axis.grid(alpha=0.3)
+
+
+def picture(names: list[str]) -> None:
+    """Draw the curves of all that has been trained."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(2, 4, figsize=(15, 6.2), layout="constrained")
-    print("| map | steps | training | trained: mean (sd) [min, max] | random, same functions | random, all functions |")
-    print("|---" * 6 + "|")
-    for axis, name in zip(axes.flat, names, strict=False):
-        experiment = experiment_of(name, clicks)
-        if not (RUNS / experiment / "evaluation.json").exists():
-            continue
-        own, every = random_returns(experiment)
-        steps, returns, seconds = curve(experiment)
-        final = np.array(json.loads((RUNS / experiment / "evaluation.json").read_text())[0]["returns"])
-        trained = f"{final.mean():.1f} ({final.std():.1f}) [{final.min():.0f}, {final.max():.0f}]"
-        print(
-            f"| {name} | {steps[-1]:,} | {seconds / 60:.1f} min | {trained} | {np.mean(own):.1f} ({np.std(own):.1f}) "
-            f"| {np.mean(every):.1f} ({np.std(every):.1f}) |",
-            flush=True,
-        )
-        axis.plot(np.array(steps) / 1000, returns, color="tab:blue", label="PPO, while training")
-        axis.plot(steps[-1] / 1000, final.mean(), "o", color="tab:blue", label="PPO, fresh episodes")
-        axis.axhline(np.mean(own), color="tab:orange", label="random, the same functions")
-        axis.axhline(np.mean(every), color="tab:gray", linestyle="--", label="random, all functions")
-        axis.set_title(name, fontsize=11)
-        axis.set_xlabel("thousand steps")
-        axis.set_ylabel("score")
-        axis.grid(alpha=0.3)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
-    axes.flat[-1].legend(handles, labels, loc="center", frameon=False)
-    figure.suptitle("PPO with a Perceiver on the stand-in game's mini-games")
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE.with_stem(PICTURE.stem + CLICKS) if clicks else PICTURE, dpi=80)
+    for axis, name in zip(axes.flat, names, strict=False):
+        draw(axis, name)
+    handles = {
+        label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    axes.flat[-1].legend(handles.values(), handles, loc="center", frameon=False)
+    figure.suptitle("The same policy and PPO by what it may see and do: return against steps (dot: 100 fresh episodes)")
+    figure.savefig(PICTURE, dpi=80)
+    print(f"wrote {PICTURE}")
+
+
+def table(names: list[str]) -> None:
+    """Print for each map and style the final score, and when the scripts' was reached."""
+    print(
+        "| map, the scripts' scores | style | 100 fresh episodes | to the script that clicks | to the one that orders |"
+    )
+    print("|---" * 5 + "|")
+    for name in names:
+        this = MAPS[name]
+        for style in STYLES:
+            folder = RUNS / style / name
+            if (folder / "evaluation.json").exists():
+                when = [reached(folder, score) for score in (this.clicking, this.ordering)]
+                steps, seconds = (f"{value[-1]:,.0f}" for value in curve(folder)[:2])
+                end = final(folder)
+                cells = [f"{at[0]:,.0f} steps, {at[1]:,.0f} s" if at else "-" for at in when]
+                score = f"{end['mean']:,.1f} ({end['low']:,.1f} to {end['high']:,.1f})"
+                print(f"| {name} | {style} | {score} | {steps} steps, {seconds} s | {cells[0]} | {cells[1]} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("maps", nargs="*", choices=[*EXPERIMENTS, []], help="all seven if none is named")
+    parser.add_argument("--maps", nargs="+", choices=list(MAPS), default=list(MAPS), help="all seven if none is named")
+    parser.add_argument("--styles", nargs="+", choices=list(STYLES), default=list(STYLES))
     parser.add_argument("--draw", action="store_true", help="train nothing")
-    parser.add_argument("--clicks", action="store_true", help="play by clicks")
     asked = parser.parse_args()
     if not asked.draw:
-        for name in asked.maps or EXPERIMENTS:
-            train(experiment_of(name, asked.clicks))
-    report(asked.maps or list(EXPERIMENTS), asked.clicks)
+        for name in asked.maps:
+            for style in asked.styles:
+                train(style, name)
+    table(asked.maps)
+    picture(asked.maps)
 
 
 if __name__ == "__main__":
