@@ -27,8 +27,8 @@ def check_melee(this: MiniGame, num_envs: int, opponent: str | None, players: in
         raise ValueError(f"opponent: {this.name} has no computer player, only melee maps have: {melees}")
     check_playable(opponent)
     number("shaping", shaping, 0.0)
-    if shaping and not this.melee:
-        raise ValueError(f"shaping: {this.name} rewards what leads to its score already; melee maps are {melees}")
+    if shaping and not this.melee and not this.fog:
+        raise ValueError(f"shaping: {this.name} has no fog and is no melee; it rewards what leads to its score already")
     if players is None:
         return
     whole("players", players, 1, 2)

@@ -28,7 +28,7 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.standin.scenarios.pace import seat_computer
-from envs.standin.scenarios.shaping import balance, worths
+from envs.standin.scenarios.shaping import balance, seen, worths
 from envs.standin.show.columns import Columns
 from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
@@ -102,7 +102,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
         explored = (0, 0)
-        if self.map.fog and "visibility_map" in (*face.screen_planes, *face.minimap_planes):
+        shown = "visibility_map" in (*face.screen_planes, *face.minimap_planes)
+        if self.map.fog and (shown or (self.shaping and not self.map.melee)):
             explored = layout.size[::-1]
         self.explored = np.zeros((n, *explored), np.uint8)
         self._all = np.arange(n)
@@ -255,7 +256,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         else:
             self._choose(actions)
         state = self.games, self.units, self._types
-        held = balance(self.units, self._worths) if self.shaping else 0.0
+        before = self._potential()
         if not self.interface.max_delay:
             self._split(
                 game.run,
@@ -265,10 +266,16 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             delays = 1 + np.asarray(actions["delay"]).reshape(-1, self.players).min(1)
             for k, loops in enumerate(delays.tolist()):
                 game.run(*state, k, k + 1, loops, self.players, self._places, self._rewards)
-        if self.shaping:
-            gained = self.shaping * (balance(self.units, self._worths) - held)
-            self._rewards += np.column_stack([gained, -gained][: self.players]).ravel()
-        return self._after_step()
+        return self._after_step(before)
+
+    def _potential(self) -> Any:
+        """What ``shaping`` rewards the change of, [B]."""
+        if not self.shaping:
+            return 0.0
+        if not self.map.melee:
+            return self.shaping * seen(self.explored, self._places[0])
+        held = self.shaping * balance(self.units, self._worths)
+        return np.column_stack([held, -held][: self.players]).ravel()
 
     def _choose(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         function = np.asarray(actions["function"])
@@ -308,7 +315,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             ),
         )(len(self.games))  # fmt: skip
 
-    def _after_step(self) -> Stepped:
+    def _after_step(self, before: Any) -> Stepped:
         self.games["status"][self._resting] = PLAYING
         status = np.repeat(self.games["status"], self.players)
         terminated = (status != PLAYING) & (status != TIME_UP)
@@ -316,6 +323,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         info: dict[str, Any] = {"refused": self._refused.copy()}
         ended = np.flatnonzero(status != PLAYING)
         self._observe(self._all if not self._resting.any() else np.flatnonzero(~self._resting.repeat(self.players)))
+        if self.shaping:
+            self._rewards += self._potential() - before
         if len(ended):
             self._end(ended, info)
         return self._observation, self._rewards.copy(), terminated, truncated, info
@@ -423,7 +432,8 @@ def make(
     the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``opponent``: on a
     melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
     of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: on a melee map, what a change in who holds how much
-    counts beside victory (:func:`envs.standin.scenarios.shaping.balance`). ``interface``: what is seen and done; left
+    counts beside victory, on another with fog what a change in how much has been seen does
+    (:mod:`envs.standin.scenarios.shaping`). ``interface``: what is seen and done; left
     out, it is the one that suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """

@@ -1,4 +1,4 @@
-"""A reward on the way to a victory that is many steps off: the change in who holds how much."""
+"""Rewards on the way to what is many steps off: the change in who holds how much, or in how much has been seen."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def balance(units: npt.NDArray[Any], worth: npt.NDArray[np.float32]) -> npt.NDAr
     each, owner = worth[units["kind"]], units["owner"]
     own, enemy = (np.where(owner == who, each, 0.0).sum(1) for who in (OWN, ENEMY))
     return np.asarray((own - enemy) / np.maximum(own + enemy, 1.0), np.float32)
+
+
+def seen(explored: npt.NDArray[np.uint8], playable: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How much of the ground has ever been in sight, of 1: [B]. ``explored``: cells [B, H, W], 0 those that have not;
+    ``playable``: left, bottom, right, top."""
+    left, bottom, right, top = (int(edge) for edge in playable)
+    return (explored[:, bottom:top, left:right] > 0).mean((1, 2), dtype=np.float32)

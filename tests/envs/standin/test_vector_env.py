@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envs.standin.rules import catalog as c
+from envs.standin.rules import world as w
 from envs.standin.vector_env import make
 from envs.starcraft.maps import MAPS
 
@@ -248,3 +250,25 @@ def test_games_at_rest_stand_still_and_the_others_do_not_notice(players):
     assert equal(env.reset(seed=3)[0], whole.reset(seed=3)[0])
     action = random_actions(env, 2, 1)[0]
     assert equal(env.step(action)[0], whole.step(action)[0])
+
+
+def test_shaping_in_fog_rewards_what_is_seen_for_the_first_time():
+    plain, shaped = (make("FindAndDefeatZerglings", 2, style="orders", shaping=s) for s in (0.0, 10.0))
+    left, bottom, right, top = map(int, plain.map.layout().places[0])
+    y, x = np.mgrid[bottom:top, left:right] + 0.5
+    known = np.zeros((2, *y.shape), bool)
+
+    def look():
+        for k, units in enumerate(shaped.units):
+            for u in units[(units["owner"] == w.OWN) & (units["kind"] == c.MARINE)]:
+                known[k] |= (x - u["x"]) ** 2 + (y - u["y"]) ** 2 < 9**2  # a marine sees nine units far
+        return known.mean((1, 2))
+
+    assert all(equal(a, b) for a, b in zip(plain.reset(seed=3), shaped.reset(seed=3), strict=True))
+    begun, more = look(), np.zeros(2)
+    for action in random_actions(plain, 4, 15):
+        action["function"][:] = np.where(action["function"] > 0, plain.interface.functions.index("Move_pt"), 0)
+        more += shaped.step(action)[1] - plain.step(action)[1]
+        told = look()
+    assert (told > begun + 0.03).all()
+    np.testing.assert_allclose(more, 10 * (told - begun), atol=1e-4)
