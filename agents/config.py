@@ -16,6 +16,8 @@ MOST_ENVS = 65_536
 """Environments of a run: more are a typing error."""
 WATCHED_AGAINST = "terran:medium"
 """Who plays a melee policy that was trained against no computer, where one is needed."""
+SHAPING = "shaping"
+"""The option of the stand-in game that rewards what only learning wants to be rewarded."""
 OURSELVES = ("self", "pool")
 """Opponents that are no computers: the policy, and those that it was."""
 
@@ -305,20 +307,22 @@ class Config(BaseModel):
 
     @property
     def env_arguments(self) -> dict[str, Any]:
-        """What `envs.registry.make` is told of the environment, but for its name and number."""
+        """What `envs.registry.make` is told of the environment, but for its name and number, where it is played."""
         ours = ("env_wrappers", "env_time_limit", "env_metrics", "env_processes")
-        alone = {"opponent": next(iter(self.computers), WATCHED_AGAINST)} if self.opponents and self._melee else {}
-        return {**self.env_options, **alone, **{name: value for name in ours if (value := getattr(self, name))}}
+        alone = {"opponent": next(iter(self.computers), WATCHED_AGAINST)} if self.opponents and self._standin else {}
+        played = {name: value for name, value in self.env_options.items() if not (self._standin and name == SHAPING)}
+        return {**played, **alone, **{name: value for name in ours if (value := getattr(self, name))}}
 
     @property
     def training_arguments(self) -> dict[str, Any]:
-        """The same where it is trained: of a melee against opponents, both sides."""
-        if not (self.opponents and self._melee):
-            return self.env_arguments
-        return {name: value for name, value in self.env_arguments.items() if name != "opponent"} | {"players": 2}
+        """The same where it is learned from: with rewards on the way, and of a melee against opponents both sides."""
+        shaped = {name: value for name, value in self.env_options.items() if self._standin and name == SHAPING}
+        both = bool(self.opponents) and self._standin
+        played = {name: value for name, value in self.env_arguments.items() if not (both and name == "opponent")}
+        return played | shaped | ({"players": 2} if both else {})
 
     @property
-    def _melee(self) -> bool:
+    def _standin(self) -> bool:
         return self.env.startswith("sim/")
 
     @property

@@ -280,9 +280,9 @@ def _evaluate_one(
 
 
 def _given(env_options: dict[str, Any], env_id: str) -> dict[str, Any]:
-    """Without what is None, without rewards that only learning wants, and for PySC2 without the number of players."""
-    left_out = {"shaping"} if env_id.startswith(registry.SIM) else {"shaping", "players"}
-    return {name: value for name, value in env_options.items() if value is not None and name not in left_out}
+    """Without what is None, and of an environment that is no melee without the number of its players."""
+    own = env_id.startswith(registry.SIM)
+    return {name: value for name, value in env_options.items() if value is not None and (own or name != "players")}
 
 
 def seat_other(asked: Evaluate, env_id: str, both: Any) -> tuple[Any, str]:

@@ -47,7 +47,7 @@ class PerceiverTrainable(tune.Trainable):
         prepare_processor(self.experiment.threads)
         seed_all(self.experiment.seed)
         device = choose_device(self.experiment.device)
-        self.env = registry.make(self.experiment.env, self.experiment.num_envs, **self.experiment.env_arguments)
+        self.env = registry.make(self.experiment.env, self.experiment.num_envs, **self.experiment.training_arguments)
         self.training = Training(self.experiment, self.env, device)
 
     def step(self) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Worker:
         if self.env is None:
             seed_all(seed_of(self.config, self.index, 0, 0))  # it may draw while it is made
             self.env = registry.make(
-                self.config.env, self.config.num_envs // self.config.workers, **self.config.env_arguments
+                self.config.env, self.config.num_envs // self.config.workers, **self.config.training_arguments
             )
         return self.env
 

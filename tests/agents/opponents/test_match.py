@@ -218,3 +218,17 @@ def test_the_pool_comes_to_play_the_equilibrium_that_the_newest_policy_runs_arou
 def test_what_cannot_be_is_refused_in_words(given: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
         train(experiment.check({"num_envs": 4, "policy": TINY, **given}, "test"), tmp_path, Recorder(), resume=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("opponents", [(), ("self",)])
+def test_rewards_on_the_way_are_for_learning_alone(opponents) -> None:
+    options = {"shaping": 2.0} if opponents else {"shaping": 2.0, "opponent": "terran:easy"}
+    config = Config(env="sim/Simple64", env_options=options, opponents=opponents, num_envs=2)
+    assert config.training_arguments["shaping"] == 2.0
+    assert ("players" in config.training_arguments, "opponent" in config.training_arguments) == (
+        (True, False) if opponents else (False, True)
+    )
+    assert "shaping" not in config.env_arguments
+    assert "opponent" in config.env_arguments
+    other = Config(env="my.module:Env", env_options={"shaping": 2.0})  # of somebody else's, which may be anything
+    assert other.env_arguments == other.training_arguments == {"shaping": 2.0}
