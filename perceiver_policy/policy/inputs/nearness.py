@@ -14,20 +14,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from perceiver_policy.core.cost import on_host
+
 FINEST, STEPS, PER_OCTAVE = 2.0**-7, 14, 2.0
 """The nearest distance that is told apart, as a part of the map's side, how many there are, and how many to a doubling.
 On the mini-games' map of 64 world units: half a unit, up to 45."""
 CHANNELS = 16
 """What is told of each unit around."""
+IN_CACHE = 2**16
+"""Numbers that a core keeps near while it computes with them five times."""
 
 
 def nearness(places: Tensor) -> Tensor:
-    """Places [B, n, axes] in [0, 1] -> [B, n, n, STEPS]: bumps about each distance."""
+    """Places [B, n, axes] in [0, 1] -> [B, n, n, STEPS]: bumps about each distance. Stored as [B, n, STEPS, n], which
+    is how :class:`Surroundings` reads them."""
     apart = places[:, :, None] - places[:, None]
-    octaves = apart.square().sum(-1, keepdim=True).clamp(min=FINEST**2 / 16).log2() / 2
-    steps = torch.arange(STEPS, dtype=octaves.dtype, device=octaves.device) + PER_OCTAVE * math.log2(FINEST)
-    # what is farther off is nothing, and would be a denormal number, by which processors compute slowly
-    return (PER_OCTAVE * octaves - steps).square().clamp(max=30).neg().exp()
+    octaves = apart.square().sum(-1)[:, :, None].clamp(min=FINEST**2 / 16).log2() / 2
+    steps = torch.arange(STEPS, dtype=octaves.dtype, device=octaves.device)[:, None] + PER_OCTAVE * math.log2(FINEST)
+    if not on_host(places) or places.requires_grad or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        # what is farther off is nothing, and would be a denormal number, by which processors compute slowly
+        return (PER_OCTAVE * octaves - steps).square().clamp(max=30).neg().exp().transpose(2, 3)
+    batch, count = places.shape[:2]
+    bumps = octaves.new_empty(batch, count, STEPS, count)
+    some = max(1, IN_CACHE // (STEPS * count * count))
+    for part, near in zip(bumps.split(some), octaves.split(some), strict=True):
+        torch.sub(PER_OCTAVE * near, steps, out=part).square_().clamp_(max=30).neg_().exp_()
+    return bumps.transpose(2, 3)
 
 
 class Surroundings(nn.Module):
