@@ -141,7 +141,8 @@ class _Joint:
     ) -> None:
         self.head, self.log_p, self.legal, self.ordered = head, log_p, legal, legal.any(-1)
         self.rows, self.answers, self.tokens, self.mask = answers.shape[1], answers, tokens, mask
-        self.near = None if head.of not in tokens.near else tokens.near[head.of][:, : self.rows]
+        near = tokens.near.get(head.of)
+        self.near = None if near is None else near.transpose(2, 3)[:, : self.rows]  # [B, r, STEPS, n], as it is stored
         self._drawn: tuple[Orders, list[tuple[Where | None, Distribution]]] | None = None
         self._made: dict[tuple[int, int], Distribution] = {}
         self._who: dict[int, Where | None] = {}
@@ -154,6 +155,7 @@ class _Joint:
         """Of an argument, where functions [B, r], or one for all, are chosen: for all units, or for some."""
         part, mask = self.head._parts()[i], self.mask.get(self.head.space.arguments[i])
         if where is None:
+            self.near = None if self.near is None else self.near.contiguous()  # for this argument and the next ones
             return part.distribution(self._told(i, function), self.tokens, mask, self.near)
         # each as the only row of an observation of its own
         tokens, (game, row) = self.tokens, where
@@ -336,7 +338,7 @@ class _Pointing(nn.Module):
             keys, valid = keys[:, cells], valid[..., cells]
         logits = (asked @ keys).float() / math.sqrt(asked.shape[-1])
         if self.weigh is not None and near is not None:
-            logits = logits + (near @ self.weigh(answers)[..., None])[..., 0].float()
+            logits = logits + (self.weigh(answers)[..., None, :] @ near)[..., 0, :].float()
         valid = None if valid is None else valid.expand_as(logits).flatten(0, 1)
         found = categorical(logits.flatten(0, 1), valid)
         return found if cells is None else _among(found, cells, self.count)
