@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envs.checks import number, whole
+from envs.standin.scenarios.shaping import ECONOMIES
 from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, MiniGame
 from envs.starcraft.opponents import check_playable
 
@@ -27,8 +28,8 @@ def check_melee(this: MiniGame, num_envs: int, opponent: str | None, players: in
         raise ValueError(f"opponent: {this.name} has no computer player, only melee maps have: {melees}")
     check_playable(opponent)
     number("shaping", shaping, 0.0)
-    if shaping and not this.melee and not this.fog:
-        raise ValueError(f"shaping: {this.name} has no fog and is no melee; it rewards what leads to its score already")
+    if shaping and not (this.melee or this.fog or this.name in ECONOMIES):
+        raise ValueError(f"shaping: {this.name} rewards what leads to its score already")
     if players is None:
         return
     whole("players", players, 1, 2)

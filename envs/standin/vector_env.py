@@ -28,7 +28,7 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
 from envs.standin.scenarios.pace import seat_computer
-from envs.standin.scenarios.shaping import balance, seen, worths
+from envs.standin.scenarios.shaping import ECONOMIES, balance, held, seen, worths
 from envs.standin.show.columns import Columns
 from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
@@ -272,10 +272,12 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         """What ``shaping`` rewards the change of, [B]."""
         if not self.shaping:
             return 0.0
+        if self.scenario in ECONOMIES:
+            return self.shaping * held(self.units, self._worths)
         if not self.map.melee:
             return self.shaping * seen(self.explored, self._places[0])
-        held = self.shaping * balance(self.units, self._worths)
-        return np.column_stack([held, -held][: self.players]).ravel()
+        mine = self.shaping * balance(self.units, self._worths)
+        return np.column_stack([mine, -mine][: self.players]).ravel()
 
     def _choose(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         function = np.asarray(actions["function"])
@@ -431,10 +433,10 @@ def make(
     ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
     the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``opponent``: on a
     melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
-    of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: on a melee map, what a change in who holds how much
-    counts beside victory, on another with fog what a change in how much has been seen does
-    (:mod:`envs.standin.scenarios.shaping`). ``interface``: what is seen and done; left
-    out, it is the one that suits the map, with any of its fields replaced by ``options``.
+    of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: what a change counts beside the score: on a melee map
+    in who holds how much, on another with fog in how much has been seen, in an economy in what is built
+    (:mod:`envs.standin.scenarios.shaping`). ``interface``: what is seen and done; left out, it is the one that suits the
+    map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
     if interface is not None and options:

@@ -1,4 +1,8 @@
-"""Rewards on the way to what is many steps off: the change in who holds how much, or in how much has been seen."""
+"""Rewards on the way to what is many steps off: the change in who holds how much, or in how much has been seen.
+
+As changes of a potential they say nothing of how a game should be played (Ng, Harada and Russell, 1999), but where it
+ends by time, which is then worth what is held or seen.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ import numpy.typing as npt
 
 from envs.standin.rules.catalog import COMMAND_CENTER, KINDS, ORBITAL_COMMAND
 from envs.standin.rules.world import ENEMY, OWN
+
+ECONOMIES = ("CollectMineralsAndGas", "BuildMarines")
+"""Maps that are about what is built."""
 
 
 def worths(types: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -21,12 +28,16 @@ def worths(types: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 def balance(units: npt.NDArray[Any], worth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Who holds how much in each game: (own - enemy) / (own + enemy) in what units and buildings have cost, [B].
 
-    0 at the start of a melee, 1 where the enemy has nothing left. As the change of a potential it says nothing of how a
-    game should be won (Ng, Harada and Russell, 1999), but for a game that ends by time, which is worth its balance.
+    0 at the start of a melee, 1 where the enemy has nothing left.
     """
     each, owner = worth[units["kind"]], units["owner"]
     own, enemy = (np.where(owner == who, each, 0.0).sum(1) for who in (OWN, ENEMY))
     return np.asarray((own - enemy) / np.maximum(own + enemy, 1.0), np.float32)
+
+
+def held(units: npt.NDArray[Any], worth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What one's own units and buildings have cost, in thousands of minerals and gas: [B]."""
+    return np.where(units["owner"] == OWN, worth[units["kind"]], 0.0).sum(1, dtype=np.float32) / 1000
 
 
 def seen(explored: npt.NDArray[np.uint8], playable: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -137,7 +137,7 @@ def test_a_saved_game_goes_on():
         ("Simple64", 3, {"players": 2}, "even number of environments, got 3"),
         ("Simple64", 2, {"players": 2, "opponent": "hard"}, "leave opponent out"),
         ("Simple64", 2, {"players": 3}, "players"),
-        ("MoveToBeacon", 2, {"shaping": 1.0}, "shaping: MoveToBeacon has no fog"),
+        ("MoveToBeacon", 2, {"shaping": 1.0}, "shaping: MoveToBeacon rewards"),
         ("Simple64", 2, {"players": 2, "shaping": -1.0}, "shaping: expected a number of at least 0, got -1.0"),
         ("Simple64", 2, {"players": 2, "shaping": "much"}, "shaping: expected a number"),
     ],

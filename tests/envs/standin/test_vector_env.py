@@ -272,3 +272,18 @@ def test_shaping_in_fog_rewards_what_is_seen_for_the_first_time():
         told = look()
     assert (told > begun + 0.03).all()
     np.testing.assert_allclose(more, 10 * (told - begun), atol=1e-4)
+
+
+def test_shaping_of_an_economy_rewards_what_is_built():
+    plain, shaped = (make("BuildMarines", 1, style="orders", shaping=s) for s in (0.0, 2.0))
+    for env in (plain, shaped):
+        env.reset(seed=3)
+        env.games["minerals"] = 1000
+    action = {name: np.zeros(space.shape, space.dtype) for name, space in plain.action_space.items()}
+    center = np.flatnonzero(shaped.units["kind"][0, shaped.slots[0]] == c.COMMAND_CENTER)
+    action["function"][0, center] = plain.interface.functions.index("Train_SCV_quick")
+    more = 0.0
+    for _ in range(40):
+        more += float((shaped.step(action)[1] - plain.step(action)[1])[0])
+        action["function"][:] = 0
+    assert more == pytest.approx(2 * 50 / 1000)  # one worker
