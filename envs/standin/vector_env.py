@@ -433,8 +433,8 @@ def make(
     ``step_mul``: game loops a step. ``max_loops``: a time limit other than the map's. ``threads``: how many to share
     the games among. ``render_games``: how many games :meth:`StandinVectorEnv.render` draws (all). ``opponent``: on a
     melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
-    of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: what a change counts beside the score, on a melee map
-    in who holds how much, on another with fog in how much has been seen, in an economy in what is built
+    of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: what a change counts beside the score, on a melee
+    map in who holds how much, on another with fog in how much has been seen, in an economy in what is built
     (:mod:`envs.standin.scenarios.shaping`). ``interface``: what is seen and done; left out, it is the one that suits
     the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
