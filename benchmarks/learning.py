@@ -193,10 +193,8 @@ def picture(names: list[str]) -> None:
 
 def table(names: list[str]) -> None:
     """Print for each map and style the final score, and when the scripts' was reached."""
-    print(
-        "| map, the scripts' scores | style | 100 fresh episodes | to the script that clicks | to the one that orders |"
-    )
-    print("|---" * 5 + "|")
+    print("| map | style | fresh episodes | after | to the script that clicks | to the one that orders |")
+    print("|---" * 6 + "|")
     for name in names:
         this = MAPS[name]
         for style in STYLES:
