@@ -288,7 +288,7 @@ class BoxScale(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         mean, deviation = self.units()
         if self.shared:  # of so many numbers doubles, and more than one copy, would cost too much
-            return (value - mean.float()).div_(deviation.float()).clamp_(-FARTHEST, FARTHEST)
+            return (value + -mean.float()).div_(deviation.float()).clamp_(-FARTHEST, FARTHEST)  # truth has no minus
         return ((value.double() - mean) / deviation).float().clamp(-FARTHEST, FARTHEST)
 
     def learn(self, value: Tensor, total: Total = lambda x: x) -> None:

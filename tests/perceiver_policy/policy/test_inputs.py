@@ -82,6 +82,16 @@ def test_what_is_alike_shares_its_statistics(shape: tuple[int, ...], over: tuple
     np.testing.assert_allclose(scale(torch.as_tensor(values)).numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("over", [(), (0, 1)])
+def test_truths_are_scaled_as_the_numbers_that_they_are(over: tuple[int, ...]) -> None:
+    truths, numbers = (BoxScale(spaces.Box(0, 1, (2, 2), kind), over=over) for kind in (bool, np.float32))
+    value = torch.rand(50, 2, 2, generator=torch.Generator().manual_seed(0)) < 0.3
+    truths.learn(value)
+    numbers.learn(value.float())
+    torch.testing.assert_close(truths(value), numbers(value.float()), atol=0, rtol=0)
+    assert truths(value).dtype == torch.float32
+
+
 def test_bounded_numbers_are_scaled_by_what_they_are_found_to_be() -> None:
     """Acrobot's speeds have bounds of 4 and 9 pi, and are mostly near 1."""
     values = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0])
