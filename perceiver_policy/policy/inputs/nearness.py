@@ -36,7 +36,7 @@ def nearness(places: Tensor) -> Tensor:
         return (PER_OCTAVE * octaves - steps).square().clamp(max=30).neg().exp().transpose(2, 3)
     batch, count = places.shape[:2]
     bumps = octaves.new_empty(batch, count, STEPS, count)
-    some = max(1, IN_CACHE // (STEPS * count * count))
+    some = max(1, IN_CACHE // max(1, STEPS * count * count))
     for part, near in zip(bumps.split(some), octaves.split(some), strict=True):
         torch.sub(PER_OCTAVE * near, steps, out=part).square_().clamp_(max=30).neg_().exp_()
     return bumps.transpose(2, 3)

@@ -130,3 +130,11 @@ def test_the_nearest_is_found_soon() -> None:
             (-evaluate(policy, observation, action, entropy=False).log_prob.mean()).backward()
             optimizer.step()
     assert shares[True] > 0.9 > shares[False] + 0.1, shares
+
+
+@pytest.mark.parametrize("shape", [(3, 0, 2), (0, 4, 2), (700, 12, 2), (2, 80, 2)])
+def test_in_cache_or_at_once_the_numbers_are_the_same(shape: tuple[int, ...]) -> None:
+    places = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    at_once = nearness(places.clone().requires_grad_())
+    assert torch.equal(nearness(places), at_once)
+    assert at_once.requires_grad
