@@ -219,7 +219,8 @@ def main() -> None:
             for style in asked.styles:
                 train(style, name)
     table(asked.maps)
-    picture(asked.maps)
+    if len(asked.maps) == len(MAPS):  # of some it would take the place of all
+        picture(asked.maps)
 
 
 if __name__ == "__main__":
