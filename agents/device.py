@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
+from agents.cores import cores
 from agents.errors import UserError
 
 
@@ -29,5 +28,5 @@ def prepare_processor(threads: int) -> None:
     A policy that is sure of itself has probabilities down there, and gradients that such numbers make; a processor
     computes with them ten to fifty times slower.
     """
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads or cores())
     torch.set_flush_denormal(True)

@@ -26,8 +26,8 @@ from agents.acting.evaluate import (
 )
 from agents.acting.player import PolicyPlayer, load_policy
 from agents.commands.demonstrate import plain_options
-from agents.commands.play import cores
 from agents.config import Config
+from agents.cores import cores
 from agents.errors import UserError
 from agents.runs import experiment, folder
 from envs import arrays, masks, registry

@@ -9,18 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.learning import MAPS as MINI_GAMES
 from zoo.__main__ import MAPS, SCORE, ZOO
 
 PICTURE = Path("docs/images/zoo_curves.png")
-BESIDE = {
-    "move_to_beacon": ("MoveToBeacon", 0.9, 26.1),
-    "collect_mineral_shards": ("CollectMineralShards", 14.3, 180.0),
-    "find_and_defeat_zerglings": ("FindAndDefeatZerglings", 4.3, 52.5),
-    "defeat_roaches": ("DefeatRoaches", -0.7, 182.3),
-    "defeat_zerglings_and_banelings": ("DefeatZerglingsAndBanelings", 24.5, 716.8),
-    "collect_minerals_and_gas": ("CollectMineralsAndGas", 40.0, 7576.0),
-    "build_marines": ("BuildMarines", 0.2, 139.6),
-}
+BESIDE = {this.experiment: (name, this.random, this.ordering) for name, this in MINI_GAMES.items()}
 """Of each: its map, and what random play and the script by orders make there (docs/results.md)."""
 
 

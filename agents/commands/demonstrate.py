@@ -16,13 +16,13 @@ from agents.commands import options
 from agents.commands.play import (
     Evaluate,
     check_player,
-    cores,
     env_options_of,
     load_extensions,
     make_player,
     play_and_tell,
 )  # fmt: skip
 from agents.config import Config
+from agents.cores import cores
 from agents.errors import UserError
 from agents.extensions import LOGGERS
 from agents.learning.imitation_config import ImitationConfig

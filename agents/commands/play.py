@@ -18,6 +18,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 from agents.commands import options
 from agents.commands.output import to_standard_output
 from agents.config import LARGEST_SEED, MOST_ENVS, Config
+from agents.cores import cores
 from agents.errors import UserError
 from agents.runs import experiment
 from agents.runs.folder import write_whole
@@ -436,8 +437,3 @@ def what_draws(env_id: str, env_options: dict[str, Any]) -> str | None:
     except Exception:  # whatever is wrong with it would be wrong in `watch`, too, which then says it
         return None
     return env_id
-
-
-def cores() -> int:
-    """Processor cores that this program may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

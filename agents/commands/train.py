@@ -21,8 +21,9 @@ from rich.console import Console
 from tyro.conf import UseAppendAction, arg
 
 from agents.commands import options
-from agents.commands.play import Evaluate, cores, play_and_tell, watch, what_draws
+from agents.commands.play import Evaluate, play_and_tell, watch, what_draws
 from agents.config import Config
+from agents.cores import cores
 from agents.errors import Stopped, UserError
 from agents.runs import experiment, folder
 from agents.runs.callbacks import Callback

@@ -104,6 +104,8 @@ def trial_config(config: Mapping[str, Any]) -> Config:
     found = experiment.check(data, "trial")
     if found.workers:
         raise UserError(f"workers is {found.workers}, but a trial is one process: search over it with workers=0")
+    if found.opponents:
+        raise UserError("opponents: a trial has one opponent at most, the environment's option of that name")
     return found
 
 

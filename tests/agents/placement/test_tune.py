@@ -185,6 +185,7 @@ def test_a_checkpoint_is_a_run_folder(saved: Path, tmp_path: Path) -> None:
         ({"ppo.gamma": tune.randn(50, 1)}, "ppo.gamma should be less than or equal to 1"),
         ({"policy.heads": tune.choice([2, 5])}, "must be a multiple of heads (5)"),
         ({"workers": 2}, "workers is 2, but a trial is one process"),
+        ({"env": "sim/Simple64", "opponents": ["self"]}, "opponents: a trial has one opponent at most"),
         ({"env": "CartPol-v1"}, "did you mean 'CartPole-v1'"),
     ],
 )
