@@ -16,8 +16,8 @@ MOST_ENVS = 65_536
 """Environments of a run: more are a typing error."""
 WATCHED_AGAINST = "terran:medium"
 """Who plays a melee policy that was trained against no computer, where one is needed."""
-SHAPING = "shaping"
-"""The option of the stand-in game that rewards what only learning wants to be rewarded."""
+FOR_LEARNING = ("shaping", "head_start")
+"""Options of the stand-in game that only learning wants: rewards on the way, and beginnings that are none."""
 OURSELVES = ("self", "pool")
 """Opponents that are no computers: the policy, and those that it was."""
 
@@ -310,16 +310,20 @@ class Config(BaseModel):
         """What `envs.registry.make` is told of the environment, but for its name and number, where it is played."""
         ours = ("env_wrappers", "env_time_limit", "env_metrics", "env_processes")
         alone = {"opponent": next(iter(self.computers), WATCHED_AGAINST)} if self.opponents and self._standin else {}
-        played = {name: value for name, value in self.env_options.items() if not (self._standin and name == SHAPING)}
+        played = {name: value for name, value in self.env_options.items() if name not in self._for_learning}
         return {**played, **alone, **{name: value for name in ours if (value := getattr(self, name))}}
 
     @property
     def training_arguments(self) -> dict[str, Any]:
         """The same where it is learned from: with rewards on the way, and of a melee against opponents both sides."""
-        shaped = {name: value for name, value in self.env_options.items() if self._standin and name == SHAPING}
+        shaped = {name: value for name, value in self.env_options.items() if name in self._for_learning}
         both = bool(self.opponents) and self._standin
         played = {name: value for name, value in self.env_arguments.items() if not (both and name == "opponent")}
         return played | shaped | ({"players": 2} if both else {})
+
+    @property
+    def _for_learning(self) -> tuple[str, ...]:
+        return FOR_LEARNING if self._standin else ()
 
     @property
     def _standin(self) -> bool:

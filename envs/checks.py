@@ -14,11 +14,12 @@ def whole(name: str, value: Any, least: int, most: int) -> None:
         raise ValueError(f"{name}: expected a whole number from {least:,} to {most:,}, got {value!r}")
 
 
-def number(name: str, value: Any, least: float) -> None:
-    """Raise a ValueError that names the option unless it is a finite number of at least ``least``."""
+def number(name: str, value: Any, least: float, most: float = math.inf) -> None:
+    """Raise a ValueError that names the option unless it is a finite number from ``least`` to ``most``."""
     fits = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not fits or not math.isfinite(value) or value < least:
-        raise ValueError(f"{name}: expected a number of at least {least:g}, got {value!r}")
+    if not fits or not math.isfinite(value) or not least <= value <= most:
+        wanted = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ValueError(f"{name}: expected a number {wanted}, got {value!r}")
 
 
 def switch(name: str, value: Any) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.standin import game
+from envs.standin.options import game_seed
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, UNIT, WON
 from envs.standin.scenarios.pace import seat_computer
-from envs.standin.vector_env import game_seed
 from envs.starcraft.maps import mini_game
 from envs.starcraft.opponents import Opponent
 

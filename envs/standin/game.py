@@ -64,7 +64,7 @@ from envs.standin.scenarios import (
     move_to_beacon,
 )
 from envs.standin.show.observe import fill_numbers, fill_units
-from envs.standin.show.planes import explore, fill_minimap, fill_screen
+from envs.standin.show.planes import NEVER, explore, fill_minimap, fill_screen
 from envs.starcraft.interface import BELOW_CENTER
 
 FOLLOW_GAP = 0.5
@@ -391,7 +391,7 @@ def observe(
             turn(g, us)
         if explored.shape[1]:
             if g.loop == 0:
-                explored[b] = 0
+                explored[b] = NEVER
             explore(g, us, ts, explored[b])
         if g.fog and g.ground != FLAT:
             remember(g, us, ts)

@@ -1,6 +1,8 @@
-"""The options of the stand-in's games, checked before anything is made."""
+"""The options of the stand-in's games, checked before anything is made; and what a seed means."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from envs.checks import number, whole
 from envs.standin.scenarios.shaping import ECONOMIES
@@ -21,15 +23,22 @@ def check_games(num_envs: int, step_mul: int, threads: int, max_loops: int | Non
         whole("render_games", render_games, 0, MOST_GAMES)
 
 
-def check_melee(this: MiniGame, num_envs: int, opponent: str | None, players: int | None, shaping: float) -> None:
+def check_for_learning(this: MiniGame, shaping: float, head_start: float) -> None:
+    """Raise a ValueError that names the option for rewards or beginnings that a map does not have."""
+    number("shaping", shaping, 0.0)
+    if shaping and not (this.melee or this.fog or this.name in ECONOMIES):
+        raise ValueError(f"shaping: {this.name} rewards what leads to its score already")
+    number("head_start", head_start, 0.0, 1.0)
+    if head_start and this.name not in ECONOMIES:
+        raise ValueError(f"head_start: {this.name} is not about what is built; {' and '.join(ECONOMIES)} are")
+
+
+def check_melee(this: MiniGame, num_envs: int, opponent: str | None, players: int | None) -> None:
     """Raise a ValueError that names the option of a melee that does not fit: the map, another option, or a number."""
     melees = ", ".join(MELEE)
     if opponent is not None and not this.melee:
         raise ValueError(f"opponent: {this.name} has no computer player, only melee maps have: {melees}")
     check_playable(opponent)
-    number("shaping", shaping, 0.0)
-    if shaping and not (this.melee or this.fog or this.name in ECONOMIES):
-        raise ValueError(f"shaping: {this.name} rewards what leads to its score already")
     if players is None:
         return
     whole("players", players, 1, 2)
@@ -40,3 +49,8 @@ def check_melee(this: MiniGame, num_envs: int, opponent: str | None, players: in
             raise ValueError("players: two play against each other; leave opponent out, or play alone against it")
         if num_envs % 2:
             raise ValueError(f"players: two of them need an even number of environments, got {num_envs}")
+
+
+def game_seed(seed: int, index: int) -> int:
+    """A number for the game ``index`` of a seed; never 0, which stands for "not seeded yet"."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) | 1

@@ -20,7 +20,7 @@ from envs.standin.rules.orders import perform
 from envs.standin.rules.players import turn
 from envs.standin.rules.production.plots import snap
 from envs.standin.rules.terrain.levels import span
-from envs.standin.rules.world import ENEMY, OWN
+from envs.standin.rules.world import BUILD, ENEMY, OWN
 from envs.starcraft.functions import ORDER_GRID, STRIDE
 
 AIMS = ("quick", "unit", "pt", "away")
@@ -130,11 +130,14 @@ def fill_order_masks(
     inside: Any,
     cells: Any,
     side: int,
+    finish: bool,
+    builders: int,
 ) -> None:
     """Which orders each unit may be given [B, U, F], who may be aimed at [B, 4, U], in the order of TARGETS, and where
     buildings of ``side`` cells can be placed [B, P]: where it is ``inside`` [P] and none is seen; 0: as it was.
 
-    Filled are the rows from ``first`` to ``last`` - 1.
+    Who builds can be told nothing else if it is to ``finish``; of those who do not, the first ``builders`` that could
+    build can be told to (0: all). Filled are the rows from ``first`` to ``last`` - 1.
     """
     available = np.zeros(len(COMMANDS), np.int8)
     for b in range(first, last):
@@ -145,6 +148,7 @@ def fill_order_masks(
         find_available(g, us, ts, True, available)
         if side > 0:
             places[b] = inside
+        hands = 0
         for row in range(slots.shape[1]):
             slot = slots[b, row]
             functions[b, row] = 0
@@ -160,8 +164,14 @@ def fill_order_masks(
             targets[b, 3, row] = 1
             if u.owner != OWN:
                 continue
+            bound = finish and u.order >= BUILD
+            may, could = builders == 0 or hands < builders, 0
             for f in range(commands.shape[0]):
                 what = commands[f]
-                functions[b, row, f] = what == NO_OP or (available[what] and can(g, u, what))
+                possible = what == NO_OP or (not bound and available[what] and can(g, u, what))
+                builds = possible and built_by(what) != 0
+                could |= builds
+                functions[b, row, f] = possible and (may or not builds)
+            hands += could
         if second:
             turn(g, us)

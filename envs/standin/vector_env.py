@@ -22,13 +22,14 @@ from envs.spaces import ACTION_MASK
 from envs.standin import game
 from envs.standin.actions import A_MINIMAP, A_WORLD, ACTION
 from envs.standin.commands import Commands
-from envs.standin.options import check_games, check_melee
+from envs.standin.options import check_for_learning, check_games, check_melee, game_seed
 from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
+from envs.standin.scenarios.head_start import furnish
 from envs.standin.scenarios.pace import seat_computer
-from envs.standin.scenarios.shaping import ECONOMIES, balance, held, seen, worths
+from envs.standin.scenarios.shaping import potential, worths
 from envs.standin.show.columns import Columns
 from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
@@ -65,16 +66,18 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         opponent: str | None = None,
         players: int | None = None,
         shaping: float = 0.0,
+        head_start: float = 0.0,
     ) -> None:
         check_games(num_envs, step_mul, threads, max_loops, render_games)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         self.map = mini_game(scenario)
-        check_melee(self.map, num_envs, opponent, players, shaping)
+        check_melee(self.map, num_envs, opponent, players)
+        check_for_learning(self.map, shaping, head_start)
         self.opponent = parse_opponent(opponent) if opponent is not None else Opponent()
         self.scenario, self.interface = scenario, interface
         self.num_envs, self.step_mul, self.threads = num_envs, step_mul, min(threads, num_envs)
-        self.players, self.shaping = players or 1, shaping
+        self.players, self.shaping, self.head_start = players or 1, shaping, head_start
         self.max_loops = max_loops or self.map.loops
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}
         self.metadata["render_fps"] = 22.4 / step_mul
@@ -102,10 +105,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._places = np.array(layout.places, np.float32)
         self._resources = np.array(layout.resources, np.float32).reshape(-1, 3)
         explored = (0, 0)
-        shown = "visibility_map" in (*face.screen_planes, *face.minimap_planes)
+        shown = {"visibility_map", "last_seen"} & {*face.screen_planes, *face.minimap_planes}
         if self.map.fog and (shown or (self.shaping and not self.map.melee)):
             explored = layout.size[::-1]
-        self.explored = np.zeros((n, *explored), np.uint8)
+        self.explored = np.zeros((n, *explored), np.int32)
         self._all = np.arange(n)
         self._resting = np.zeros(count, bool)
         self._clicks: dict[int, list[tuple[float, float]]] = {}
@@ -162,7 +165,10 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             size = self.map.layout().size
             inside = Ground(size[1], max(size), (left, bottom, right, top)).inside(face.minimap_size)
             places = {name: np.repeat(inside[None], n, 0) for name in sc.PLACES}
-            self._free = places[face.building_place], inside, self._cells, smallest_building(face)
+            self._free = (
+                places[face.building_place], inside, self._cells, smallest_building(face), face.finish_building,
+                face.builders,
+            )  # fmt: skip
             masks = places | {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)}
             observation[ACTION_MASK] = {"function": self._order_masks, **{a: masks[a] for a in face.orders.arguments}}
         parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
@@ -243,6 +249,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             seat_computer(self.games[k : k + 1], 2, self._seats.get(k))
         number = SCENARIOS.index("Melee" if self.map.melee else self.scenario)
         game.reset(self.games, self.units, self._types, which, number, self.max_loops, self._places, self._resources)
+        if self.head_start:
+            furnish(self.scenario, self.head_start, self.games, self.units, self._types, which)
 
     def step(self, actions: dict[str, npt.NDArray[Any]]) -> Stepped:
         """Carry out one action a game and run ``step_mul`` game loops."""
@@ -272,12 +280,8 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         """What ``shaping`` rewards the change of, [B]."""
         if not self.shaping:
             return 0.0
-        if self.scenario in ECONOMIES:
-            return self.shaping * held(self.units, self._worths)
-        if not self.map.melee:
-            return self.shaping * seen(self.explored, self._places[0])
-        mine = self.shaping * balance(self.units, self._worths)
-        return np.column_stack([mine, -mine][: self.players]).ravel()
+        seen = self.explored, self._places[0]
+        return self.shaping * potential(self.map, self.players, self.units, self._worths, *seen)
 
     def _choose(self, actions: dict[str, npt.NDArray[Any]]) -> None:
         function = np.asarray(actions["function"])
@@ -408,11 +412,6 @@ def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return array.view(np.uint8).reshape(array.shape[0], -1)
 
 
-def game_seed(seed: int, index: int) -> int:
-    """A number for the game ``index`` of a seed; never 0, which stands for "not seeded yet"."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) | 1
-
-
 def make(
     scenario: str,
     num_envs: int,
@@ -426,6 +425,7 @@ def make(
     opponent: str | None = None,
     players: int | None = None,
     shaping: float = 0.0,
+    head_start: float = 0.0,
     **options: Any,
 ) -> StandinVectorEnv:
     """``num_envs`` games of the map ``scenario``.
@@ -435,8 +435,9 @@ def make(
     melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
     of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: what a change counts beside the score, on a melee
     map in who holds how much, on another with fog in how much has been seen, in an economy in what is built
-    (:mod:`envs.standin.scenarios.shaping`). ``interface``: what is seen and done; left out, it is the one that suits
-    the map, with any of its fields replaced by ``options``.
+    (:mod:`envs.standin.scenarios.shaping`). ``head_start``: the share of an economy's games that begin with something
+    built (:mod:`~envs.standin.scenarios.head_start`). ``interface``: what is seen and done; left out, the one that
+    suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
     if interface is not None and options:
@@ -445,5 +446,5 @@ def make(
         interface = interface_for(scenario, **options)
     return StandinVectorEnv(
         scenario, num_envs, interface, step_mul, max_loops, threads, render_mode, render_games, opponent, players,
-        shaping,
+        shaping, head_start,
     )  # fmt: skip

@@ -27,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import spaces
 
-from envs.checks import whole
+from envs.checks import switch, whole
 from envs.spaces import (
     ACTION_MASK,
     Choice,
@@ -57,6 +57,7 @@ from envs.starcraft.static.columns import (
     NUMBERS,
     ORDERS,
     SCREEN_PLANES,
+    SEEN_WITHIN,
     UNIT_FEATURES,
     UNIT_TYPES,
     VALUES,
@@ -65,8 +66,8 @@ from envs.starcraft.static.table import entries, groups, select
 
 __all__ = [
     "ARGUMENTS", "BELOW_CENTER", "CAMERA_WIDTH", "EFFECT_FEATURES", "FUNCTIONS", "MAP_SIZE", "MINIMAP_PLANES",
-    "NUMBERS", "ORDERS", "RAW_FUNCTIONS", "SCREEN_PLANES", "UNIT_FEATURES", "UNIT_TYPES", "VALUES", "Function",
-    "Interface", "InterfaceError", "Size",
+    "NUMBERS", "ORDERS", "RAW_FUNCTIONS", "SCREEN_PLANES", "SEEN_WITHIN", "UNIT_FEATURES", "UNIT_TYPES", "VALUES",
+    "Function", "Interface", "InterfaceError", "Size",
 ]  # fmt: skip
 
 CAMERA_WIDTH = 24.0
@@ -136,7 +137,7 @@ class Interface:
     minimap: int | Size = 16
     """Cells that the minimap is wide and high, for its planes and for clicks; two numbers for a rectangle."""
     minimap_planes: tuple[str, ...] = ()
-    """Planes of the minimap to observe. Empty: none."""
+    """Planes of the minimap to observe; PySC2 has all but last_seen, how long ago each cell was in sight."""
     numbers: tuple[str, ...] = ("game_loop", "army_count", "selected_count")
     """Numbers to observe. Empty: none."""
     functions: tuple[str, ...] = ("no_op", "select_army", "select_point", "Move_screen")
@@ -147,6 +148,11 @@ class Interface:
     fineness: int = 1
     """In the raw style a place is chosen on the minimap and then within its cell, on so many cells by so many: by the
     argument ``world_part``. 1: the cell's center."""
+    finish_building: bool = False
+    """Whether in the style orders a worker that is told to build can be told nothing else until it is done."""
+    builders: int = 0
+    """Of the workers that could build at a step, how many can be told to in the style orders: the first ones; one alone
+    decides for itself what is built next, of twenty each waits for the others. 0: all."""
     max_delay: int = 0
     """The most game loops to the next decision: as AlphaStar's, an argument of every function, ``delay``, counted from
     1. 0: every ``step_mul`` loops."""
@@ -181,9 +187,10 @@ class Interface:
         try:
             for name, least, most in (
                 ("max_units", 0, MOST_UNITS), ("max_effects", 0, MOST_UNITS), ("fineness", 1, FINEST),
-                ("max_delay", 0, LONGEST_DELAY),
+                ("max_delay", 0, LONGEST_DELAY), ("builders", 0, MOST_UNITS),
             ):  # fmt: skip
                 whole(name, getattr(self, name), least, most)
+            switch("finish_building", self.finish_building)
         except ValueError as error:
             raise InterfaceError(str(error)) from error
         for name in ("screen", "minimap"):
@@ -203,6 +210,9 @@ class Interface:
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
         if self.style != "raw" and self.fineness > 1:
             raise InterfaceError("fineness: only the raw style chooses places in the world")
+        for option in ("finish_building", "builders"):
+            if self.style != "orders" and getattr(self, option):
+                raise InterfaceError(f"{option}: only in the style orders is each worker told something in each step")
         if self.style == "orders" and self.max_delay:
             raise InterfaceError("max_delay: in the style orders each unit has an order, and the game one pace")
 

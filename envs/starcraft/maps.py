@@ -26,7 +26,7 @@ from envs.starcraft.layouts.archive import COMMAND_CENTER, Layout, Rect, archive
 
 INTERFACE_OPTIONS = tuple(f.name for f in fields(Interface))
 """The options of an environment that say what is seen and done."""
-GAME_OPTIONS = ("step_mul", "max_loops", "opponent", "players", "shaping", "threads")
+GAME_OPTIONS = ("step_mul", "max_loops", "opponent", "players", "shaping", "head_start", "threads")
 """Some of the others, which may be meant by a name that is none."""
 
 LONGEST_STEP, LONGEST_EPISODE = 28_800, 10_000_000
@@ -223,6 +223,7 @@ MAPS: Mapping[str, MiniGame] = {
             interface={**_ECONOMY, "max_units": 128, "functions": _MINING, "arguments": ("select_worker",)},
             orders={
                 **_WORK,
+                "finish_building": True,
                 "minimap": 40,  # on whose cells a second command center fits between the mineral lines
                 "max_units": 96,
                 "functions": (*_WORK["functions"], "Build_CommandCenter_pt", "Build_Refinery_pt"),
@@ -236,6 +237,7 @@ MAPS: Mapping[str, MiniGame] = {
             orders={
                 **_WORK,
                 "unit_types": ("SCV", "CommandCenter", "SupplyDepot", "Barracks", "MineralField"),
+                "finish_building": True,
                 "max_units": 64,
                 "functions": (*_WORK["functions"], "Build_Barracks_pt", "Train_Marine_quick"),
             },

@@ -19,6 +19,7 @@ from envs.starcraft.client import Call, GameFailure, Moment
 from envs.starcraft.functions import Ground
 from envs.starcraft.order_calls import Plots, order_calls, smallest_building
 from envs.starcraft.pysc2 import Pysc2
+from envs.starcraft.reading.sight import LAST_SEEN, VISIBILITY, Sight
 from envs.starcraft.reading.units import ENEMY, GAS_BUFFS, MINERAL_BUFFS, SELF, Frame, UnitReader
 from envs.starcraft.static import vocabulary as words
 
@@ -46,6 +47,7 @@ class Translator:
         self.playable = playable or (0.0, 0.0, width, height)
         self.width, self.height, self.span = width, height, max(width, height)
         self.units = UnitReader(interface, pysc2.orders, Frame(self.raw, height, self.span))
+        self._sight = Sight(interface.minimap_size)
         self._screen = self._planes_of(interface.screen_planes, sc.SCREEN_PLANES, pysc2.planes, False)
         self._minimap = self._planes_of(interface.minimap_planes, sc.MINIMAP_PLANES, pysc2.planes, True)
         self._numbers = [self._number(name) for name in interface.numbers]
@@ -53,6 +55,7 @@ class Translator:
         self._ids = [function.id for function in functions]
         self._arguments = [function.arguments for function in functions]
         self._abilities = [pysc2.abilities(function) for function in functions] if self.raw else []
+        self._building = np.flatnonzero([name.startswith(sc.BUILD) for name in interface.functions])
         self._upgrades = words.numbers("upgrades", interface.upgrades)
 
     # ---- observations
@@ -77,7 +80,10 @@ class Translator:
             observation["screen"] = self._planes(moment.observation["feature_screen"], self._screen, face.screen_size)
         if face.minimap_planes:
             layers = moment.observation["feature_minimap"]
-            observation["minimap"] = self._planes(layers, self._minimap, face.minimap_size)
+            planes = observation["minimap"] = self._planes(layers, self._minimap, face.minimap_size)
+            if LAST_SEEN in face.minimap_planes:
+                place = face.minimap_planes.index(LAST_SEEN)
+                planes[..., place] = self._sight.look(planes[..., place], message.game_loop)
         if self._numbers:
             observation["player"] = np.array([number(message) for number in self._numbers], np.float32)
         seen = (observation.get("player"), *(observation.get(n, {}).get("features") for n in ("units", "effects")))
@@ -129,7 +135,7 @@ class Translator:
         ]
         top = [len(tables[n]) - 1 if n in tables else t for n, t in zip(names, top, strict=True)]
         return (
-            places(names, minimap),
+            places(tuple(VISIBILITY if name == LAST_SEEN else name for name in names), minimap),
             np.array(top, np.int32),
             [(i, tables[n]) for i, n in enumerate(names) if n in tables],
         )
@@ -170,7 +176,11 @@ class Translator:
             able = dict(zip(alike, abilities(list(alike.values())), strict=True))
             for row, unit in enumerate(own):
                 mine = able[self._likeness(unit)]
-                function[row, 1:] = [not mine.isdisjoint(wanted) for wanted in self._abilities[1:]]
+                if not (face.finish_building and self.units.builds(unit)):
+                    function[row, 1:] = [not mine.isdisjoint(wanted) for wanted in self._abilities[1:]]
+            if face.builders:
+                hands = np.flatnonzero(function[:, self._building].any(1))
+                function[hands[face.builders :, None], self._building] = 0
         kinds = np.array([SHORT_NUMBERS.get(unit.unit_type, 0) for unit in shown], np.int16)
         is_a = {name: place + 1 for place, name in enumerate(sc.UNIT_TYPES.values())}
         built = np.array([unit.build_progress >= 1 for unit in shown], bool)

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from envs.spaces import PerUnit, Place, Pointer, SpaceError, Units, at
 from perceiver_policy.core.cost import on_host
 from perceiver_policy.policy.distributions import ILLEGAL, Distribution, categorical, draw, normal
-from perceiver_policy.policy.heads import Head, last_layer
+from perceiver_policy.policy.heads import Head, last_layer, pointed_to
 from perceiver_policy.policy.inputs import Tokens
 from perceiver_policy.policy.inputs.nearness import STEPS
 from perceiver_policy.policy.places import PlaceKeys
@@ -157,9 +157,11 @@ class _Joint:
         if where is None:
             self.near = None if self.near is None else self.near.contiguous()  # for this argument and the next ones
             return part.distribution(self._told(i, function), self.tokens, mask, self.near)
+        function = function if isinstance(function, int) else function[where]
+        if isinstance(part, _Pointing) and part.planes:  # cells are too many for each unit to have its own
+            return part.distribution(self._told(i, function, where), self.tokens, mask, None, (where, self.rows))
         # each as the only row of an observation of its own
         tokens, (game, row) = self.tokens, where
-        function = function if isinstance(function, int) else function[where]
         seen = [path for path in tokens.elements if path == getattr(part, "of", None)]
         masks = {path: None if (there := tokens.masks[path]) is None else there[game] for path in seen}
         lone = Tokens(tokens.tokens, None, {path: tokens.elements[path].index_select(0, game) for path in seen}, masks)
@@ -309,12 +311,14 @@ class _Pointing(nn.Module):
         with torch.no_grad():
             self.ask.weight *= 0.1  # nearly uniform at the start
         self.keys: PlaceKeys | None = None
-        if isinstance(space, Place):
+        self.place = isinstance(space, Place)
+        self.planes = self.place and space.of is not None
+        if isinstance(space, Place) and space.of is None:
             self.keys = PlaceKeys(space.height, space.width, width, bands)
 
     def _valid(self, tokens: Tokens, mask: Any, rows: int, count: int) -> Tensor | None:
         """What may be pointed to, [B, rows or 1, count]."""
-        valid = None if self.keys is not None else tokens.masks[self.of]
+        valid = None if self.place else tokens.masks[self.of]
         valid = None if valid is None else valid[:, None]
         if mask is not None:
             mask = mask.bool()
@@ -324,23 +328,29 @@ class _Pointing(nn.Module):
 
     def possible(self, tokens: Tokens, mask: Any, rows: int) -> Tensor | None:
         """Whether there is anything to point to, [B, rows or 1]; None: always."""
-        count = self.count if self.keys is not None else tokens.elements[self.of].shape[1]
+        count = self.count if self.place else tokens.elements[self.of].shape[1]
         valid = self._valid(tokens, mask, rows, count)
         return None if valid is None else valid.any(-1)
 
-    def distribution(self, answers: Tensor, tokens: Tokens, mask: Any, near: Tensor | None) -> Distribution:
-        """Over rows [B * r]."""
+    def distribution(
+        self, answers: Tensor, tokens: Tokens, mask: Any, near: Tensor | None, some: tuple[Where, int] | None = None
+    ) -> Distribution:
+        """Over rows [B * r]; over ``some`` alone of r rows, if answers [n, E] are theirs."""
         asked = self.ask(answers)
         keys = tokens.elements[self.of].transpose(1, 2) if self.keys is None else self.keys().T
-        valid = self._valid(tokens, mask, answers.shape[1], keys.shape[-1])
-        cells = None if self.keys is None or valid is None else _legal_anywhere(valid)
+        rows = answers.shape[1] if some is None else some[1]
+        if some is not None:
+            asked = asked.new_zeros(len(keys), rows, asked.shape[-1]).index_put(some[0], asked)
+        valid = self._valid(tokens, mask, rows, keys.shape[-1])
+        cells = None if not self.place or valid is None else _legal_anywhere(valid)
         if valid is not None and cells is not None:
-            keys, valid = keys[:, cells], valid[..., cells]
+            keys, valid = keys[..., cells], valid[..., cells]
         logits = (asked @ keys).float() / math.sqrt(asked.shape[-1])
         if self.weigh is not None and near is not None:
             logits = logits + (self.weigh(answers)[..., None, :] @ near)[..., 0, :].float()
-        valid = None if valid is None else valid.expand_as(logits).flatten(0, 1)
-        found = categorical(logits.flatten(0, 1), valid)
+        where = None if some is None else some[0]
+        valid = None if valid is None else _at(valid.expand_as(logits), where)
+        found = categorical(_at(logits, where), valid)
         return found if cells is None else _among(found, cells, self.count)
 
 
@@ -421,6 +431,8 @@ def _argument(space: spaces.Space[Any], width: int, bands: int, units: str | Non
 def _check(space: PerUnit, observation_space: spaces.Space[Any]) -> None:
     """Raises SpaceError where orders or their targets are for what is not observed."""
     for what, part in [("PerUnit", space), *space.each.items()]:
+        if isinstance(part, Place) and part.of is not None:
+            pointed_to(part, observation_space)
         if not isinstance(part, PerUnit | Pointer):
             continue
         count = part.capacity if isinstance(part, PerUnit) else part.n

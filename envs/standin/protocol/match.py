@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from envs.standin import game
 from envs.standin.actions import ACTION, MODES
+from envs.standin.options import game_seed
 from envs.standin.protocol.observation.score import Ledger
 from envs.standin.rules import questions
 from envs.standin.rules.cards import COMMANDS
@@ -22,7 +23,6 @@ from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import ENEMY, GAME, OWN, PLAYING, UNIT
 from envs.standin.scenarios.pace import seat_computer
-from envs.standin.vector_env import game_seed
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MiniGame
 from envs.starcraft.opponents import Opponent

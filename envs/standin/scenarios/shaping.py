@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from envs.standin.rules.catalog import COMMAND_CENTER, KINDS, ORBITAL_COMMAND
 from envs.standin.rules.world import ENEMY, OWN
+from envs.starcraft.maps import MiniGame
 
 ECONOMIES = ("CollectMineralsAndGas", "BuildMarines")
 """Maps that are about what is built."""
@@ -23,6 +24,23 @@ def worths(types: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     worth = (types["minerals"] + types["vespene"])[:KINDS].astype(np.float32)
     worth[ORBITAL_COMMAND] += worth[COMMAND_CENTER]
     return worth
+
+
+def potential(
+    map_: MiniGame,
+    players: int,
+    units: npt.NDArray[Any],
+    worth: npt.NDArray[np.float32],
+    explored: npt.NDArray[np.int32],
+    playable: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """What is rewarded the change of, [B], as suits the map: :func:`held`, :func:`seen` or :func:`balance`."""
+    if map_.name in ECONOMIES:
+        return held(units, worth)
+    if not map_.melee:
+        return seen(explored, playable)
+    mine = balance(units, worth)
+    return np.column_stack([mine, -mine][:players]).ravel()
 
 
 def balance(units: npt.NDArray[Any], worth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -40,8 +58,8 @@ def held(units: npt.NDArray[Any], worth: npt.NDArray[np.float32]) -> npt.NDArray
     return np.where(units["owner"] == OWN, worth[units["kind"]], 0.0).sum(1, dtype=np.float32) / 1000
 
 
-def seen(explored: npt.NDArray[np.uint8], playable: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How much of the ground has ever been in sight, of 1: [B]. ``explored``: cells [B, H, W], 0 those that have not;
-    ``playable``: left, bottom, right, top."""
+def seen(explored: npt.NDArray[np.int32], playable: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How much of the ground has ever been in sight, of 1: [B]. ``explored``: the loop at which each cell [B, H, W]
+    last was, or -1; ``playable``: left, bottom, right, top."""
     left, bottom, right, top = (int(edge) for edge in playable)
-    return (explored[:, bottom:top, left:right] > 0).mean((1, 2), dtype=np.float32)
+    return (explored[:, bottom:top, left:right] >= 0).mean((1, 2), dtype=np.float32)

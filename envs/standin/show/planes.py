@@ -10,7 +10,7 @@ from envs.standin.rules.players import most_hp, player_number
 from envs.standin.rules.terrain.levels import FLAT, WALKED, height_at, sees_up, span
 from envs.standin.rules.world import ENEMY, IDLE, NEUTRAL, OWN, SCAN_RADIUS, SCANS, is_visible
 from envs.standin.show.observe import alliance, progress
-from envs.starcraft.interface import CAMERA_WIDTH, MINIMAP_PLANES, SCREEN_PLANES
+from envs.starcraft.interface import CAMERA_WIDTH, MINIMAP_PLANES, SCREEN_PLANES, SEEN_WITHIN
 
 _S, _M = list(SCREEN_PLANES), list(MINIMAP_PLANES)
 
@@ -26,6 +26,10 @@ M_HEIGHT, M_VISIBILITY = _M.index("height_map"), _M.index("visibility_map")
 M_CAMERA, M_PLAYER_ID, M_RELATIVE = _M.index("camera"), _M.index("player_id"), _M.index("player_relative")
 M_SELECTED, M_TYPE = _M.index("selected"), _M.index("unit_type")
 M_PATHABLE, M_BUILDABLE = _M.index("pathable"), _M.index("buildable")
+M_LAST_SEEN = _M.index("last_seen")
+
+NEVER = -1
+"""The loop at which something was last in sight that never was."""
 
 LOWEST = 175
 """The height of ground whose height is 0, by the API's scale: 16 eighths of a level are at 10 world units."""
@@ -117,10 +121,8 @@ def fill_heights(g: Any, plane_map: Any, left: float, top: float, cell_x: float,
 
 @rule
 def explore(g: Any, us: Any, ts: Any, explored: Any) -> None:
-    """The cells of the map as ``visibility_map`` shows them: 0 never seen, 1 seen before, 2 in sight now."""
-    for row in range(explored.shape[0]):
-        for column in range(explored.shape[1]):
-            explored[row, column] = min(explored[row, column], 1)
+    """The cells of the map that are in sight now: for each the loop at which it was last; what never was is
+    :data:`NEVER`."""
     for i in range(g.top):
         u = us[i]
         if u.kind == 0 or u.owner != OWN:
@@ -141,22 +143,39 @@ def reveal(g: Any, explored: Any, x: float, y: float, sight: float, from_below: 
             if dx * dx + dy * dy <= sight * sight:
                 if from_below and not sees_up(g, x, y, column + 0.5, row + 0.5):
                     continue
-                explored[row, column] = 2
+                explored[row, column] = g.loop
+
+
+@rule
+def last_seen(loop: int, at: int) -> int:
+    """How long ago a cell was in sight, as the plane ``last_seen`` numbers it."""
+    value = len(SEEN_WITHIN)
+    for k in range(len(SEEN_WITHIN)):
+        if at > NEVER and loop - at < SEEN_WITHIN[k]:
+            value = k
+            break
+    return value
 
 
 @rule
 def fill_visibility(
-    g: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float, explored: Any
+    g: Any, plane_map: Any, left: float, top: float, cell_x: float, cell_y: float, explored: Any, ages: bool
 ) -> None:
-    """All of the playable rectangle in sight where there is no fog; else what has been explored."""
+    """All of the playable rectangle in sight where there is no fog; else what has been explored.
+
+    As ``visibility_map`` says it (0 never seen, 1 seen before, 2 in sight now), or, of ``ages``, as ``last_seen``.
+    """
+    if ages:
+        plane_map[:] = len(SEEN_WITHIN)
     if g.fog == 0:
-        fill_ground(g, plane_map, left, top, cell_x, cell_y, 2)
+        fill_ground(g, plane_map, left, top, cell_x, cell_y, 0 if ages else 2)
         return
     for row in range(plane_map.shape[0]):
         for column in range(plane_map.shape[1]):
             x, y = math.floor(left + (column + 0.5) * cell_x), math.floor(top - (row + 0.5) * cell_y)
             if 0 <= x < explored.shape[1] and 0 <= y < explored.shape[0]:
-                plane_map[row, column] = explored[y, x]
+                at = explored[y, x]
+                plane_map[row, column] = last_seen(g.loop, at) if ages else (2 if at == g.loop else int(at > NEVER))
 
 
 @rule
@@ -195,7 +214,7 @@ def fill_screen(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: Any
     for p in range(planes.shape[0]):
         plane = planes[p]
         if plane == S_VISIBILITY:
-            fill_visibility(g, screen[:, :, p], left, top, cell_x, cell_y, explored)
+            fill_visibility(g, screen[:, :, p], left, top, cell_x, cell_y, explored, False)
         elif plane in (S_PATHABLE, S_BUILDABLE):
             fill_open_ground(g, us, ts, screen[:, :, p], plane == S_BUILDABLE, left, top, cell_x, cell_y)
         elif plane == S_HEIGHT:
@@ -231,8 +250,8 @@ def fill_minimap(g: Any, us: Any, ts: Any, kinds: Any, explored: Any, planes: An
     stretch = cell_y / cell_x
     for p in range(planes.shape[0]):
         plane = planes[p]
-        if plane == M_VISIBILITY:
-            fill_visibility(g, minimap[:, :, p], 0.0, top, cell_x, cell_y, explored)
+        if plane in (M_VISIBILITY, M_LAST_SEEN):
+            fill_visibility(g, minimap[:, :, p], 0.0, top, cell_x, cell_y, explored, plane == M_LAST_SEEN)
         elif plane in (M_PATHABLE, M_BUILDABLE):
             fill_open_ground(g, us, ts, minimap[:, :, p], plane == M_BUILDABLE, 0.0, top, cell_x, cell_y)
         elif plane == M_HEIGHT:

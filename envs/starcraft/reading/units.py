@@ -147,6 +147,10 @@ class UnitReader:
         """The unit type of the unit with that tag, 0 if it is not in the message."""
         return next((unit.unit_type for unit in self._all if unit.tag == tag), 0)
 
+    def builds(self, unit: Any) -> bool:
+        """Whether that is its order."""
+        return self._order(unit) == sc.ORDERS.index("build")
+
     def _order(self, unit: Any) -> int:
         other = len(sc.ORDERS) - 1
         return self._orders.get(unit.orders[0].ability_id, other) if len(unit.orders) else 0

@@ -160,6 +160,10 @@ SCREEN_PLANES: Mapping[str, Feature] = _planes(
     }
 )
 
+SEEN_WITHIN = (1, 128, 384, 896, 1920)
+"""Game loops: a cell of the minimap that was in sight less than so many ago is 0, 1, ... in ``last_seen``; one that was
+longer ago, or never, is the last number."""
+
 MINIMAP_PLANES: Mapping[str, Feature] = _planes(
     {
         "height_map": _BYTE,
@@ -173,6 +177,7 @@ MINIMAP_PLANES: Mapping[str, Feature] = _planes(
         "alerts": _FLAG,
         "pathable": _FLAG,
         "buildable": _FLAG,
+        "last_seen": ("category", len(SEEN_WITHIN) + 1),
     }
 )
 

@@ -232,3 +232,5 @@ def test_rewards_on_the_way_are_for_learning_alone(opponents) -> None:
     assert "opponent" in config.env_arguments
     other = Config(env="my.module:Env", env_options={"shaping": 2.0})  # of somebody else's, which may be anything
     assert other.env_arguments == other.training_arguments == {"shaping": 2.0}
+    ahead = Config(env="sim/BuildMarines", env_options={"head_start": 0.5})
+    assert (ahead.training_arguments, ahead.env_arguments) == ({"head_start": 0.5}, {})

@@ -138,6 +138,8 @@ def test_a_saved_game_goes_on():
         ("Simple64", 2, {"players": 2, "opponent": "hard"}, "leave opponent out"),
         ("Simple64", 2, {"players": 3}, "players"),
         ("MoveToBeacon", 2, {"shaping": 1.0}, "shaping: MoveToBeacon rewards"),
+        ("MoveToBeacon", 2, {"head_start": 0.5}, "head_start: MoveToBeacon is not about what is built"),
+        ("BuildMarines", 2, {"head_start": 2}, "head_start: expected a number from 0 to 1, got 2"),
         ("Simple64", 2, {"players": 2, "shaping": -1.0}, "shaping: expected a number of at least 0, got -1.0"),
         ("Simple64", 2, {"players": 2, "shaping": "much"}, "shaping: expected a number"),
     ],

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
+from envs.standin.rules.catalog import type_table
 from envs.standin.vector_env import make
 from envs.starcraft.maps import MAPS
 
@@ -287,3 +288,34 @@ def test_shaping_of_an_economy_rewards_what_is_built():
         more += float((shaped.step(action)[1] - plain.step(action)[1])[0])
         action["function"][:] = 0
     assert more == pytest.approx(2 * 50 / 1000)  # one worker
+
+
+@pytest.mark.parametrize("name", ["BuildMarines", "CollectMineralsAndGas"])
+def test_a_head_start_gives_some_games_some_of_what_is_to_be_built(name):
+    games = 400
+    plain, ahead = (make(name, games, style="orders", head_start=share) for share in (0.0, 0.75))
+    plain.reset(seed=3)
+    ahead.reset(seed=3)
+    u, first = ahead.units, plain.units
+    own = u["owner"] == w.OWN
+    built = {kind: ((u["kind"] == kind) & own).sum(1) for kind in (c.SUPPLY_DEPOT, c.BARRACKS, c.SCV, c.COMMAND_CENTER)}
+    untouched = (ahead.games["minerals"] == 50) & (built[c.SUPPLY_DEPOT] == 0) & (built[c.COMMAND_CENTER] == 1)
+    assert 0.15 < untouched.mean() < 0.35
+    assert equal(take(u, untouched), take(first, untouched))
+    assert (built[c.BARRACKS][built[c.SUPPLY_DEPOT] == 0] == 0).all()  # as the tree of what needs what has it
+    assert built[c.COMMAND_CENTER].max() == (1 if name == "BuildMarines" else 2)
+    assert built[c.SCV].min() == 12
+    assert all(len(np.unique(built[kind])) > 4 for kind in (c.SUPPLY_DEPOT, c.SCV))
+    assert len(np.unique(built[c.BARRACKS])) > 4 or name != "BuildMarines"
+    used, room = 2 * built[c.SCV], 30 + 16 * built[c.SUPPLY_DEPOT]
+    assert (used <= room).all()
+    assert (u["build_left"][own] == 0).all()
+    wide, high = type_table()["plot_w"] / 2, type_table()["plot_h"] / 2
+    for units in u[:50]:  # no building on another, nor on minerals
+        there = units[(units["kind"] > 0) & (wide[units["kind"]] > 0)]
+        x, y = (abs(there[axis][:, None] - there[axis]) for axis in ("x", "y"))
+        x, y = (d - (s[:, None] + s) for d, s in ((x, wide[there["kind"]]), (y, high[there["kind"]])))
+        assert (np.maximum(x, y)[~np.eye(len(there), dtype=bool)] >= 0).all()
+    again = make(name, games, style="orders", head_start=0.75)
+    again.reset(seed=3)
+    assert equal(again.units, u)

@@ -10,6 +10,7 @@ import pytest
 from envs import registry
 from envs.spaces import ACTION_MASK
 from envs.standin.players.roster import make_player
+from envs.standin.rules import catalog as c
 from envs.standin.rules.cards import COMMANDS, SUCCESS
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.questions import placement
@@ -45,10 +46,11 @@ def legal(env: Any, observation: Any, rng: np.random.Generator, active: float) -
         ("MoveToBeacon", {}),
         ("CollectMineralShards", {}),
         ("DefeatZerglingsAndBanelings", {}),
-        ("FindAndDefeatZerglings", {}),
+        ("FindAndDefeatZerglings", {"minimap_planes": ("visibility_map", "last_seen"), "minimap": 24}),
         ("CollectMineralsAndGas", ECONOMY),
         ("BuildMarines", ECONOMY),
         ("BuildMarines", ECONOMY | {"functions": (*BUILDING, "Move_pt")}),
+        ("BuildMarines", ECONOMY | {"finish_building": True, "builders": 2, "max_loops": 1280, "step_mul": 32}),
     ],
 )
 def test_orders_through_pysc2_play_the_native_game(sc2, name: str, options: dict[str, Any]) -> None:
@@ -73,6 +75,50 @@ def test_orders_through_pysc2_play_the_native_game(sc2, name: str, options: dict
     finally:
         ours.close()
         native.close()
+
+
+def test_who_builds_is_told_nothing_else_until_it_is_done() -> None:
+    env = registry.make("sim/BuildMarines", 2, style="orders", step_mul=32, finish_building=True)
+    build, gather = (env.interface.functions.index(f) for f in ("Build_SupplyDepot_pt", "Harvest_Gather_unit"))
+    env.reset(seed=0)
+    env.games["minerals"] = 100
+    workers = env.units["kind"][0, env.slots[0]] == c.SCV
+    action = {name: np.zeros((2, *s.shape), np.int64) for name, s in env.single_action_space.items()}
+    place = np.flatnonzero(env.step(action)[0][ACTION_MASK]["place"][0])[20]
+    one, other = np.flatnonzero(workers)[:2]
+    action["function"][0, one], action["place"][0, one] = build, place
+    observation, *_ = env.step(action)
+    action["function"][:] = 0
+    done = env.interface.unit_features.index("build_progress"), env.interface.unit_features.index("unit_type")
+    bound = []
+    for _ in range(30):
+        mask, features = observation[ACTION_MASK]["function"], observation["units"]["features"][0]
+        depots = features[features[:, done[1]] == list(UNIT_TYPES.values()).index("SupplyDepot") + 1]
+        bound.append((mask[0, one].tolist(), bool(len(depots)) and bool(depots[0, done[0]] < 1)))
+        assert mask[0, other, gather] == mask[1, one, gather] == 1
+        observation, *_ = env.step(action)
+    assert sum(at_it for _, at_it in bound) == pytest.approx(480 / 32, abs=1)  # loops that a depot takes
+    only = [mask == [1] + [0] * (len(mask) - 1) for mask, _ in bound]
+    assert all(o for o, (_, at_it) in zip(only, bound, strict=True) if at_it)
+    assert not only[-1]
+
+
+def test_as_many_workers_as_asked_for_can_be_told_to_build() -> None:
+    env = registry.make("sim/BuildMarines", 1, style="orders", step_mul=8, builders=2)
+    build = env.interface.functions.index("Build_SupplyDepot_pt")
+    observation, _ = env.reset(seed=0)
+    assert not observation[ACTION_MASK]["function"][0, :, build].any()  # for want of minerals
+    env.games["minerals"] = 1000
+    action = {name: np.zeros((1, *s.shape), np.int64) for name, s in env.single_action_space.items()}
+    workers = np.flatnonzero(env.units["kind"][0, env.slots[0]] == c.SCV)
+    observation, *_ = env.step(action)
+    mask = observation[ACTION_MASK]
+    assert np.flatnonzero(mask["function"][0, :, build]).tolist() == workers[:2].tolist()
+    action["function"][0, workers[0]], action["place"][0, workers[0]] = build, np.flatnonzero(mask["place"][0])[20]
+    observation, *_ = env.step(action)
+    mask = observation[ACTION_MASK]
+    assert np.flatnonzero(mask["function"][0, :, build]).tolist() == workers[1:3].tolist()  # the first one is bound
+    assert mask["function"][0, workers].any(1).all()
 
 
 def test_a_unit_goes_where_it_is_told_and_the_others_go_on() -> None:
@@ -162,6 +208,14 @@ def test_masks_say_who_is_ones_own_and_who_can_be_aimed_at(name: str) -> None:
 def test_the_style_needs_units_and_knows_its_functions() -> None:
     with pytest.raises(ValueError, match="max_units: the style orders"):
         interface_for("MoveToBeacon", style="orders", max_units=0)
+    with pytest.raises(ValueError, match="finish_building: expected true or false, got 'no'"):
+        interface_for("BuildMarines", style="orders", finish_building="no")
+    with pytest.raises(ValueError, match="builders: expected a whole number"):
+        interface_for("BuildMarines", style="orders", builders=-1)
+    with pytest.raises(ValueError, match="builders: only in the style orders"):
+        interface_for("BuildMarines", style="raw", builders=1)
+    with pytest.raises(ValueError, match="finish_building: only in the style orders"):
+        interface_for("BuildMarines", style="raw", finish_building=True)
     with pytest.raises(ValueError, match="did you mean 'Move_unit'"):
         interface_for("MoveToBeacon", style="orders", functions=("no_op", "Move_units"))
 

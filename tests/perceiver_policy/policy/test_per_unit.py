@@ -11,7 +11,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from envs.spaces import ACTION_MASK, Feature, PerUnit, Place, Pointer, Units
+from envs.spaces import ACTION_MASK, Feature, PerUnit, Place, Planes, Pointer, Units
 from perceiver_policy.policy import per_unit
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -24,7 +24,7 @@ ORDERS = PerUnit(
     {"keep": (), "attack": ("enemy",), "go": ("place",), "face": ("side", "angle")},
     {
         "enemy": Pointer("units", CAPACITY),
-        "place": Place("", 2, 3),
+        "place": Place(None, 2, 3),
         "side": spaces.Discrete(2, start=5),
         "angle": spaces.Box(-1, 1, (1,)),
     },
@@ -130,23 +130,30 @@ def test_what_is_chosen_is_legal_and_what_is_not_used_is_zero() -> None:
 
 DISCRETE = PerUnit(
     "units", CAPACITY, {"keep": (), "attack": ("enemy",), "go": ("place",), "build": ("place",)},
-    {"enemy": Pointer("units", CAPACITY), "place": Place("", 1, 2)},
+    {"enemy": Pointer("units", CAPACITY), "place": Place(None, 1, 2)},
 )  # fmt: skip
 
 
+SHOWN = PerUnit("units", CAPACITY, DISCRETE.functions, {"enemy": DISCRETE.each["enemy"], "place": Place("map", 1, 2)})
+MAPPED = spaces.Dict({**SPACE, "map": Planes(1, 2, [Feature("marked")])})
+
+
+@pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize("by_units", [True, False])
 def test_probabilities_entropy_and_divergence_are_those_of_enumeration(
-    by_units: bool, monkeypatch: pytest.MonkeyPatch
+    by_units: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by_units:
         monkeypatch.setattr(per_unit, "DENSE", 1)
     else:  # as on a GPU
         monkeypatch.setattr(per_unit, "_few", lambda units: None)
-    policy, other = make(DISCRETE), make(DISCRETE)
+    policy, other = (make(SHOWN, MAPPED, patch=1) if shown else make(DISCRETE) for _ in range(2))
     torch.manual_seed(1)
     for parameter in other.outputs.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     observation = observe(1, seed=3)
+    if shown:
+        observation["map"] = torch.tensor([[[[0.5], [-2.0]]]])
     observation[ACTION_MASK]["function"] = torch.tensor([[[1, 1, 1, 1], [0] * 4, [1, 1, 0, 1], [1] * 4]])
     observation[ACTION_MASK]["enemy"] = torch.tensor([[1, 0, 1, 0]])
     observation["units"]["mask"] = torch.tensor([[1, 1, 1, 0]])  # the last row holds nobody
@@ -172,6 +179,25 @@ def test_probabilities_entropy_and_divergence_are_those_of_enumeration(
     np.testing.assert_allclose(acted.log_prob, log_p[which], atol=1e-5)
     counts = np.bincount(which, minlength=len(every))
     np.testing.assert_allclose(counts / 20_000, p.numpy(), atol=4 / math.sqrt(20_000))
+
+
+def test_a_place_is_chosen_by_what_a_map_shows_there() -> None:
+    """Of 16 cells the marked one, which the single latent need not tell where it is."""
+    torch.manual_seed(0)
+    go = PerUnit("units", CAPACITY, {"go": ("place",)}, {"place": Place("map", 4, 4)})
+    seen = spaces.Dict({"units": UNITS, "map": Planes(4, 4, [Feature("marked")])})
+    policy = PerceiverPolicy(seen, go, PolicyConfig(latents=1, token_width=8, latent_width=8, patch=4))
+    optimizer = torch.optim.Adam(policy.parameters(), 1e-2)
+    observation = {"units": observe(16)["units"], "map": torch.eye(16).view(16, 4, 4, 1)}
+    observation["units"]["mask"][:] = torch.tensor([1, 1, 0, 0])
+    place = torch.arange(16)[:, None] * torch.tensor([1, 1, 0, 0])
+    action = {"function": torch.zeros_like(place), "place": place}
+    for _ in range(60):
+        loss = -evaluate(policy, observation, action, entropy=False).log_prob.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss) < 0.4  # nats, of two units; 2 log 16 is 5.5
 
 
 def test_the_right_place_depends_on_what_is_done_there() -> None:

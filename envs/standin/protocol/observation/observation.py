@@ -19,6 +19,7 @@ from envs.standin.protocol.observation.units import Units, records
 from envs.standin.rules.cards import COMMANDS
 from envs.standin.rules.catalog import KINDS
 from envs.standin.rules.world import LOST, SCAN_RADIUS, SCANS, TIME_UP, WON
+from envs.standin.show.planes import NEVER
 from envs.starcraft import interface as sc
 
 _VICTORY, _DEFEAT = (sc_pb.Victory, sc_pb.Defeat), (sc_pb.Defeat, sc_pb.Victory)
@@ -66,7 +67,7 @@ class Observer:
         self._mask, self._own, self._targets = (np.zeros((1, capacity), np.int8) for _ in range(3))
         self._slots = np.full((1, capacity), -1, np.int32)
         explored = match.size[::-1] if match.map.fog else (0, 0)
-        self._explored = np.zeros((1, *explored), np.uint8)
+        self._explored = np.full((1, *explored), NEVER, np.int32)
         self._in_sight = playable(match, 2).tobytes()
         """What is visible where there is no fog."""
         self._seen: set[int] = set()
@@ -202,7 +203,8 @@ class Observer:
         state = raw.map_state
         for image, bits in ((state.visibility, 8), (state.creep, 1)):
             image.bits_per_pixel, image.size.x, image.size.y = bits, width, height
-        state.visibility.data = self._explored.tobytes() if g["fog"] else self._in_sight
+        known = np.where(self._explored == g["loop"], 2, self._explored > NEVER).astype(np.uint8)
+        state.visibility.data = known.tobytes() if g["fog"] else self._in_sight
         state.creep.data = bytes(width * height // 8)
         there = match.units["tag"][0][match.units["kind"][0] != 0].tolist()
         raw.event.dead_units.extend(shown_tag(tag) for tag in sorted(self._seen.difference(there)))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from envs.spaces import ACTION_MASK
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
 from envs.standin.vector_env import make
@@ -118,6 +119,31 @@ def test_visibility_is_sight_now_and_memory_before():
     later = observation["minimap"][0, ..., 0]
     assert ((first == 2) & (later == 1)).sum() > 20
     assert not ((first == 2) & (later == 0)).any()
+
+
+@pytest.mark.parametrize("name", ["FindAndDefeatZerglings", "DefeatRoaches"])
+def test_last_seen_is_how_long_ago_a_cell_was_visible(name):
+    env = make(name, 2, style="orders", minimap=32, minimap_planes=("visibility_map", "last_seen"), step_mul=24)
+    observation, _ = env.reset(seed=0)
+    move = env.interface.functions.index("Move_pt" if name.startswith("Find") else "Move_away_unit")
+    rng = np.random.default_rng(0)
+    seen_at, found = np.full((2, 32, 32), -(10**6)), set()
+    for step in range(130):
+        loop = env.games["loop"][:, None, None]
+        seen_at = np.where(loop == 0, -(10**6), seen_at)
+        visible, shown = observation["minimap"][..., 0] == 2, observation["minimap"][..., 1]
+        seen_at = np.where(visible, loop, seen_at)
+        age = loop - seen_at
+        expected = sum((age >= limit).astype(int) for limit in (1, 128, 384, 896, 1920))
+        np.testing.assert_array_equal(shown, expected, err_msg=str(step))
+        found |= set(np.unique(shown).tolist())
+        action = {k: v * 0 for k, v in env.action_space.sample().items()}
+        if step % 20 == 0:
+            action["function"][:, :3] = move * observation[ACTION_MASK]["function"][:, :3, move]
+            for k in range(2) if name.startswith("Find") else ():
+                action["place"][k, :3] = rng.choice(np.flatnonzero(observation[ACTION_MASK]["place"][k]))
+        observation = env.step(action)[0]
+    assert found == ({0, 1, 2, 3, 4, 5} if name.startswith("Find") else {0, 5})
 
 
 def test_numbers_are_the_players():

@@ -163,7 +163,7 @@ def feature_interface():
         screen=SIZE,
         screen_planes=tuple(sc.SCREEN_PLANES),
         minimap=SIZE,
-        minimap_planes=tuple(sc.MINIMAP_PLANES),
+        minimap_planes=tuple(name for name in sc.MINIMAP_PLANES if name != "last_seen"),
         numbers=tuple(sc.NUMBERS),
         functions=tuple(sc.FUNCTIONS),
     )
