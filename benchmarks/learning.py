@@ -60,14 +60,24 @@ AFTER = {"DefeatRoaches": "DefeatZerglingsAndBanelings"}
 # The experiments of the economies and of FindAndDefeatZerglings are for clones.
 FROM_NOTHING = ["--ppo.value-warmup", "0", "--ppo.target-kl", "None", "--policy.initialization", "lecun"]
 SHORT = ["--num-envs", "64", "--ppo.unroll", "32", "--ppo.minibatch", "512", "--ppo.epochs", "3"]
+LARGE = ["--ppo.minibatch", "1024"]
 RAW = [*SHORT, "--ppo.learning-rate", "1e-3", "--ppo.entropy-coefficient", "0.002", "--total-steps", "200000"]
 DAGGER = ["--epochs", "2", "--minibatch", "64"]
 ORDERS: dict[str, list[str]] = {
     "FindAndDefeatZerglings": [
-        *FROM_NOTHING, *SHORT, "--ppo.learning-rate", "1e-3", "--ppo.entropy-coefficient", "0.001",
+        *FROM_NOTHING, *LARGE, "--env-option", "minimap_planes=[last_seen]", "--policy.neighborhood", "1",
+        "--policy.latents", "8", "--num-envs", "64", "--ppo.learning-rate", "2e-3", "--ppo.gae-lambda", "0.95",
+        "--ppo.gamma", "0.995", "--ppo.entropy-coefficient", "1e-4", "--total-steps", "1800000",
     ],
-    "CollectMineralsAndGas": [*FROM_NOTHING, "--ppo.learning-rate", "1e-3", "--ppo.gae-lambda", "0.9"],
-    "BuildMarines": [*FROM_NOTHING, "--ppo.learning-rate", "1e-3", "--ppo.gae-lambda", "0.95"],
+    "CollectMineralsAndGas": [
+        *FROM_NOTHING, *LARGE, "--ppo.learning-rate", "1e-3", "--ppo.gae-lambda", "0.9", "--ppo.gamma", "0.99",
+        "--ppo.entropy-coefficient", "3e-5", "--total-steps", "600000", "--evaluation-sampled",
+    ],
+    "BuildMarines": [
+        *FROM_NOTHING, *LARGE, "--env-option", "head_start=.8", "--env-option", "builders=1", "--policy.distances",
+        "--ppo.learning-rate", "2e-3", "--ppo.gae-lambda", "0.95", "--ppo.gamma", "0.995",
+        "--ppo.entropy-coefficient", "1e-4", "--total-steps", "600000", "--evaluation-sampled",
+    ],
 }  # fmt: skip
 SHOWN = {
     "MoveToBeacon": (32, ["--gamma", "0.95", "--dagger-rounds", "2", "--dagger-episodes", "16"]),
