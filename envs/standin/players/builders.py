@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from envs.standin.players.sight import KINDS, Action, Observation, Player, Sight
+from envs.standin.scenarios.head_start import BARRACKS_SITES as BARRACKS
+from envs.standin.scenarios.head_start import DEPOT_SITES, SECOND_BASE
 from envs.starcraft.interface import BELOW_CENTER, CAMERA_WIDTH, MAP_SIZE, Interface
 from envs.starcraft.layouts.archive import COMMAND_CENTER
 from envs.starcraft.maps import MAPS
@@ -21,12 +23,7 @@ _LEFT, _BOTTOM, _RIGHT, _TOP = MAPS["BuildMarines"].written.places[0]
 _CAMERA: Point = ((_LEFT + _RIGHT) / 2, (_BOTTOM + _TOP) / 2 - BELOW_CENTER)
 """Where it is on the mini-games' maps."""
 
-DEPOTS: tuple[Point, ...] = tuple((x, y) for x in (44.0, 42.0, 40.0) for y in np.arange(20.0, 36.0, 2.0))
-BARRACKS: tuple[Point, ...] = (
-    (36.5, 32.5), (36.5, 28.5), (36.5, 24.5), (36.5, 20.5), (32.5, 21.5), (32.5, 34.5), (28.5, 34.5),
-)  # fmt: skip
-SECOND_BASE: Point = (34.5, 27.5)
-GAS_DEPOTS: tuple[Point, ...] = tuple((float(x), y) for y in (20.0, 35.0) for x in range(29, 38, 2))
+DEPOTS, GAS_DEPOTS = (DEPOT_SITES[name] for name in ("BuildMarines", "CollectMineralsAndGas"))
 
 
 class _Game:

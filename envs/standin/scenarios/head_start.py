@@ -7,6 +7,7 @@ last one first (Florensa et al. 2017, arXiv 1707.05300, whose states are found b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,18 +41,21 @@ def furnish(
     """
     for k in np.asarray(which).tolist():
         random = np.random.default_rng([int(games["seed"][k]), int(games["episode"][k]), 1])
-        if random.random() >= share:
-            continue
-        g, us = games[k : k + 1], units[k : k + 1]
-        put = lambda kind, place: game.create(g, us, types, kind, OWN, *place)  # noqa: B023, E731
-        g["minerals"] = 50 * random.integers(1, MOST_MINERALS // 50 + 1)
-        depots = random.integers(0, MOST_DEPOTS + 1)
-        for site in random.permutation(DEPOT_SITES[name])[:depots]:
-            put(SUPPLY_DEPOT, site)
-        if name == "BuildMarines":
-            for site in random.permutation(BARRACKS_SITES)[: random.integers(0, MOST_BARRACKS + 1) * (depots > 0)]:
-                put(BARRACKS, site)
-        elif random.random() < 0.5:
-            put(COMMAND_CENTER, SECOND_BASE)
-        for _ in range(random.integers(0, MOST_SCVS + 1) * (depots > 0)):
-            put(SCV, (30.5 + 3 * random.random(), 24.0 + random.random()))
+        if random.random() < share:
+            games["minerals"][k] = 50 * random.integers(1, MOST_MINERALS // 50 + 1)
+            for kind, place in _drawn(name, random):
+                game.create(games[k : k + 1], units[k : k + 1], types, kind, OWN, *place)
+
+
+def _drawn(name: str, random: np.random.Generator) -> Iterator[tuple[int, Point]]:
+    """Kinds and places of what a game begins with."""
+    depots = random.integers(0, MOST_DEPOTS + 1)
+    for site in random.permutation(DEPOT_SITES[name])[:depots]:
+        yield SUPPLY_DEPOT, tuple(site)
+    if name == "BuildMarines":
+        for site in random.permutation(BARRACKS_SITES)[: random.integers(0, MOST_BARRACKS + 1) * (depots > 0)]:
+            yield BARRACKS, tuple(site)
+    elif random.random() < 0.5:
+        yield COMMAND_CENTER, SECOND_BASE
+    for _ in range(random.integers(0, MOST_SCVS + 1) * (depots > 0)):
+        yield SCV, (30.5 + 3 * random.random(), 24.0 + random.random())
