@@ -304,6 +304,8 @@ def test_what_does_not_fit_the_observation_is_named() -> None:
         make(PerUnit("units", 3, {"keep": ()}))
     with pytest.raises(ValueError, match="enemy: 'units' has 4 rows, not 2"):
         make(PerUnit("units", CAPACITY, {"hit": ("enemy",)}, {"enemy": Pointer("units", 2)}))
+    with pytest.raises(ValueError, match="Place points to 'map', which is no Planes"):
+        make(PerUnit("units", CAPACITY, {"go": ("place",)}, {"place": Place("map", 1, 2)}))
     with pytest.raises(ValueError, match="must be a Discrete or a Box of floats"):
         PerUnit("units", CAPACITY, {"hit": ("all",)}, {"all": spaces.MultiBinary(3)})
 
