@@ -46,10 +46,10 @@ class Resident:
         self._host_action: Any = None
         self._answered = torch.cuda.Event() if pinned else None
 
-    def show(self, observation: Any, first: Tensor) -> None:
-        """Have these observations on the device."""
-        optree.tree_map_(lambda place, x: place.copy_(x), self.staged, observation)
-        self.staged_first.copy_(first)
+    def show(self, observation: Any, first: np.ndarray) -> None:
+        """Have these observations, arrays or tensors, on the device."""
+        write(self.staged, observation)
+        self.staged_first.numpy()[...] = first
         if self.apart:
             optree.tree_map_(lambda place, x: place.copy_(x, non_blocking=True), self.observation, self.staged)
             self.first.copy_(self.staged_first, non_blocking=True)
@@ -69,6 +69,9 @@ class Resident:
             return decision.action, decision.log_prob, decision.value
 
         action, log_prob, value = self.graphs(size, act)
+        if not self.apart:
+            self._host_action = action
+            return action, log_prob, value
         if self._host_action is None:
             pinned = self.device.type == "cuda"
             self._host_action = optree.tree_map(
@@ -84,6 +87,16 @@ class Resident:
         if self._answered is not None:
             self._answered.synchronize()
         return optree.tree_map(lambda x: x.numpy(), self._host_action)
+
+
+def write(storage: Any, values: Any, at: Any = ...) -> None:
+    """Have ``storage[at]`` be ``values``, in a nest of tensors. On the host by numpy's assignments, which convert types
+    and take a fraction of torch's time; there values may be arrays."""
+    for place, x in zip(optree.tree_leaves(storage), optree.tree_leaves(values), strict=True):
+        if place.device.type == "cpu":
+            place.numpy()[at] = x
+        else:
+            place[at].copy_(x)
 
 
 def cut(nest: Any, to: tuple[tuple[int, ...], ...]) -> Any:

@@ -14,7 +14,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from agents.acting.resident import Resident, cut, largest
+from agents.acting.resident import Resident, cut, largest, write
 from agents.graphs import Record, to_device
 from perceiver_policy.policy.outputs import to_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -127,7 +127,7 @@ class Rollout:
         self.generator = torch.Generator(device).manual_seed(seed)
         observation, _ = env.reset(seed=seed, options={"stagger": True})
         batch = env.num_envs
-        self.current = optree.tree_map(lambda x: x.clone(), optree.tree_map(as_tensor, observation))
+        self.current: Any = optree.tree_map(lambda x: as_tensor(x).clone(), observation)
         self.resident = Resident(policy, self.current, batch, self.generator, device, record)
         self.observation = optree.tree_map(partial(_storage, steps + 1), self.resident.observation)
         self.action: Any = None  # allocated when the policy has shown what an action looks like
@@ -135,7 +135,7 @@ class Rollout:
         self.next_value, self.reward = torch.zeros(2, steps, batch)
         self.end = torch.zeros(steps, batch, dtype=torch.bool)
         self.first = torch.zeros(steps + 1, batch, dtype=torch.bool)
-        self.is_first = torch.ones(batch, dtype=torch.bool)
+        self.is_first = np.ones(batch, np.bool_)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
         self.aborted = 0
         self.broken = False
@@ -163,8 +163,7 @@ class Rollout:
         action, log_prob, value = here.ask()
         if self.action is None:
             self.action = optree.tree_map(partial(_storage, len(self.reward)), action)
-        self._store(t, self.action, action)
-        self.log_prob[t], self.value[t] = log_prob, value
+        write((self.action, self.log_prob, self.value), (action, log_prob, value), t)
 
     def step(self, t: int, episodes: list[Episode]) -> None:
         """Carry out what was chosen for step t."""
@@ -175,7 +174,7 @@ class Rollout:
         self.reward.numpy()[t] = reward
         self.end.numpy()[t] = ended
         self.next_value.numpy()[t] = 0.0
-        self.is_first = torch.from_numpy(ended)
+        self.is_first = ended
         self.totals += reward
         self.lengths += 1
         if ended.any():
@@ -190,7 +189,7 @@ class Rollout:
                 told = {name: float(info["final_info"][name][i]) for name in self.metrics}
                 episodes.append(Episode(float(self.totals[i]), int(self.lengths[i]), self.scenarios[int(i)], told))
             self.totals[ended], self.lengths[ended] = 0.0, 0
-        self.current = optree.tree_map(as_tensor, observation)
+        self.current = observation
 
     def finish(self) -> None:
         """End an unroll: value what follows its last step, and what follows within episodes that were cut."""
@@ -229,8 +228,8 @@ class Rollout:
     def _show(self, t: int) -> None:
         here = self.resident
         here.show(self.current, self.is_first)
-        self._store(t, self.observation, here.observation)
-        self.first[t] = self.is_first
+        write(self.observation, here.observation, t)
+        self.first.numpy()[t] = self.is_first
         self._sizes.append(here.size)
 
     @property
@@ -238,16 +237,12 @@ class Rollout:
         """The shapes that hold all that the unroll observed."""
         return largest(*self._sizes)
 
-    @staticmethod
-    def _store(t: int, storage: Any, values: Any) -> None:
-        optree.tree_map_(lambda store, x: store[t].copy_(x), storage, values)
-
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next unroll depends on, besides the policy."""
         return {
             "environments": {} if self.broken else self.env.save_state(),  # type: ignore[attr-defined]
-            "current": optree.tree_map(lambda x: x.clone(), self.current),
-            "is_first": self.is_first.clone(),
+            "current": optree.tree_map(lambda x: as_tensor(x).clone(), self.current),
+            "is_first": torch.from_numpy(self.is_first.copy()),
             "memory": self.resident.memory.cpu().clone(),
             "totals": self.totals.copy(),
             "lengths": self.lengths.copy(),
@@ -269,7 +264,7 @@ class Rollout:
                 stacklevel=2,
             )
             return
-        self.current, self.is_first = state["current"], state["is_first"]
+        self.current, self.is_first = state["current"], state["is_first"].numpy()
         self.resident.memory.copy_(state["memory"])
         self.totals, self.lengths = state["totals"], state["lengths"]
 
@@ -293,8 +288,10 @@ def collect(rollouts: Sequence[Rollout]) -> tuple[Trajectory, list[Episode]]:
     return found[0] if len(found) == 1 else concatenate([part.to(rollouts[0].device) for part in found]), episodes
 
 
-def as_tensor(x: np.ndarray) -> Tensor:
+def as_tensor(x: np.ndarray | Tensor) -> Tensor:
     """A view where torch knows the type; larger floats become float32, what the network computes in."""
+    if isinstance(x, Tensor):
+        return x
     x = np.asarray(x)
     if x.dtype.kind == "f" and x.dtype.itemsize > 4:
         return torch.from_numpy(x.astype(np.float32))

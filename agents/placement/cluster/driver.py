@@ -185,8 +185,8 @@ class ClusterTraining:
         self.learners.attend()
         if self.learners.weights is not None:
             self.inferences.push(self.learners.version, self.learners.weights)
-            self._ask_workers()
             self._ask_learners()
+            self._ask_workers()
         calls = self.workers.refs()
         refs = [*calls, *self.learners.refs(), *self.inferences.refs()]
         there, _ = ray.wait(refs, timeout=WAIT_SECONDS) if refs else ([], [])

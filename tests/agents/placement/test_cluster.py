@@ -150,6 +150,12 @@ def test_asynchronous_training_learns_from_what_is_at_most_so_old(tmp_path: Path
     assert min(recorder.lags) >= 0
 
 
+def test_workers_collect_while_the_learner_learns_though_nothing_may_wait(tmp_path: Path) -> None:
+    recorder = train(experiment(12, algorithm="impala", cluster=ClusterConfig(queue=1)), tmp_path)
+    # asked for when the update before was begun, by the policy that was there then
+    assert set(recorder.lags[1:]) == {1}
+
+
 def test_a_learner_that_is_slow_holds_the_workers_back(tmp_path: Path) -> None:
     slow = {"algorithm": "appo", "appo": APPOConfig(unroll=8, minibatch=4, epochs=12)}
     config = experiment(8, workers=2, cluster=ClusterConfig(queue=1.5), **slow)
