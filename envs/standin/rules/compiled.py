@@ -8,6 +8,7 @@ made from the sources of all kernels and of the constants that they use.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -43,10 +44,27 @@ def rule(function: F) -> F:
     return cast(F, numba.njit(error_model="numpy", nogil=True, **options)(function))
 
 
+def _telling(load: Callable[..., Any]) -> Callable[..., Any]:
+    """``load``, which says what is waited for where nothing is there to be loaded."""
+
+    def load_or_tell(*signature: Any) -> Any:
+        found = load(*signature)
+        if found is None and not _told:
+            _told.append(True)
+            print("compiling the stand-in game's rules: one to two minutes, once", file=sys.stderr, flush=True)
+        return found
+
+    return load_or_tell
+
+
+_told: list[bool] = []
+
+
 def kernel(function: F) -> F:
     """Compile a function that Python calls, and keep the result on disk. It lets other threads run."""
     compiled = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
     cache_file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = _STAMP
+        compiled._cache.load_overload = _telling(compiled._cache.load_overload)
     return cast(F, compiled)
