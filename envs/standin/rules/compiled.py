@@ -63,8 +63,8 @@ _told: list[bool] = []
 def kernel(function: F) -> F:
     """Compile a function that Python calls, and keep the result on disk. It lets other threads run."""
     compiled = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
-    cache_file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(cache_file, "_source_stamp"):
-        cache_file._source_stamp = _STAMP
-        compiled._cache.load_overload = _telling(compiled._cache.load_overload)
+    cache: Any = getattr(compiled, "_cache", None)
+    if hasattr(cache, "_cache_file") and hasattr(cache._cache_file, "_source_stamp"):
+        cache._cache_file._source_stamp = _STAMP
+        cache.load_overload = _telling(cache.load_overload)
     return cast(F, compiled)
