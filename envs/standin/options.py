@@ -6,7 +6,7 @@ import numpy as np
 
 from envs.checks import number, whole
 from envs.standin.scenarios.shaping import ECONOMIES
-from envs.starcraft.maps import LONGEST_EPISODE, LONGEST_STEP, MELEE, MiniGame
+from envs.starcraft.maps import CLIFFS, LONGEST_EPISODE, LONGEST_STEP, MELEE, MiniGame
 from envs.starcraft.opponents import check_playable
 
 MOST_GAMES, MOST_THREADS = 1_000_000, 1024
@@ -29,8 +29,9 @@ def check_for_learning(this: MiniGame, shaping: float, head_start: float) -> Non
     if shaping and not (this.melee or this.fog or this.name in ECONOMIES):
         raise ValueError(f"shaping: {this.name} rewards what leads to its score already")
     number("head_start", head_start, 0.0, 1.0)
-    if head_start and this.name not in ECONOMIES:
-        raise ValueError(f"head_start: {this.name} is not about what is built; {' and '.join(ECONOMIES)} are")
+    if head_start and not (this.name in ECONOMIES or (this.melee and this.name != CLIFFS)):
+        there = ", ".join((*ECONOMIES, "the plain melees"))
+        raise ValueError(f"head_start: {this.name} has no such beginnings; {there} have")
 
 
 def check_melee(this: MiniGame, num_envs: int, opponent: str | None, players: int | None) -> None:

@@ -435,9 +435,9 @@ def make(
     melee map, the computer player as ``race:difficulty:build`` (``random:easy:random``). ``players``: 2 for both sides
     of each game, whose rows are then 2 k and 2 k + 1. ``shaping``: what a change counts beside the score, on a melee
     map in who holds how much, on another with fog in how much has been seen, in an economy in what is built
-    (:mod:`envs.standin.scenarios.shaping`). ``head_start``: the share of an economy's games that begin with something
-    built (:mod:`~envs.standin.scenarios.head_start`). ``interface``: what is seen and done; left out, the one that
-    suits the map, with any of its fields replaced by ``options``.
+    (:mod:`envs.standin.scenarios.shaping`). ``head_start``: the share of games, of economies and melees, that begin
+    with something built (:mod:`~envs.standin.scenarios.head_start`). ``interface``: what is seen and done; left out,
+    the one that suits the map, with any of its fields replaced by ``options``.
     Raises a ValueError that names the option for a map, an option or a value that does not exist.
     """
     if interface is not None and options:

@@ -12,6 +12,7 @@ import numpy as np
 from envs.standin.players.commanders import FAR, Field
 from envs.standin.players.economists import BUILDS, COLUMNS, COSTS, GATHERS, IDLE, MOST_SUPPLY, NUMBERS, Base, Point
 from envs.standin.players.sight import KINDS, Action, Observation, Player
+from envs.standin.scenarios.head_start import MELEE_BARRACKS, MELEE_DEPOTS
 from envs.starcraft.interface import MAP_SIZE, Interface
 
 FUNCTIONS = (
@@ -33,9 +34,6 @@ NEAR = 3.8
 EDGE = 5.0
 """World units from the map's border within which no cell's center can be walked on."""
 _RALLY = (10.0, 6.0)
-_DEPOTS = [(x, y) for y in (12.0, 8.0) for x in (-4.0, 0.0, 4.0, 8.0, 12.0, 16.0)]
-_BARRACKS = [(x, y) for x in (8.0, 12.0, 16.0) for y in (4.0, 0.0, -4.0)]
-"""From the command center, in the direction of the other base: a multiple of the cells of any grid that will do."""
 _SEARCH = [(0, 0), (-8, -8), (-12, 0), (0, -12), (12, 12), (20, 0), (0, 20), (-14, -14)]
 """From where the other one began."""
 
@@ -117,10 +115,10 @@ def _economy(now: _Side) -> None:
         now.minerals -= COSTS["Barracks"] if more and not short else COSTS["SupplyDepot"]
     now.train("SCV", "CommandCenter", WORKERS - now.workers)
     if on_the_way <= 0 and short:
-        _build(now, "SupplyDepot", _DEPOTS)
+        _build(now, "SupplyDepot", MELEE_DEPOTS)
         now.minerals -= COSTS["SupplyDepot"] if len(ready) < 2 else 0
     elif on_the_way <= 0 and more:
-        _build(now, "Barracks", _BARRACKS)
+        _build(now, "Barracks", MELEE_BARRACKS)
     if now.minerals >= COSTS["Marine"] and now.used < now.cap:  # all are told, as nothing tells one from another
         for row in (i for i in ready if now.get("queue")[i] < 2):
             now.order(row, "Train_Marine_quick")

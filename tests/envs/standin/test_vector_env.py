@@ -290,6 +290,41 @@ def test_shaping_of_an_economy_rewards_what_is_built():
     assert more == pytest.approx(2 * 50 / 1000)  # one worker
 
 
+def test_a_head_start_gives_both_sides_of_a_melee_something_to_begin_with():
+    ahead = make("Simple64", 400, style="orders", players=2, head_start=0.75)
+    ahead.reset(seed=3)
+    u = ahead.units
+    sides = [(u["owner"] == owner) & (u["kind"] > 0) for owner in (w.OWN, w.ENEMY)]
+    built = [{kind: ((u["kind"] == kind) & own).sum(1) for kind in START} for own in sides]
+    plain = [(side[c.SCV] == 12) & (side[c.SUPPLY_DEPOT] == 0) for side in built]
+    assert 0.2 < (plain[0] & plain[1]).mean() < 0.4  # a quarter, and those that drew no depots
+    assert (built[0][c.MARINE] != built[1][c.MARINE]).any()
+    for side, own, purse in zip(built, sides, ("minerals", "other_minerals"), strict=True):
+        assert side[c.COMMAND_CENTER].max() == 1
+        assert (side[c.BARRACKS][side[c.SUPPLY_DEPOT] == 0] == 0).all()
+        assert (side[c.MARINE][side[c.BARRACKS] == 0] == 0).all()
+        assert side[c.MARINE].max() > 12
+        assert len(np.unique(ahead.games[purse])) > 10
+        assert (side[c.SCV] + side[c.MARINE] <= 15 + 8 * side[c.SUPPLY_DEPOT]).all()
+        middle = u["x"].sum(1, where=own) / own.sum(1), u["y"].sum(1, where=own) / own.sum(1)
+        far = np.hypot(u["x"] - middle[0][:, None], u["y"] - middle[1][:, None])
+        assert (far[own] < 20).all()  # at home
+    assert_apart(u[:50])
+
+
+START = (c.COMMAND_CENTER, c.SUPPLY_DEPOT, c.BARRACKS, c.SCV, c.MARINE)
+
+
+def assert_apart(games):
+    """No building is on another, nor on minerals."""
+    wide, high = type_table()["plot_w"] / 2, type_table()["plot_h"] / 2
+    for units in games:
+        there = units[(units["kind"] > 0) & (wide[units["kind"]] > 0)]
+        x, y = (abs(there[axis][:, None] - there[axis]) for axis in ("x", "y"))
+        x, y = (d - (s[:, None] + s) for d, s in ((x, wide[there["kind"]]), (y, high[there["kind"]])))
+        assert (np.maximum(x, y)[~np.eye(len(there), dtype=bool)] >= 0).all()
+
+
 @pytest.mark.parametrize("name", ["BuildMarines", "CollectMineralsAndGas"])
 def test_a_head_start_gives_some_games_some_of_what_is_to_be_built(name):
     games = 400
@@ -310,12 +345,7 @@ def test_a_head_start_gives_some_games_some_of_what_is_to_be_built(name):
     used, room = 2 * built[c.SCV], 30 + 16 * built[c.SUPPLY_DEPOT]
     assert (used <= room).all()
     assert (u["build_left"][own] == 0).all()
-    wide, high = type_table()["plot_w"] / 2, type_table()["plot_h"] / 2
-    for units in u[:50]:  # no building on another, nor on minerals
-        there = units[(units["kind"] > 0) & (wide[units["kind"]] > 0)]
-        x, y = (abs(there[axis][:, None] - there[axis]) for axis in ("x", "y"))
-        x, y = (d - (s[:, None] + s) for d, s in ((x, wide[there["kind"]]), (y, high[there["kind"]])))
-        assert (np.maximum(x, y)[~np.eye(len(there), dtype=bool)] >= 0).all()
+    assert_apart(u[:50])
     again = make(name, games, style="orders", head_start=0.75)
     again.reset(seed=3)
     assert equal(again.units, u)
