@@ -25,6 +25,8 @@ WAVE, RETREAT, REINFORCE = 28, 10, 8
 """Marines with which an attack begins, and below which it ends; those at home that follow together."""
 HOME, CLOSE = 22.0, 3.0
 """World units from home within which an enemy is answered; from a target at which it counts as reached."""
+GUARD, RUSH = 15.0, 4
+"""World units from home within which workers answer enemy workers, and how many of these are a rush."""
 IN_REACH, IN_SIGHT = 6.5, 12.0
 """World units within which a marine shoots at an enemy of its choice; within which an idle one goes to meet it."""
 LATE, TURN = 9000.0, 600.0
@@ -62,13 +64,13 @@ class _Side(Base):
         )
         return x, y
 
-    def send(self, rows: Sequence[int], target: Point) -> None:
+    def send(self, rows: Sequence[int], target: Point, close: float = CLOSE) -> None:
         """Those that are not there yet attack on their way to a point."""
         width, height = self.field.interface.minimap_size
         x, y = (min(max(value, EDGE), MAP_SIZE - EDGE) for value in target)
         place = int((MAP_SIZE - y) * height / MAP_SIZE) * width + int(x * width / MAP_SIZE)
         for row in rows:
-            if self.distance(row, target) > CLOSE:
+            if self.distance(row, target) >= close:
                 self.order(row, "Attack_pt", place=place)
 
 
@@ -90,6 +92,7 @@ def attack(interface: Interface) -> Player:
                 homes[game] = (float(seen.x[game, row]), MAP_SIZE - float(seen.y[game, row]))
             now = _Side(seen, observation, action, game, homes.get(game, (0.0, 0.0)))
             _economy(now)
+            _guard(now)
             _army(now)
             _fight(now)
         return action
@@ -136,6 +139,20 @@ def _build(now: _Side, kind: str, offsets: Sequence[Point]) -> None:
     for row in near:
         now.order(row, f"Build_{kind}_pt", site=sites[0])
     now.minerals -= COSTS[kind]
+
+
+def _guard(now: _Side) -> None:
+    """Workers at home answer a rush of workers, the weakest of those that are near first: marines come too late."""
+    kinds, order = now.get("unit_type"), now.get("order")
+    coming = np.flatnonzero(now.field.enemy[now.game] & (kinds == KINDS["SCV"]))
+    coming = coming[now.away(coming, now.home) < GUARD]
+    if len(coming) < RUSH:
+        return
+    for row in now.rows("SCV"):
+        if order[row] in (IDLE, GATHERS) and now.distance(row, now.home) < GUARD:
+            away = np.hypot(now.x[row] - now.x[coming], now.y[row] - now.y[coming])
+            enemy = coming[away.argmin()]
+            now.send([row], (float(now.x[enemy]), float(now.y[enemy])), 0.0)
 
 
 def _army(now: _Side) -> None:
