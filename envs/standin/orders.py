@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.standin.rules.cards import COMMANDS, NO_OP, SUCCESS, built_by, can, find_available, trained_by
-from envs.standin.rules.catalog import BEACON, GEYSER, REFINERY
+from envs.standin.rules.cards import C_ATTACK, COMMANDS, NO_OP, SUCCESS, built_by, can, find_available, trained_by
+from envs.standin.rules.catalog import BEACON, GEYSER, REFINERY, SCV
 from envs.standin.rules.compiled import kernel, rule
 from envs.standin.rules.economy import is_patch
 from envs.standin.rules.orders import perform
@@ -132,12 +132,14 @@ def fill_order_masks(
     side: int,
     finish: bool,
     builders: int,
+    workers_fight: bool,
 ) -> None:
     """Which orders each unit may be given [B, U, F], who may be aimed at [B, 4, U], in the order of TARGETS, and where
     buildings of ``side`` cells can be placed [B, P]: where it is ``inside`` [P] and none is seen; 0: as it was.
 
     Who builds can be told nothing else if it is to ``finish``; of those who do not, the first ``builders`` that could
-    build can be told to (0: all). Filled are the rows from ``first`` to ``last`` - 1.
+    build can be told to (0: all). Workers can be told to attack if they are to fight. Filled are the rows from
+    ``first`` to ``last`` - 1.
     """
     available = np.zeros(len(COMMANDS), np.int8)
     for b in range(first, last):
@@ -166,9 +168,11 @@ def fill_order_masks(
                 continue
             bound = finish and u.order >= BUILD
             may, could = builders == 0 or hands < builders, 0
+            peaceful = u.kind == SCV and not workers_fight
             for f in range(commands.shape[0]):
                 what = commands[f]
                 possible = what == NO_OP or (not bound and available[what] and can(g, u, what))
+                possible = possible and not (peaceful and what == C_ATTACK)
                 builds = possible and built_by(what) != 0
                 could |= builds
                 functions[b, row, f] = possible and (may or not builds)

@@ -167,7 +167,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             places = {name: np.repeat(inside[None], n, 0) for name in sc.PLACES}
             self._free = (
                 places[face.building_place], inside, self._cells, smallest_building(face), face.finish_building,
-                face.builders,
+                face.builders, face.workers_fight,
             )  # fmt: skip
             masks = places | {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)}
             observation[ACTION_MASK] = {"function": self._order_masks, **{a: masks[a] for a in face.orders.arguments}}

@@ -153,6 +153,9 @@ class Interface:
     builders: int = 0
     """Of the workers that could build at a step, how many can be told to in the style orders: the first ones; one alone
     decides for itself what is built next, of twenty each waits for the others. 0: all."""
+    workers_fight: bool = True
+    """Whether workers can be told to attack, in the style orders: who learns a melee from nothing learns a rush of all
+    workers before anything else, and stays there."""
     max_delay: int = 0
     """The most game loops to the next decision: as AlphaStar's, an argument of every function, ``delay``, counted from
     1. 0: every ``step_mul`` loops."""
@@ -191,6 +194,7 @@ class Interface:
             ):  # fmt: skip
                 whole(name, getattr(self, name), least, most)
             switch("finish_building", self.finish_building)
+            switch("workers_fight", self.workers_fight)
         except ValueError as error:
             raise InterfaceError(str(error)) from error
         for name in ("screen", "minimap"):
@@ -210,8 +214,8 @@ class Interface:
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
         if self.style != "raw" and self.fineness > 1:
             raise InterfaceError("fineness: only the raw style chooses places in the world")
-        for option in ("finish_building", "builders"):
-            if self.style != "orders" and getattr(self, option):
+        for option, common in (("finish_building", False), ("builders", 0), ("workers_fight", True)):
+            if self.style != "orders" and getattr(self, option) != common:
                 raise InterfaceError(f"{option}: only in the style orders is each worker told something in each step")
         if self.style == "orders" and self.max_delay:
             raise InterfaceError("max_delay: in the style orders each unit has an order, and the game one pace")

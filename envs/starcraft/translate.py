@@ -25,6 +25,8 @@ from envs.starcraft.static import vocabulary as words
 
 Nest = dict[str, Any]
 
+WORKERS = (45, 84, 104)
+"""Unit types of SCVs, probes and drones (PySC2's static data)."""
 SHORT_NUMBERS = words.unit_numbers(tuple(sc.UNIT_TYPES.values()))
 
 
@@ -55,6 +57,7 @@ class Translator:
         self._ids = [function.id for function in functions]
         self._arguments = [function.arguments for function in functions]
         self._abilities = [pysc2.abilities(function) for function in functions] if self.raw else []
+        self._attacks = np.flatnonzero([name.startswith("Attack") for name in interface.functions])
         self._building = np.flatnonzero([name.startswith(sc.BUILD) for name in interface.functions])
         self._upgrades = words.numbers("upgrades", interface.upgrades)
 
@@ -178,6 +181,8 @@ class Translator:
                 mine = able[self._likeness(unit)]
                 if not (face.finish_building and self.units.builds(unit)):
                     function[row, 1:] = [not mine.isdisjoint(wanted) for wanted in self._abilities[1:]]
+                if not face.workers_fight and unit.unit_type in WORKERS:
+                    function[row, self._attacks] = 0
             if face.builders:
                 hands = np.flatnonzero(function[:, self._building].any(1))
                 function[hands[face.builders :, None], self._building] = 0

@@ -51,6 +51,7 @@ def legal(env: Any, observation: Any, rng: np.random.Generator, active: float) -
         ("BuildMarines", ECONOMY),
         ("BuildMarines", ECONOMY | {"functions": (*BUILDING, "Move_pt")}),
         ("BuildMarines", ECONOMY | {"finish_building": True, "builders": 2, "max_loops": 1280, "step_mul": 32}),
+        ("Simple64", {"opponent": "terran:very_easy", "workers_fight": False, "step_mul": 32, "max_loops": 3200}),
     ],
 )
 def test_orders_through_pysc2_play_the_native_game(sc2, name: str, options: dict[str, Any]) -> None:
@@ -119,6 +120,22 @@ def test_as_many_workers_as_asked_for_can_be_told_to_build() -> None:
     mask = observation[ACTION_MASK]
     assert np.flatnonzero(mask["function"][0, :, build]).tolist() == workers[1:3].tolist()  # the first one is bound
     assert mask["function"][0, workers].any(1).all()
+
+
+def test_workers_may_be_kept_from_fighting() -> None:
+    env = registry.make("sim/Simple64", 2, style="orders", players=2, head_start=1.0, workers_fight=False)
+    attack = [name.startswith("Attack") for name in env.interface.functions]
+    move = env.interface.functions.index("Move_pt")
+    marines = 0
+    for seed in range(8):
+        observation, _ = env.reset(seed=seed)
+        mask, kind = observation[ACTION_MASK]["function"], env.units["kind"][0, env.slots]
+        own = mask[..., move] == 1
+        assert not mask[(kind == c.SCV) & own][:, attack].any()
+        assert mask[(kind == c.MARINE) & own][:, attack].all()
+        marines += int((own & (kind == c.MARINE)).sum())
+        assert (own & (kind == c.SCV)).any(1).all()
+    assert marines
 
 
 def test_a_unit_goes_where_it_is_told_and_the_others_go_on() -> None:
@@ -212,6 +229,8 @@ def test_the_style_needs_units_and_knows_its_functions() -> None:
         interface_for("BuildMarines", style="orders", finish_building="no")
     with pytest.raises(ValueError, match="builders: expected a whole number"):
         interface_for("BuildMarines", style="orders", builders=-1)
+    with pytest.raises(ValueError, match="workers_fight: only in the style orders"):
+        interface_for("BuildMarines", style="raw", workers_fight=False)
     with pytest.raises(ValueError, match="builders: only in the style orders"):
         interface_for("BuildMarines", style="raw", builders=1)
     with pytest.raises(ValueError, match="finish_building: only in the style orders"):
