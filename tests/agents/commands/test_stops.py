@@ -247,7 +247,7 @@ def test_a_run_whose_folder_is_taken_away_says_so(tmp_path, capsys):
 
     def take_away() -> None:
         wait_for(run_dir, 2)
-        shutil.rmtree(run_dir)
+        run_dir.rename(tmp_path / "taken")  # at once: what is written between two deletions would keep the folder
 
     helper = threading.Thread(target=take_away, daemon=True)
     helper.start()
