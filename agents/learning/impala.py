@@ -8,7 +8,7 @@ from torch import Tensor
 from agents.acting.rollout import Trajectory
 from agents.config import ImpalaConfig
 from agents.learning.gradient import descend, mean_over, means, minibatches, moments
-from agents.learning.regularization import evaluate_by, regularize
+from agents.learning.regularization import evaluate_by, needs_entropy, regularize
 from agents.learning.returns import td_lambda, upgo, vtrace
 from agents.learning.state import LearnerState
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -48,7 +48,9 @@ def loss_terms(
     Each term is a mean over ``steps`` steps, of which the part may be a part.
     """
     mean = mean_over(steps)
-    evaluated = policy.evaluate_actions(part.observation, part.action, part.memory, part.first)
+    evaluated = policy.evaluate_actions(
+        part.observation, part.action, part.memory, part.first, entropy=needs_entropy(config)
+    )
     with torch.no_grad():
         values = evaluated.value[:-1]
         log_ratio = evaluated.log_prob - part.log_prob
@@ -66,7 +68,8 @@ def loss_terms(
     policy_loss = -mean(evaluated.log_prob * advantages / head.deviation)
     value_loss = 0.5 * mean((evaluated.normalized_value[:-1] - (targets - head.mean) / head.deviation).square())
     known = evaluate_by(reference, part.observation, part.action, part.first)
-    regularizer, terms = regularize(evaluated, known, config, mean, (policy, part.observation, part.action))
+    own = (policy, part.observation, part.action)
+    regularizer, terms = regularize(evaluated, part.log_prob, known, config, mean, own)
     total = policy_loss + config.value_coefficient * value_loss + regularizer
     terms |= {"loss/policy": policy_loss, "loss/value": value_loss, "loss/total": total}
     with torch.no_grad():

@@ -12,7 +12,7 @@ from agents.acting.rollout import Trajectory
 from agents.config import PPOConfig
 from agents.graphs import shapes, to_device
 from agents.learning.gradient import descend, mean_over, means, minibatches, moments, parts, several
-from agents.learning.regularization import evaluate_by, regularize
+from agents.learning.regularization import evaluate_by, needs_entropy, regularize
 from agents.learning.returns import gae
 from agents.learning.state import LearnerState
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -111,7 +111,9 @@ def loss_terms(
     Each is a mean over ``steps`` steps, of which the batch may be a part.
     """
     mean = mean_over(steps)
-    evaluated = policy.evaluate_actions(batch["observation"], batch["action"], memory, batch["first"])
+    evaluated = policy.evaluate_actions(
+        batch["observation"], batch["action"], memory, batch["first"], entropy=needs_entropy(config)
+    )
     log_ratio = evaluated.log_prob - batch["log_prob"]
     ratio = log_ratio.exp()
     advantage = batch["advantage"]
@@ -124,7 +126,8 @@ def loss_terms(
         error = torch.max(error, (near - batch["target"]).square())
     value_loss = 0.5 * mean(error)
     known = evaluate_by(reference, batch["observation"], batch["action"], batch["first"])
-    regularizer, terms = regularize(evaluated, known, config, mean, (policy, batch["observation"], batch["action"]))
+    own = (policy, batch["observation"], batch["action"])
+    regularizer, terms = regularize(evaluated, batch["log_prob"], known, config, mean, own)
     total = policy_loss + config.value_coefficient * value_loss + regularizer
     terms |= {"loss/policy": policy_loss, "loss/value": value_loss, "loss/total": total}
     with torch.no_grad():

@@ -27,6 +27,7 @@ LONE_HEAD = "action"
 
 def regularize(
     evaluated: ActionEvaluation,
+    drawn: Tensor,
     known: ActionEvaluation | None,
     config: Learning,
     mean: Callable[[Tensor], Tensor],
@@ -37,10 +38,14 @@ def regularize(
     Minus each head's entropy times its coefficient; and, where a reference's evaluation is ``known``,
     KL(reference || policy), head by head given what was chosen before it, as AlphaStar's (Vinyals et al. 2019); and
     the terms of a person's own, which are told of ``own``: the policy, the observations and the actions [T, B, ...].
+
+    Where entropy has no weight, it is only reported: minus the mean of the log-probabilities that the actions were
+    ``drawn`` with [T, B], an unbiased estimate.
     """
-    terms = {"loss/entropy": mean(evaluated.entropy)}
+    needed = needs_entropy(config)
+    terms = {"loss/entropy": mean(evaluated.entropy if needed else -drawn)}
     loss = torch.zeros_like(terms["loss/entropy"])
-    for path, entropy in evaluated.entropies.items():
+    for path, entropy in evaluated.entropies.items() if needed else ():
         term = mean(entropy)
         loss = loss - config.entropy_coefficients.get(path or LONE_HEAD, config.entropy_coefficient) * term
         if len(evaluated.entropies) > 1:
@@ -53,6 +58,11 @@ def regularize(
         terms[f"loss/{name}"] = mean(LOSSES.find(name)(*own, evaluated))
         loss = loss + weight * terms[f"loss/{name}"]
     return loss, terms
+
+
+def needs_entropy(config: Learning) -> bool:
+    """Whether entropy is part of the loss, or may be of a person's own: to know it may cost as much as all else."""
+    return bool(config.losses) or any((config.entropy_coefficient, *config.entropy_coefficients.values()))
 
 
 @torch.no_grad()

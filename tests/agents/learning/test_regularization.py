@@ -45,7 +45,8 @@ def test_the_divergence_is_of_the_reference_from_the_policy() -> None:
     assert known is not None
     assert not known.log_prob.requires_grad
     config = PPOConfig(entropy_coefficient=0.3, reference_coefficient=0.7)
-    loss, terms = regularize(evaluated, known, config, lambda x: x.sum() / (STEPS * BATCH))
+    drawn = evaluated.log_prob
+    loss, terms = regularize(evaluated, drawn, known, config, lambda x: x.sum() / (STEPS * BATCH))
     assert float(terms["learner/reference_kl"].detach()) == pytest.approx(forward, rel=1e-4)
     assert float(terms["loss/entropy"].detach()) == pytest.approx(entropy, rel=1e-4)
     assert float(loss.detach()) == pytest.approx(0.7 * forward - 0.3 * entropy, rel=1e-4)
@@ -57,7 +58,7 @@ def test_without_a_reference_there_is_the_entropy_alone() -> None:
     action = torch.zeros(1, BATCH, dtype=torch.long)
     evaluated = policy.evaluate_actions(observation, action, policy.initial_memory(BATCH), first)
     assert evaluate_by(None, observation, action, first) is None
-    loss, terms = regularize(evaluated, None, ImpalaConfig(entropy_coefficient=2), torch.mean)
+    loss, terms = regularize(evaluated, evaluated.log_prob, None, ImpalaConfig(entropy_coefficient=2), torch.mean)
     assert set(terms) == {"loss/entropy"}
     assert float(loss.detach()) == pytest.approx(-2 * float(terms["loss/entropy"].detach()))
 
@@ -73,3 +74,16 @@ def test_a_reference_with_memory_starts_with_none() -> None:
     assert found[0] is not None
     assert found[1] is not None
     torch.testing.assert_close(found[0].log_prob, found[1].log_prob)
+
+
+def test_an_entropy_without_weight_is_told_by_what_was_drawn() -> None:
+    policy = perturbed(SEEN, CHOSEN)
+    observation, first = torch.rand(1, 1, 3).expand(1, 40_000, 3), torch.ones(1, 40_000, dtype=torch.bool)
+    memory = policy.initial_memory(40_000)
+    with torch.no_grad():
+        action = policy.act(observation[0], memory, first[0], generator=torch.Generator().manual_seed(0))[0].action[None]
+        evaluated = policy.evaluate_actions(observation, action, memory, first, entropy=False)
+    loss, terms = regularize(evaluated, evaluated.log_prob, None, PPOConfig(entropy_coefficient=0), torch.mean)
+    p = chances(policy, observation[:, :BATCH].expand(STEPS, BATCH, 3), torch.ones(STEPS, BATCH, dtype=torch.bool))[0]
+    assert float(loss) == 0
+    assert float(terms["loss/entropy"]) == pytest.approx(-(p * np.log(p)).sum(), rel=0.02)
