@@ -50,6 +50,7 @@ def _run(argv: Sequence[str], prog: str | None) -> int:
         "status": status.status,
         "runs": status.runs,
         "compare": experiments.compare,
+        "average": experiments.average,
         "sweep": experiments.sweep,
         "record": demonstrate.record,
         "imitate": demonstrate.imitate,

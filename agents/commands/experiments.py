@@ -1,4 +1,4 @@
-"""``perceiver-rl compare`` and ``sweep``: several runs at once."""
+"""``perceiver-rl compare``, ``average`` and ``sweep``: several runs, or several policies of one, at once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from agents.commands.status import run_folders
 from agents.commands.train import begin_run, command
 from agents.config import Config
 from agents.errors import UserError
+from agents.runs import experiment, folder
 from agents.runs.callbacks import Callback
 from envs import registry
 
@@ -108,6 +109,37 @@ def compare_evaluations(asked: Compare) -> None:
     except ValueError as error:
         raise UserError(f"{asked.runs[0]} and {asked.runs[1]}: {error}") from error
     print(table(found, *(one[0].player for one in both)))
+
+
+@dataclass(frozen=True)
+class Average:
+    """Make one policy of a run's last ones: the mean of their parameters, which often plays better than any of them.
+
+    What comes of it is a run's folder that is evaluated, watched, exported and trained from (--init).
+    """
+
+    run: Positional[Path]
+    """The run folder of a trained policy."""
+    out: Path
+    """The folder that the mean is written to; it must be empty, or not there."""
+    last: int = 10
+    """How many of its newest checkpoints. Range: at least 2."""
+
+
+def average(argv: Sequence[str], prog: str) -> None:
+    """Make one policy of a run's last ones: the mean of their parameters."""
+    asked = options.parse(Average, Average(tyro.MISSING, tyro.MISSING), argv, prog)
+    if asked.last < 2:
+        raise UserError(f"--last {asked.last}: expected at least 2")
+    config = experiment.read_run_config(asked.run)
+    if asked.out.exists() and not (asked.out.is_dir() and not any(asked.out.iterdir())):
+        raise UserError(f"--out {asked.out}: is there already, and not empty")
+    from agents.runs import checkpoint
+
+    steps = checkpoint.average(asked.run, asked.last, asked.out)
+    experiment.write_config(config, asked.out / "config.yaml")
+    folder.write_state(asked.out, "finished")
+    print(f"{asked.out}: the mean of {len(steps)} policies, steps {steps[-1]:,} to {steps[0]:,}")
 
 
 @dataclass(frozen=True)

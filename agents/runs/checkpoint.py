@@ -188,6 +188,43 @@ def load_policy(path: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(path / "policy.safetensors")
 
 
+def average(run_dir: Path, last: int, out: Path) -> list[int]:
+    """Write the mean of the parameters of a run's newest ``last`` checkpoints to ``out``, a folder, as one that holds a
+    policy alone; the steps that it is the mean of. At a constant learning rate single ones are as far apart as their
+    gradients are noisy, around a better one (Izmailov et al. 2018, arXiv 1803.05407).
+
+    Raises UserError where fewer are whole, and where it cannot be written.
+    """
+    each: dict[Path, dict[str, Tensor]] = {}
+    for path in folder.checkpoints(run_dir):
+        with contextlib.suppress(OSError):  # a run that goes on deletes old ones
+            if len(each) < last and _fault(path) is None:
+                each[path] = load_policy(path)
+    if len(each) < last:
+        raise UserError(
+            f"{run_dir} holds {len(each)} whole checkpoints, not {last}: train keeps --keep-checkpoints of them, one "
+            "each --checkpoint-interval steps"
+        )
+    newest_one = next(iter(each))
+    mean = {
+        name: torch.stack([policy[name].double() for policy in each.values()]).mean(0).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in each[newest_one].items()
+    }
+    steps, found = [folder.step_of(path) for path in each], manifest(newest_one)
+    content = safetensors.torch.save(mean)
+    found |= {"mean_of": steps, "sha256": {"policy.safetensors": hashlib.sha256(content).hexdigest()}}
+    said = (json.dumps(found, indent=2) + "\n").encode()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files = {"policy.safetensors": memoryview(content), "manifest.json": memoryview(said)}
+        _write(out, steps[0], files, keep=1)
+    except OSError as error:
+        raise UserError(f"{out}: the mean cannot be written ({error})") from error
+    return steps
+
+
 def load(path: Path) -> dict[str, Any]:
     """What :func:`save` was given. Raises UserError for a checkpoint that holds a policy alone."""
     if "state.pt" not in manifest(path)["sha256"]:
