@@ -14,7 +14,7 @@ import pytest
 from agents.acting import demonstrations, evaluate
 from agents.commands import check, export, play, serve, train
 from agents.commands.cli import run
-from agents.runs import curves, experiment, hub, search
+from agents.runs import checkpoint, curves, experiment, hub, search
 from envs import registry
 from envs.starcraft.maps import MAPS
 from tests.prose import LONGEST, prose
@@ -201,6 +201,7 @@ def test_what_is_to_be_typed_is_understood_and_runs_where_that_is_quick(page, li
             (hub, "push"),
             (hub, "pull"),
             (curves, "curves"),
+            (checkpoint, "average"),
             (evaluate, "read_json"),
             (search, "read_search"),
         ):
