@@ -424,7 +424,9 @@ def test_the_script_is_the_same_command():
 
 def test_the_docs_name_only_commands_and_options_that_exist(capsys):
     helps = {}
-    documented = "train status evaluate watch doctor record imitate info check export push pull runs compare sweep"
+    documented = (
+        "train status evaluate watch doctor record imitate info check export push pull runs compare average sweep"
+    )
     for command in documented.split():
         with pytest.raises(SystemExit):
             run([command, "--help"])
