@@ -40,7 +40,7 @@ def regularize(
     the terms of a person's own, which are told of ``own``: the policy, the observations and the actions [T, B, ...].
 
     Where entropy has no weight, it is only reported: minus the mean of the log-probabilities that the actions were
-    ``drawn`` with [T, B], an unbiased estimate.
+    ``drawn`` with [T, B], an unbiased estimate where this policy drew them.
     """
     needed = needs_entropy(config)
     terms = {"loss/entropy": mean(evaluated.entropy if needed else -drawn)}

@@ -197,9 +197,14 @@ def average(run_dir: Path, last: int, out: Path) -> list[int]:
     """
     each: dict[Path, dict[str, Tensor]] = {}
     for path in folder.checkpoints(run_dir):
-        with contextlib.suppress(OSError):  # a run that goes on deletes old ones
-            if len(each) < last and _fault(path) is None:
+        if len(each) == last:
+            break
+        fault = _fault(path)
+        if fault is None:
+            with contextlib.suppress(OSError):  # a run that goes on deletes old ones
                 each[path] = load_policy(path)
+        elif path.exists():
+            _log.warning("checkpoint %s is damaged (%s); it is left out", path, fault)
     if len(each) < last:
         raise UserError(
             f"{run_dir} holds {len(each)} whole checkpoints, not {last}: train keeps --keep-checkpoints of them, one "

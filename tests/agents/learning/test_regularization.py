@@ -81,9 +81,8 @@ def test_an_entropy_without_weight_is_told_by_what_was_drawn() -> None:
     observation, first = torch.rand(1, 1, 3).expand(1, 40_000, 3), torch.ones(1, 40_000, dtype=torch.bool)
     memory = policy.initial_memory(40_000)
     with torch.no_grad():
-        action = policy.act(observation[0], memory, first[0], generator=torch.Generator().manual_seed(0))[0].action[
-            None
-        ]
+        decision, _ = policy.act(observation[0], memory, first[0], generator=torch.Generator().manual_seed(0))
+        action = decision.action[None]
         evaluated = policy.evaluate_actions(observation, action, memory, first, entropy=False)
     loss, terms = regularize(evaluated, evaluated.log_prob, None, PPOConfig(entropy_coefficient=0), torch.mean)
     p = chances(policy, observation[:, :BATCH].expand(STEPS, BATCH, 3), torch.ones(STEPS, BATCH, dtype=torch.bool))[0]

@@ -25,7 +25,7 @@ def policies(run_dir: Path) -> dict[str, dict[str, np.ndarray]]:
     return {path.parent.name: load_file(path) for path in sorted(run_dir.glob("checkpoints/*/policy.safetensors"))}
 
 
-def test_it_is_the_mean_of_the_newest_whole_ones(trained, tmp_path, capsys):
+def test_it_is_the_mean_of_the_newest_whole_ones(trained, tmp_path, capsys, caplog):
     found = policies(trained)
     assert len(found) == 3
     out = tmp_path / "mean"
@@ -40,6 +40,7 @@ def test_it_is_the_mean_of_the_newest_whole_ones(trained, tmp_path, capsys):
     (trained / "checkpoints/step-000000000192/policy.safetensors").write_bytes(b"")
     assert run(["average", str(trained), "--last", "2", "--out", str(tmp_path / "other")]) == 0
     assert "steps 128 to 256" in capsys.readouterr().out
+    assert "step-000000000192 is damaged" in caplog.text
 
 
 def test_what_comes_of_it_is_a_run(trained, tmp_path, capsys):

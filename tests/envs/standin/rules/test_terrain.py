@@ -1,12 +1,15 @@
 """Ground with cliffs: where units walk, what they see and shoot at, where buildings fit, what fog leaves."""
 
+import heapq
+import itertools
+
 import numpy as np
 import pytest
 
 from envs.standin.rules import catalog as c
 from envs.standin.rules import world as w
 from envs.standin.rules.cards import BAD_PLACE, SUCCESS
-from envs.standin.rules.terrain import levels, simple64
+from envs.standin.rules.terrain import levels, paths, simple64
 from envs.starcraft.maps import CLIFFS, MELEE
 from tests.envs.standin.arena import ENEMY, Arena
 
@@ -145,3 +148,44 @@ def test_fog_leaves_what_was_seen_as_it_was(arena):
     assert [int(arena.unit(slot)["known"]) for slot in (theirs, patch)] == [w.REMEMBERED, w.REMEMBERED]
     never = arena.add(c.BARRACKS, 60.5, 70.5, owner=ENEMY)
     assert seen(arena, never) == [False]
+
+
+def cheapest(blocked: np.ndarray, start: int, width: int) -> dict[int, int]:
+    """What it costs to get to each cell that can be got to: Dijkstra over rows and columns, no cut corners."""
+    free = blocked.reshape(-1, width) == 0
+    cost, waiting = {}, [(0, start // width, start % width)]
+    while waiting:
+        so_far, row, column = heapq.heappop(waiting)
+        if row * width + column in cost:
+            continue
+        cost[row * width + column] = so_far
+        for r, q in np.ndindex(3, 3):
+            y, x = row + r - 1, column + q - 1
+            if 0 <= y < len(free) and 0 <= x < width and free[y, x] and free[row, x] and free[y, column]:
+                heapq.heappush(waiting, (so_far + (7 if y != row and x != column else 5), y, x))
+    return cost
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ways_are_the_shortest(seed, monkeypatch):
+    """Over random ground; where the goal cannot be got to, the way ends at the cell nearest to it."""
+    monkeypatch.setattr(paths, "to_go", paths.to_go.py_func)
+    rng, width, height = np.random.default_rng(seed), 17, 14
+    blocked = (rng.random(width * height) < (0.1, 0.3, 0.45)[seed % 3]).astype(np.uint8)
+    start, goal = (int(cell) for cell in rng.choice(width * height, 2, replace=False))
+    blocked[[start, goal]] = 0
+    cost = cheapest(blocked, start, width)
+    way = [start, *(int(cell) for cell in paths.find_path.py_func(blocked, width, start, goal))]
+    spent = 0
+    for here, there in itertools.pairwise(way):
+        dr, dc = there // width - here // width, there % width - here % width
+        assert max(abs(dr), abs(dc)) == 1
+        assert not blocked[[there, here + dc, here + dr * width]].any()
+        spent += 7 if dr and dc else 5
+
+    def left(cell: int) -> int:
+        across, along = sorted((abs(cell % width - goal % width), abs(cell // width - goal // width)))
+        return 5 * along + 2 * across
+
+    assert spent == cost[way[-1]]
+    assert left(way[-1]) == min(left(cell) for cell in cost)
