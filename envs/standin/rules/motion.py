@@ -16,7 +16,7 @@ import numpy as np
 from envs.standin.rules.compiled import rule
 from envs.standin.rules.terrain.levels import back_to_ground, is_open, is_open_line
 from envs.standin.rules.terrain.paths import find_path
-from envs.standin.rules.world import BUILD, GATHER, HOLD, IDLE, MOVE, RETURN, distance, is_mobile, next_order
+from envs.standin.rules.world import BUILD, GATHER, HOLD, IDLE, MOVE, RETURN, is_mobile, next_order
 
 TURN = math.radians(999.84 / 16)
 """How far a unit turns in a loop (``TurningRate``); it shoots when it faces its target within :data:`ARC`."""
@@ -181,66 +181,18 @@ def on_map(at: float, cells: int) -> int:
 def search(g: Any, us: Any, ts: Any, kind: int, x0: float, y0: float, x1: float, y1: float) -> Any:
     """The shortest path over the map's cells, eight neighbors, no cut corners: the cells' centers in order, [n, 2].
 
-    The start and the goal count as free. If there is no way, the path leads to the cell nearest to the goal. Costs are
-    corrected through a first-in-first-out queue: on a map of 4096 cells that is as good as a heap.
+    The start and the goal count as free. If there is no way, the path leads to the cell nearest to the goal.
     """
     blocked = block_cells(g, us, ts, kind)
     width = g.width
-    cells = width * g.height
     start, goal = int(y0) * width + int(x0), on_map(y1, g.height) * width + on_map(x1, width)
     blocked[goal] = 0
-    if g.ground:
-        steps = find_path(blocked, width, start, goal)
-        way = np.zeros((steps.shape[0], 2))
-        for k in range(steps.shape[0]):
-            way[k, 0] = x1 if steps[k] == goal else steps[k] % width + 0.5
-            way[k, 1] = y1 if steps[k] == goal else steps[k] // width + 0.5
-        return way
-    cost = np.full(cells, 1e9)
-    parent = np.full(cells, -1)
-    queue = np.zeros(cells, np.int64)
-    waiting = np.zeros(cells, np.uint8)
-    cost[start] = 0.0
-    queue[0] = start
-    first, n = 0, 1
-    while n > 0:
-        at = queue[first]
-        first, n = (first + 1) % cells, n - 1
-        waiting[at] = 0
-        for k in range(9):
-            dr, dc = k // 3 - 1, k % 3 - 1
-            r, c = at // width + dr, at % width + dc
-            to = r * width + c
-            if r < 0 or r >= g.height or c < 0 or c >= width or blocked[to]:
-                continue
-            if dr != 0 and dc != 0 and (blocked[to - dr * width] or blocked[to - dc]):
-                continue
-            new = cost[at] + math.sqrt(float(dr * dr + dc * dc))
-            if new < cost[to] - 1e-9:
-                cost[to] = new
-                parent[to] = at
-                if waiting[to] == 0:
-                    waiting[to] = 1
-                    queue[(first + n) % cells] = to
-                    n += 1
-    end, nearest = goal, 1e9
-    if cost[goal] >= 1e9:
-        for at in range(cells):
-            away = distance(at % width + 0.5, at // width + 0.5, x1, y1)
-            if cost[at] < 1e9 and away < nearest:
-                end, nearest = at, away
-    length = 0
-    at = end
-    while parent[at] >= 0:
-        length += 1
-        at = parent[at]
-    path = np.zeros((length, 2))
-    at = end
-    for k in range(length - 1, -1, -1):
-        path[k, 0] = x1 if at == goal else at % width + 0.5
-        path[k, 1] = y1 if at == goal else at // width + 0.5
-        at = parent[at]
-    return path
+    steps = find_path(blocked, width, start, goal)
+    way = np.zeros((steps.shape[0], 2))
+    for k in range(steps.shape[0]):
+        way[k, 0] = x1 if steps[k] == goal else steps[k] % width + 0.5
+        way[k, 1] = y1 if steps[k] == goal else steps[k] // width + 0.5
+    return way
 
 
 @rule

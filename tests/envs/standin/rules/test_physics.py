@@ -292,7 +292,8 @@ def test_income_of_a_standard_base_is_that_of_recorded_games():
         else:
             arena.run(1)
         if loop in told:
-            assert arena.game["collected_minerals"] == pytest.approx(told[loop], rel=0.11)
+            # to a load that comes just before or just after
+            assert arena.game["collected_minerals"] == pytest.approx(told[loop], abs=0.11 * told[loop] + 5)
 
 
 def test_two_workers_a_patch_do_not_hinder_each_other_and_the_third_does():

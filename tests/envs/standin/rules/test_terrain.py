@@ -3,6 +3,7 @@
 import heapq
 import itertools
 
+import numba
 import numpy as np
 import pytest
 
@@ -166,16 +167,23 @@ def cheapest(blocked: np.ndarray, start: int, width: int) -> dict[int, int]:
     return cost
 
 
+find_path = numba.njit(paths.find_path.py_func)
+
+
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("seed", range(12))
-def test_ways_are_the_shortest(seed, monkeypatch):
-    """Over random ground; where the goal cannot be got to, the way ends at the cell nearest to it."""
-    monkeypatch.setattr(paths, "to_go", paths.to_go.py_func)
+def test_ways_are_the_shortest(seed, inside):
+    """Over random ground, the goal ``inside`` a building or not; where it cannot be got to, the way ends at the cell
+    nearest to it."""
     rng, width, height = np.random.default_rng(seed), 17, 14
     blocked = (rng.random(width * height) < (0.1, 0.3, 0.45)[seed % 3]).astype(np.uint8)
     start, goal = (int(cell) for cell in rng.choice(width * height, 2, replace=False))
+    if inside:
+        row, column = max(1, goal // width), max(1, goal % width)
+        blocked.reshape(-1, width)[row - 1 : row + 2, column - 1 : column + 2] = 1
     blocked[[start, goal]] = 0
     cost = cheapest(blocked, start, width)
-    way = [start, *(int(cell) for cell in paths.find_path.py_func(blocked, width, start, goal))]
+    way = [start, *(int(cell) for cell in find_path(blocked, width, start, goal))]
     spent = 0
     for here, there in itertools.pairwise(way):
         dr, dc = there // width - here // width, there % width - here % width
