@@ -13,6 +13,24 @@ from agents.graphs import Graphs, Record, shapes
 from perceiver_policy.policy.policy import PerceiverPolicy
 
 
+class Places:
+    """Where the values of a nest are written to at every step.
+
+    On the host by numpy's assignments, of the same memory: they convert types and take a fraction of torch's time.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        self.places = [x.numpy() if x.device.type == "cpu" else x for x in optree.tree_leaves(storage)]
+
+    def write(self, values: Any, at: Any = ...) -> None:
+        """Have ``storage[at]`` be ``values``, tensors or, on the host, arrays."""
+        for place, x in zip(self.places, optree.tree_leaves(values), strict=True):
+            if isinstance(place, np.ndarray):
+                place[at] = x.numpy() if isinstance(x, Tensor) else x
+            else:
+                place[at].copy_(x)
+
+
 class Resident:
     """A batch of games' newest observations on the policy's device, and its answers to them.
 
@@ -38,6 +56,7 @@ class Resident:
         self.staged_first = torch.ones(batch, dtype=torch.bool, pin_memory=pinned)
         self.observation = optree.tree_map(lambda x: x.to(device), self.staged) if self.apart else self.staged
         self.first = self.staged_first.to(device) if self.apart else self.staged_first
+        self._places = Places((self.staged, self.staged_first))
         self.memory: Tensor = policy.initial_memory(batch).to(device)
         self.action: Any = None
         """The newest on the host: numpy's, of memory that the next one is written to."""
@@ -48,8 +67,7 @@ class Resident:
 
     def show(self, observation: Any, first: np.ndarray) -> None:
         """Have these observations, arrays or tensors, on the device."""
-        write(self.staged, observation)
-        self.staged_first.numpy()[...] = first
+        self._places.write((observation, first))
         if self.apart:
             optree.tree_map_(lambda place, x: place.copy_(x, non_blocking=True), self.observation, self.staged)
             self.first.copy_(self.staged_first, non_blocking=True)
@@ -87,16 +105,6 @@ class Resident:
         if self._answered is not None:
             self._answered.synchronize()
         return optree.tree_map(lambda x: x.numpy(), self._host_action)
-
-
-def write(storage: Any, values: Any, at: Any = ...) -> None:
-    """Have ``storage[at]`` be ``values``, in a nest of tensors. On the host by numpy's assignments, which convert types
-    and take a fraction of torch's time; there values may be arrays."""
-    for place, x in zip(optree.tree_leaves(storage), optree.tree_leaves(values), strict=True):
-        if place.device.type == "cpu":
-            place.numpy()[at] = x
-        else:
-            place[at].copy_(x)
 
 
 def cut(nest: Any, to: tuple[tuple[int, ...], ...]) -> Any:

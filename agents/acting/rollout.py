@@ -14,7 +14,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from agents.acting.resident import Resident, cut, largest, write
+from agents.acting.resident import Places, Resident, cut, largest
 from agents.graphs import Record, to_device
 from perceiver_policy.policy.outputs import to_environment
 from perceiver_policy.policy.policy import PerceiverPolicy
@@ -130,11 +130,14 @@ class Rollout:
         self.current: Any = optree.tree_map(lambda x: as_tensor(x).clone(), observation)
         self.resident = Resident(policy, self.current, batch, self.generator, device, record)
         self.observation = optree.tree_map(partial(_storage, steps + 1), self.resident.observation)
-        self.action: Any = None  # allocated when the policy has shown what an action looks like
+        self.action: Any = None
+        self._decisions: Places | None = None  # these two are made when the policy has shown what an action looks like
         self.log_prob, self.value = torch.zeros(2, steps, batch, device=device)
         self.next_value, self.reward = torch.zeros(2, steps, batch)
         self.end = torch.zeros(steps, batch, dtype=torch.bool)
         self.first = torch.zeros(steps + 1, batch, dtype=torch.bool)
+        self._observed = Places((self.observation, self.first))
+        self._earned = Places((self.reward, self.end, self.next_value))
         self.is_first = np.ones(batch, np.bool_)
         self.totals, self.lengths = np.zeros(batch), np.zeros(batch, np.int64)
         self.aborted = 0
@@ -161,19 +164,17 @@ class Rollout:
         here = self.resident
         self._show(t)
         action, log_prob, value = here.ask()
-        if self.action is None:
+        if self._decisions is None:
             self.action = optree.tree_map(partial(_storage, len(self.reward)), action)
-        write((self.action, self.log_prob, self.value), (action, log_prob, value), t)
+            self._decisions = Places((self.action, self.log_prob, self.value))
+        self._decisions.write((action, log_prob, value), t)
 
     def step(self, t: int, episodes: list[Episode]) -> None:
         """Carry out what was chosen for step t."""
         action = to_environment(self.env.single_action_space, self.resident.answer())
         observation, reward, terminated, truncated, info = self.env.step(action)
         ended = terminated | truncated
-        # numpy's assignments, of the same memory, take a fraction of torch's
-        self.reward.numpy()[t] = reward
-        self.end.numpy()[t] = ended
-        self.next_value.numpy()[t] = 0.0
+        self._earned.write((reward, ended, 0.0), t)
         self.is_first = ended
         self.totals += reward
         self.lengths += 1
@@ -197,7 +198,7 @@ class Rollout:
         self._show(steps)
         last = self.policy.value(cut(here.observation, here.size), here.memory, here.first)
         following = torch.cat((self.value[1:], last[None])).cpu()
-        self.next_value = torch.where(self.end, self.next_value, following)
+        torch.where(self.end, self.next_value, following, out=self.next_value)
         if self._cut:
             # a truncated episode would have gone on: what follows is worth its final observation's value
             times = np.concatenate([np.full(len(rows), t) for t, rows, _, _ in self._cut])
@@ -228,8 +229,7 @@ class Rollout:
     def _show(self, t: int) -> None:
         here = self.resident
         here.show(self.current, self.is_first)
-        write(self.observation, here.observation, t)
-        self.first.numpy()[t] = self.is_first
+        self._observed.write((here.observation, self.is_first), t)
         self._sizes.append(here.size)
 
     @property
