@@ -1,4 +1,4 @@
-"""The trained checkpoints in `zoo/`, one a mini-game and one of the melee, and the picture of all of them at play.
+"""The trained checkpoints in `zoo/`, one a mini-game and two of the melee, and the picture of all of them at play.
 
 python -m zoo add RUN NAME    evaluates a run, and copies what plays it to zoo/NAME, with a card
 python -m zoo check           every checkpoint plays again: does it score what its card says?
@@ -38,8 +38,10 @@ MAPS = (
     "collect_minerals_and_gas",
     "build_marines",
 )
-MELEE = "melee"
-AGAINST = {MELEE: "terran:very_easy,easy,medium,hard"}
+AGAINST = {
+    "melee": "terran:very_easy,easy,medium,hard",
+    "melee_self_play": "terran:medium,hard,harder,very_hard",
+}
 """The computers that are played against."""
 EPISODES = 100
 SCORE = "score.json"
@@ -73,7 +75,7 @@ def add(run: Path, name: str, episodes: int = EPISODES) -> None:
     _evaluate(home, home / "evaluation.json", episodes=episodes)
     (home / "README.md").write_text(card(home, name), encoding="utf-8")
     (home / "evaluation.json").rename(home / SCORE)
-    against = ("--opponent", "terran:medium") if name == MELEE else ()
+    against = ("--opponent", "terran:medium") if name in AGAINST else ()
     video = ("--video", str(home / "episode.mp4"), "--fps", str(RATE))
     if command(["watch", str(home), *_how(home), *against, *video]):
         sys.exit(f"{run}: cannot be watched")
@@ -82,7 +84,7 @@ def add(run: Path, name: str, episodes: int = EPISODES) -> None:
 def check() -> bool:
     """Whether each checkpoint scores within the interval of its card, in other episodes than those of the card."""
     fine = True
-    for name in (*MAPS, MELEE):
+    for name in (*MAPS, *AGAINST):
         if not (ZOO / name).is_dir():
             continue
         found = ZOO / name / "again.json"
@@ -149,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["add", "check", "picture"])
     parser.add_argument("run", nargs="?", type=Path)
-    parser.add_argument("name", nargs="?", choices=(*MAPS, MELEE))
+    parser.add_argument("name", nargs="?", choices=(*MAPS, *AGAINST))
     parser.add_argument("--episodes", type=int, default=EPISODES, help="of the evaluation, against each opponent")
     asked = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
