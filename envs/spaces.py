@@ -148,11 +148,12 @@ class Pointers(spaces.MultiBinary):
 class Place(spaces.Discrete):
     """One cell, ``row * width + column``, of the :class:`Planes` found in the observation under the path ``of``.
 
-    None: no planes show it, and all that is known of a cell is where it is.
+    None: no planes show it, and all that is known of a cell is where it is. ``units``: the path of the :class:`Units`
+    whose two positions, x and then y, are in its frame: from its left edge to its right, from its upper to its lower.
     """
 
-    def __init__(self, of: str | None, height: int, width: int) -> None:
-        self.of = of
+    def __init__(self, of: str | None, height: int, width: int, units: str | None = None) -> None:
+        self.of, self.units = of, units
         self.height, self.width = int(height), int(width)
         super().__init__(self.height * self.width)
 

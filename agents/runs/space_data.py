@@ -42,7 +42,8 @@ def _fields(space: Any) -> dict[str, Any]:
     if isinstance(space, Pointers):
         return {"of": space.of, "capacity": space.shape[0]}
     if isinstance(space, Place):
-        return {"of": space.of, "height": space.height, "width": space.width}
+        units = {} if space.units is None else {"units": space.units}
+        return {"of": space.of, "height": space.height, "width": space.width, **units}
     if isinstance(space, Choice):
         return {"names": list(space.names)}
     if isinstance(space, PerUnit):
@@ -95,7 +96,7 @@ def _made(data: Mapping[str, Any]) -> spaces.Space[Any]:
         case "Pointers":
             return Pointers(data["of"], data["capacity"])
         case "Place":
-            return Place(data["of"], data["height"], data["width"])
+            return Place(data["of"], data["height"], data["width"], data.get("units"))
         case "Choice":
             return Choice(data["names"])
         case "PerUnit":

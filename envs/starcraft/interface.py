@@ -344,9 +344,10 @@ class Interface:
         """An order for each unit, in the style ``orders``."""
         functions = {name: self.chosen_arguments(name) for name in self.functions}
         taken = {argument for chosen in functions.values() for argument in chosen}
+        wide, high = self.minimap_size
         known: dict[str, spaces.Space[Any]] = {
             **{name: Pointer("units", self.max_units) for name in ("enemy", "resource", "geyser", "unit")},
-            **dict.fromkeys(PLACES, Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size))),
+            **dict.fromkeys(PLACES, Place("minimap" if self.minimap_planes else None, high, wide)),
         }
         return PerUnit("units", self.max_units, functions, {name: known[name] for name in known if name in taken})
 
@@ -357,8 +358,16 @@ class Interface:
             return self.orders
         functions = {name: self.chosen_arguments(name) for name in self.functions}
         taken = {argument for chosen in functions.values() for argument in chosen}
-        on_screen = Place("screen" if self.screen_planes else None, *reversed(self.screen_size))
-        on_minimap = Place("minimap" if self.minimap_planes else None, *reversed(self.minimap_size))
+        where = [name for name in self.unit_features if name in ("x", "y")]
+        shown = "units" if self.max_units and where == ["x", "y"] else None
+        # units are where the screen shows them, or in the raw style where the map does
+        (wide, high), (map_wide, map_high) = self.screen_size, self.minimap_size
+        on_screen = Place(
+            "screen" if self.screen_planes else None, high, wide, shown if self.style == "feature" else None
+        )
+        on_minimap = Place(
+            "minimap" if self.minimap_planes else None, map_high, map_wide, shown if self.style == "raw" else None
+        )
         sizes: dict[str, spaces.Space[Any]] = {
             "screen": on_screen, "screen2": on_screen, "minimap": on_minimap, "world": on_minimap,
             "world_part": Place(None, self.fineness, self.fineness),

@@ -24,6 +24,7 @@ class Choosing:
     deviation: str = "independent"
     bounds: str = "clip"
     distances: bool = False
+    scatter: bool = False
     rows: Mapping[int, str] = field(default_factory=dict)
     """The path of the one table that has so many rows."""
 
@@ -38,7 +39,7 @@ def _box(space: spaces.Box, how: Choosing) -> Head:
 
 
 def _pointer(space: Any, how: Choosing) -> Head:
-    return PointerHead(space, how.observation_space, how.width, how.bands)
+    return PointerHead(space, how.observation_space, how.width, how.bands, how.scatter)
 
 
 HEADS: dict[type, Callable[[Any, Choosing], Head]] = {

@@ -69,6 +69,8 @@ class PolicyConfig(BaseModel):
     value's query reads the latents alone."""
     distances: bool = False
     """Whether units' tokens tell what is how near around them, and orders weigh how far away is whom they point to."""
+    scatter: bool = False
+    """Whether a cell that an action may choose is known by who stands in it, too: the units' tokens are added there."""
     patch: int = Field(2, ge=1)
     """Side of the square of a map's cells that are merged into one token."""
     read: dict[str, Literal["numbers", "rows", "picture", "ignore"] | Picture | Categories] = Field(

@@ -25,7 +25,7 @@ from perceiver_policy.policy.distributions import (
     squashed_normal,
 )
 from perceiver_policy.policy.inputs import Tokens
-from perceiver_policy.policy.places import PlaceKeys
+from perceiver_policy.policy.places import PlaceKeys, Scatter
 from perceiver_policy.policy.selection import Selection
 
 WIDEST = 2e6
@@ -202,16 +202,28 @@ def box_counts(space: spaces.Box) -> list[int] | None:
 
 
 class PointerHead(Head):
-    """Pointer, Pointers and Place: the answer's dot product with each embedded unit or cell."""
+    """Pointer, Pointers and Place: the answer's dot product with each embedded unit or cell.
+
+    ``scatter``: to a cell's is added that with the tokens of the units that stand in it, the scatter connection of
+    AlphaStar (Vinyals et al. 2019) for what is chosen: "where the weakest one is" needs no number then.
+    """
 
     def __init__(
-        self, space: Pointer | Pointers | Place, observation_space: spaces.Space[Any], width: int, bands: int
+        self,
+        space: Pointer | Pointers | Place,
+        observation_space: spaces.Space[Any],
+        width: int,
+        bands: int,
+        scatter: bool = False,
     ) -> None:
         super().__init__(1, width)
         self.of, self.count = space.of, pointed_to(space, observation_space)
         self.places: PlaceKeys | None = None
         if isinstance(space, Place) and space.of is None:
             self.places = PlaceKeys(space.height, space.width, width, bands)
+        self.standing: Scatter | None = None
+        if scatter and isinstance(space, Place) and space.units is not None:
+            self.standing = Scatter(space, observation_space, width)
         self.selection = Selection(width) if isinstance(space, Pointers) else None
         self.ask = nn.Linear(width, width)
         with torch.no_grad():
@@ -229,6 +241,8 @@ class PointerHead(Head):
         # keys of places alone are the same for the whole batch
         logits = torch.einsum("nc,bc->bn" if elements.dim() == 2 else "bnc,bc->bn", elements, query).float()
         logits = F.pad(logits / math.sqrt(elements.shape[-1]), (0, missing))
+        if self.standing is not None:
+            logits = logits + self.standing(answers[:, 0], tokens)
         if missing and valid is not None:
             valid = F.pad(valid, (0, missing))
         if mask is not None:

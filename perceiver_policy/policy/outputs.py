@@ -98,6 +98,7 @@ class Outputs(nn.Module):
         deviation: str = "independent",
         bounds: str = "clip",
         distances: bool = False,
+        scatter: bool = False,
         rows: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class Outputs(nn.Module):
         self.leaves = tuple(action_leaves(space))
         if not self.leaves:
             raise SpaceError(f"the action space {space} is empty: there is nothing to choose")
-        how = Choosing(observation_space, width, bands, deviation, bounds, distances, rows)
+        how = Choosing(observation_space, width, bands, deviation, bounds, distances, scatter, rows)
         self.heads = nn.ModuleList(make_head(leaf.space, leaf.path, how) for leaf in self.leaves)
         if decode_units is None:
             decode_units = any(isinstance(leaf.space, PerUnit) for leaf in self.leaves)

@@ -62,6 +62,7 @@ class PerceiverPolicy(nn.Module):
             neighborhood=config.neighborhood,
             patch=config.patch,
             distances=config.distances,
+            scatter=config.scatter,
             unread=_masks_of_units(observation_space, action_space),
             read=config.model_dump()["read"],
         )
@@ -86,6 +87,7 @@ class PerceiverPolicy(nn.Module):
             bands=config.position_bands,
             decode_units=config.decode_units,
             distances=config.distances,
+            scatter=config.scatter,
             deviation=config.deviation,
             bounds=config.bounds,
             rows=self.inputs.tables(),

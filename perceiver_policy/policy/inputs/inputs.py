@@ -46,7 +46,8 @@ class Tokens:
     """Input tokens [B, M, C], their mask [B, M] (None: all valid), and what an output may point to.
 
     ``elements``: each modality's units, cells or other parts [B, n, C] by its path; ``masks`` [B, n] likewise.
-    ``near``: of units whose distances count, their `nearness` to one another [B, n, n, steps].
+    ``near``: of units whose distances count, their `nearness` to one another [B, n, n, steps]. ``positions``: of those
+    that are scattered over the cells of places, where they are, [B, n, 2] from 0 to 1.
     """
 
     tokens: Tensor
@@ -54,6 +55,7 @@ class Tokens:
     elements: dict[str, Tensor]
     masks: dict[str, Tensor | None]
     near: dict[str, Tensor] = field(default_factory=dict)
+    positions: dict[str, Tensor] = field(default_factory=dict)
 
     def first(self, count: int) -> Tokens:
         """Those of the first observations."""
@@ -63,7 +65,8 @@ class Tokens:
         elements = {path: part[:count] for path, part in self.elements.items()}
         masks = {path: None if part is None else part[:count] for path, part in self.masks.items()}
         near = {path: part[:count] for path, part in self.near.items()}
-        return Tokens(self.tokens[:count], mask, elements, masks, near)
+        positions = {path: part[:count] for path, part in self.positions.items()}
+        return Tokens(self.tokens[:count], mask, elements, masks, near, positions)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Inputs(nn.Module):
         neighborhood: int = 3,
         patch: int = 1,
         distances: bool = False,
+        scatter: bool = False,
         unread: Collection[Keys] = (),
         read: Mapping[str, Any] | None = None,
     ) -> None:
@@ -99,6 +103,7 @@ class Inputs(nn.Module):
         Raises SpaceError for a space that cannot be read, and for a path that names no part of it.
         """
         super().__init__()
+        self.scatter = scatter
         read = read or {}
         every = [(path_of(space, keys), keys, leaf) for keys, leaf in leaves(space)]
         unknown = [path for path in read if path not in [known for known, _, _ in every]]
@@ -124,24 +129,27 @@ class Inputs(nn.Module):
         elements: dict[str, Tensor] = {}
         masks: dict[str, Tensor | None] = {}
         near: dict[str, Tensor] = {}
+        positions: dict[str, Tensor] = {}
         parts: list[Tensor] = []
         for path, keys, embedder in zip(self.paths, self.keys, self.embedders, strict=True):
             elements[path], masks[path] = embedder(at(observation, keys))
             if isinstance(embedder, UnitsEmbedder) and embedder.around is not None:
                 near[path] = embedder.near(at(observation, keys))
                 elements[path] = elements[path] + embedder.around(elements[path], masks[path], near[path])
+            if self.scatter and isinstance(embedder, UnitsEmbedder):
+                positions[path] = embedder.places(at(observation, keys))
             merge = embedder.merge if isinstance(embedder, PlanesEmbedder) else None
             parts.append(merge(elements[path]) if merge else elements[path])
         if self.always is not None:
             parts.append(self.always.expand(parts[0].shape[0], 1, -1))
         tokens = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
         if all(mask is None for mask in masks.values()):
-            return Tokens(tokens, None, elements, masks, near)
+            return Tokens(tokens, None, elements, masks, near, positions)
         given = [*masks.values(), None][: len(parts)]
         valid = [
             p.new_ones(p.shape[:2], dtype=torch.bool) if m is None else m for m, p in zip(given, parts, strict=True)
         ]
-        return Tokens(tokens, torch.cat(valid, 1), elements, masks, near)
+        return Tokens(tokens, torch.cat(valid, 1), elements, masks, near, positions)
 
     def counts(self, tokens: Tokens) -> dict[str, int]:
         """How many of the tokens each part has, by its path, in their order."""

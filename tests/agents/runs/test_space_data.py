@@ -20,7 +20,7 @@ ORDERS = PerUnit(
     "units",
     5,
     {"stop": (), "go": ("screen", "pace"), "hit": ("unit",)},
-    {"screen": Place(None, 4, 4), "unit": Pointer("units", 5), "pace": spaces.Box(-1, 1, (2,))},
+    {"screen": Place(None, 4, 4, units="units"), "unit": Pointer("units", 5), "pace": spaces.Box(-1, 1, (2,))},
 )
 FLOATS = st.floats(width=32, allow_nan=False)
 
