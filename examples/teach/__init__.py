@@ -1,0 +1,1 @@
+"""Players of one's own that a policy learns from."""
