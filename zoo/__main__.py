@@ -1,4 +1,4 @@
-"""The trained checkpoints in `zoo/`, one a mini-game and two of the melee, and the picture of all of them at play.
+"""The trained checkpoints in `zoo/`: one a mini-game, some by clicks, two of the melee; the picture of them at play.
 
 python -m zoo add RUN NAME    evaluates a run, and copies what plays it to zoo/NAME, with a card
 python -m zoo check           every checkpoint plays again: does it score what its card says?
@@ -38,6 +38,8 @@ MAPS = (
     "collect_minerals_and_gas",
     "build_marines",
 )
+CLICKS = tuple(f"{name}_clicks" for name in MAPS)
+"""The same maps by clicks on the screen, the published agents' way: not all are there."""
 AGAINST = {
     "melee": "terran:very_easy,easy,medium,hard",
     "melee_self_play": "terran:medium,hard,harder,very_hard",
@@ -84,7 +86,7 @@ def add(run: Path, name: str, episodes: int = EPISODES) -> None:
 def check() -> bool:
     """Whether each checkpoint scores within the interval of its card, in other episodes than those of the card."""
     fine = True
-    for name in (*MAPS, *AGAINST):
+    for name in (*MAPS, *CLICKS, *AGAINST):
         if not (ZOO / name).is_dir():
             continue
         found = ZOO / name / "again.json"
@@ -151,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["add", "check", "picture"])
     parser.add_argument("run", nargs="?", type=Path)
-    parser.add_argument("name", nargs="?", choices=(*MAPS, *AGAINST))
+    parser.add_argument("name", nargs="?", choices=(*MAPS, *CLICKS, *AGAINST))
     parser.add_argument("--episodes", type=int, default=EPISODES, help="of the evaluation, against each opponent")
     asked = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):

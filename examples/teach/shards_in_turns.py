@@ -1,7 +1,7 @@
 """CollectMineralShards by clicks: a player of one's own that a policy can learn from, for it needs no memory.
 
     python -m examples.teach.shards_in_turns --episodes 200 --out demonstrations/shards
-    perceiver-rl imitate demonstrations/shards --config collect_mineral_shards_clicks
+    perceiver-rl imitate demonstrations/shards --config collect_mineral_shards_clicks_shown
 
 Both marines cannot be sent to different shards by one click: one is selected and told where to go, then the other. What
 each is about follows from what is seen: whom it is nearest to, and how many orders it has (``order_length``).
@@ -19,7 +19,7 @@ import perceiver_rl
 from agents.runs import experiment
 from envs.starcraft.maps import interface_for
 
-CONFIG = "collect_mineral_shards_clicks"
+CONFIG = "collect_mineral_shards_clicks_shown"
 ALMOST = 2.5 / 24
 """A marine this near to a shard, in widths of the screen, is told where to go next."""
 
