@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ HELD = (
     *(f"{CHECKPOINT}/{f}" for f in (POLICY, MANIFEST)),
 )
 """What a repository holds, and all that is ever taken from one."""
+FOLDERS = ("init", "reference", "run_dir")
+"""Options that name folders."""
 
 
 def push(run_dir: Path, name: str, *, private: bool) -> str:
@@ -83,18 +86,34 @@ def bundle(run_dir: Path, target: Path, name: str) -> int:
     source = checkpoint.latest(run_dir)
     manifest = checkpoint.manifest(source)
     manifest["sha256"] = {POLICY: manifest["sha256"][POLICY]}
+    here = _machine_paths(manifest["options"])
     try:
         kept = target / folder.CHECKPOINTS / source.name
         kept.mkdir(parents=True)
         shutil.copyfile(source / POLICY, kept / POLICY)
-        (kept / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        (kept / MANIFEST).write_text(_without(json.dumps(manifest, indent=2), here) + "\n", encoding="utf-8")
         for path in (run_dir / "config.yaml", run_dir / "metrics.jsonl", *run_dir.glob("evaluation*.json")):
             if path.is_file():
-                shutil.copyfile(path, target / path.name)
-        (target / "README.md").write_text(card(run_dir, name), encoding="utf-8")
+                (target / path.name).write_text(_without(path.read_text(encoding="utf-8"), here), encoding="utf-8")
+        (target / "README.md").write_text(_without(card(run_dir, name), here), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{run_dir}: cannot be copied to {target} ({error})") from error
     return int(manifest["step"])
+
+
+def _machine_paths(options: Any) -> list[str]:
+    """The folders of this machine that a run's options name, the longest first: they are nobody else's business."""
+    found = [str(value) for key, value in options.items() if key in FOLDERS and value and Path(value).is_absolute()]
+    for value in options.values():
+        if isinstance(value, dict):
+            found += _machine_paths(value)
+    return sorted(found, key=len, reverse=True)
+
+
+def _without(text: str, paths: Sequence[str]) -> str:
+    for path in paths:
+        text = text.replace(path, Path(path).name)
+    return text
 
 
 def _client(name: str) -> Any:

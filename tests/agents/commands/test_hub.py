@@ -12,7 +12,7 @@ import yaml
 
 from agents.commands.cli import run
 from agents.runs import checkpoint
-from agents.runs.hub import HELD
+from agents.runs.hub import HELD, bundle
 from tests.agents.runs.hub_stand_in import Hub, hub
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -95,6 +95,22 @@ def test_nothing_else_is_taken_from_a_repository(trained: Path, served: Hub, tmp
         "policy.safetensors",
         "manifest.json",
     }
+
+
+def test_no_folder_of_this_machine_is_told(trained: Path, tmp_path: Path) -> None:
+    further, copy = tmp_path / "further", tmp_path / "copy"
+    argv = ["train", "--env", "CartPole-v1", *TINY, "--init", str(trained), "--ppo.reference", str(trained)]
+    assert run([*argv, "--evaluation-episodes", "2", "--run-dir", str(further)]) == 0
+    assert str(trained) in (further / "config.yaml").read_text()
+    bundle(further, copy, "further")
+    texts = [path for path in copy.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
+    assert len(texts) >= 4
+    for path in texts:
+        assert str(trained.parent) not in path.read_text()
+        assert str(tmp_path) not in path.read_text()
+    told = yaml.safe_load((copy / "config.yaml").read_text())
+    assert (told["init"], told["ppo"]["reference"]) == ("run", "run")
+    assert run(["evaluate", str(copy), "--episodes", "1"]) == 0
 
 
 @pytest.mark.parametrize(
