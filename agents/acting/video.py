@@ -192,7 +192,8 @@ def _chart(draw: ImageDraw.ImageDraw, values: Sequence[float], box: tuple[float,
     """A line through ``values``, as high as the box, with the latest in words."""
     left, top, right, bottom = box
     font = ImageFont.load_default(TEXT_SIZE - 4)
-    draw.text((left, top - 2), f"value {values[-1]:.3g}", DIM, font)
+    latest = f"{values[-1]:,.0f}" if abs(values[-1]) >= 100 else f"{values[-1]:.3g}"
+    draw.text((left, top - 2), f"value {latest}", DIM, font)
     left += VALUE_WIDTH
     low, high = min(values), max(values)
     across, up = (right - left) / max(len(values) - 1, 1), (bottom - top) / max(high - low, 1e-9)

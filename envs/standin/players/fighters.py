@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -314,21 +314,63 @@ ROUTE = np.array([(18, 37), (32, 37), (46, 37), (46, 27), (46, 19), (32, 19), (1
 
 def search_and_attack(interface: Interface) -> Player:
     """Attack what shows on the minimap; where nothing does, walk the route, attacking what is met."""
+    size = interface.minimap_size
+    turns: dict[int, int] = {}
+
+    def where(game: int, middle: Floats | None) -> tuple[int, int]:
+        if middle is None:
+            turns[game] = 0
+            return 0, 0
+        column, row = _minimap(ROUTE[turns.setdefault(game, 0) % 8], size)
+        if abs(row - middle[0]) + abs(column - middle[1]) < min(size) / 16:
+            turns[game] += 1
+        return row, column
+
+    return _searching(interface, where)
+
+
+ROUND = np.array(
+    [(x, 41) for x in range(13, 51, 4)]
+    + [(51, y) for y in range(41, 15, -4)]
+    + [(x, 15) for x in range(51, 13, -4)]
+    + [(13, y) for y in range(15, 41, 4)],
+    float,
+)
+"""The edge of what can be walked on, clockwise, in world units."""
+AHEAD = 3
+
+
+def go_round(interface: Interface) -> Player:
+    """Attack what shows on the minimap; where nothing does, go round the edge of the map. Where to follows from where
+    the marines are: there is nothing to remember."""
+    places = np.array([_minimap(place, interface.minimap_size)[::-1] for place in ROUND])
+
+    def where(game: int, middle: Floats | None) -> tuple[int, int]:
+        if middle is None:
+            return 0, 0
+        nearest = ((places - middle) ** 2).sum(1).argmin()
+        row, column = places[(nearest + AHEAD) % len(places)]
+        return int(row), int(column)
+
+    return _searching(interface, where)
+
+
+def _searching(interface: Interface, where: Callable[[int, Floats | None], tuple[int, int]]) -> Player:
+    """Attack what shows on the minimap, and else ``where`` says, of a game and the marines' middle (row, column); None:
+    they are not selected yet."""
     see = Sight(interface, ("select_army", "Attack_minimap"), ("unit_type", "alliance"))
     if "player_relative" not in interface.minimap_planes:
         raise ValueError("this player needs an interface with the minimap plane player_relative")
     plane, size = interface.minimap_planes.index("player_relative"), interface.minimap_size
-    memory: dict[int, int] = {}
 
     def play(observation: Observation) -> Action:
         relative = observation["minimap"][..., plane]
         action = see.nothing(len(relative))
         ready = see.can(observation, "Attack_minimap")
-        memory.update({i: 0 for i in range(len(relative)) if i not in memory})
         for i, seen in enumerate(relative):
             if not ready[i]:
                 action["function"][i] = see.function["select_army"]
-                memory[i] = 0
+                where(i, None)
                 continue
             own = np.argwhere(seen == 1)
             if not len(own):
@@ -338,9 +380,7 @@ def search_and_attack(interface: Interface) -> Player:
             if len(enemies):
                 row, column = enemies[((enemies - middle) ** 2).sum(1).argmin()]
             else:
-                column, row = _minimap(ROUTE[memory[i] % 8], size)
-                if abs(row - middle[0]) + abs(column - middle[1]) < min(size) / 16:
-                    memory[i] += 1
+                row, column = where(i, middle)
             action["function"][i] = see.function["Attack_minimap"]
             action["minimap"][i] = row * size[0] + column
         return action

@@ -74,6 +74,7 @@ _SCRIPTED: Mapping[str, _Maker] = {
 _STRONG: Mapping[str, _Maker] = {
     "CollectMineralShards": fighters.shards_apart,
     "DefeatZerglingsAndBanelings": fighters.bait,
+    "FindAndDefeatZerglings": fighters.go_round,
     "CollectMineralsAndGas": builders.mine_and_expand,
     "BuildMarines": builders.build_marines,
 }
