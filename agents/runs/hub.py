@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import UserError
-from agents.runs import checkpoint, folder
+from agents.runs import checkpoint, experiment, folder
 from agents.runs.card import card
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -86,7 +86,7 @@ def bundle(run_dir: Path, target: Path, name: str) -> int:
     source = checkpoint.latest(run_dir)
     manifest = checkpoint.manifest(source)
     manifest["sha256"] = {POLICY: manifest["sha256"][POLICY]}
-    here = _machine_paths(manifest["options"])
+    here = _machine_paths(experiment.plain(experiment.read_run_config(run_dir)))
     try:
         kept = target / folder.CHECKPOINTS / source.name
         kept.mkdir(parents=True)

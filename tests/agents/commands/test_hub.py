@@ -113,6 +113,16 @@ def test_no_folder_of_this_machine_is_told(trained: Path, tmp_path: Path) -> Non
     assert run(["evaluate", str(copy), "--episodes", "1"]) == 0
 
 
+def test_a_clone_is_bundled(tmp_path: Path) -> None:
+    shown, clone, copy = tmp_path / "shown", tmp_path / "clone", tmp_path / "copy"
+    game = ["--env", "sim/MoveToBeacon", "--env-option", "style=orders"]
+    assert run(["record", "--policy", "scripted", *game, "--episodes", "2", "--out", str(shown)]) == 0
+    options = ["--epochs", "1", "--evaluation-episodes", "0", "--run-dir", str(clone)]
+    assert run(["imitate", str(shown), *options]) == 0
+    bundle(clone, copy, "clone")
+    assert run(["evaluate", str(copy), "--episodes", "1"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
