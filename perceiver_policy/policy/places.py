@@ -35,6 +35,8 @@ class Scatter(nn.Module):
     """An answer [B, C] -> logits [B, height * width]: in each cell the sum over the units that stand in it of their
     tokens' dot products with what the answer asks for; 0 where nobody stands."""
 
+    size: Tensor
+
     def __init__(self, space: Place, observation_space: spaces.Space[Any], width: int) -> None:
         super().__init__()
         seen = {path_of(observation_space, keys): part for keys, part in leaves(observation_space)}
@@ -42,7 +44,8 @@ class Scatter(nn.Module):
         places = [f for f in units.columns if f.kind == "position"] if isinstance(units, Units) else []
         if len(places) != 2:
             raise SpaceError(f"Place has units {space.units!r}: expected the path of Units with two positions, x and y")
-        self.units, self.height, self.width = str(space.units), space.height, space.width
+        self.units, self.cells, self.columns = str(space.units), space.height * space.width, space.width
+        self.register_buffer("size", torch.tensor((space.width, space.height), dtype=torch.float32), persistent=False)
         self.ask = nn.Linear(width, width)
         with torch.no_grad():
             self.ask.weight *= 0.1  # nearly uniform at the start
@@ -53,11 +56,10 @@ class Scatter(nn.Module):
         asked = torch.einsum("bnc,bc->bn", elements, self.ask(answers)).float() / math.sqrt(elements.shape[-1])
         if there is not None:
             asked = asked.masked_fill(~there, 0.0)
-        logits = asked.new_zeros(len(asked), self.height * self.width)
+        logits = asked.new_zeros(asked.shape[0], self.cells)
         return logits.scatter_add(1, self._cells(tokens.positions[self.units]), asked)
 
     def _cells(self, places: Tensor) -> Tensor:
         """The cell that each unit stands in, [B, n]; off the map, the nearest at its edge."""
-        size = places.new_tensor((self.width, self.height))
-        column, row = (places * size).long().clamp(min=0).minimum(size.long() - 1).unbind(-1)
-        return row * self.width + column
+        column, row = (places * self.size).clamp(min=0).minimum(self.size - 1).long().unbind(-1)
+        return row * self.columns + column

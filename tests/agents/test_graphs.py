@@ -119,6 +119,7 @@ SPACES: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
     "box": (spaces.Dict({"a": spaces.Discrete(3), "b": spaces.MultiBinary(4)}), spaces.Box(-1, 1, (2,))),
     "functions": (game(1)[0], FUNCTIONS),
     "orders": orders(),
+    "clicks": (spaces.Dict({"units": orders()[0]["units"]}), Place(None, 4, 6, units="units")),
 }
 
 
@@ -130,7 +131,7 @@ def test_between_two_steps_no_tensor_is_asked_for_a_value(
     name: str, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Acting, and a minibatch's gradient step, as on a device that is not the host."""
-    policy = perturbed(*SPACES[name], SMALL.model_copy(update={"memory": memory, "window": 3}))
+    policy = perturbed(*SPACES[name], SMALL.model_copy(update={"memory": memory, "window": 3, "scatter": True}))
     observation = sample_batch(SPACES[name][0], 8, 0)
     assert cost.cost(policy, observation).forward > 0  # which asks of shapes alone
     for module in (cost, outputs, per_unit, selection, trim, gradient):

@@ -39,11 +39,12 @@ class UnitsEmbedder(nn.Module):
 
     def near(self, value: dict[str, Tensor]) -> Tensor:
         """How near they are to one another, [B, U, U, steps], by the features that are positions."""
-        return nearness(self.places(value).masked_fill(~value["mask"].bool()[..., None], 0))
+        return nearness(self.places(value))
 
     def places(self, value: dict[str, Tensor]) -> Tensor:
-        """Where they are, [B, U, axes], by the features that are positions, from 0 to 1."""
-        return value["features"].index_select(-1, self.features.positions).float() / self.features.positions_scale
+        """Where they are, [B, U, axes], by the features that are positions, from 0 to 1; 0 where there is no unit."""
+        places = value["features"].index_select(-1, self.features.positions).float() / self.features.positions_scale
+        return places.masked_fill(~value["mask"].bool()[..., None], 0)
 
 
 class PlanesEmbedder(nn.Module):

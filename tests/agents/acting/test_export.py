@@ -17,7 +17,7 @@ from agents.acting.export import ABOUT, Program, export
 from agents.acting.player import PolicyPlayer
 from agents.errors import UserError
 from envs import registry
-from envs.spaces import PerUnit, Place, Pointer
+from envs.spaces import Feature, PerUnit, Place, Pointer, Units
 from examples.play_onnx import OnnxAgent
 from perceiver_policy.policy.policy import PerceiverPolicy
 from tests.policies import FUNCTIONS, SMALL, UNITS, game, perturbed, sample_batch
@@ -94,6 +94,10 @@ CASES: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
         ),
         ORDERS,
     ),
+    "clicks": (
+        spaces.Dict({"units": Units(5, [Feature("x", "position"), Feature("y", "position"), Feature("hp")])}),
+        Place(None, 4, 6, units="units"),
+    ),
 }
 
 
@@ -101,7 +105,7 @@ CASES: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_program_does_what_the_player_does(case: str, memory: str) -> None:
     observation, action = CASES[case]
-    policy = perturbed(observation, action, SMALL.model_copy(update={"memory": memory}))
+    policy = perturbed(observation, action, SMALL.model_copy(update={"memory": memory, "scatter": True}))
     batches = batches_of(observation, [6] * 5)
     rng = np.random.default_rng(0)
     firsts = [np.ones(6, bool), *(rng.random(6) < 0.3 for _ in range(4))]

@@ -37,6 +37,7 @@ def test_a_cell_counts_as_the_sum_over_who_stands_in_it() -> None:
     seen = observe(5, torch.Generator().manual_seed(1))
     seen["units"]["features"][0, :3] = torch.tensor([20.0, 0.5, 9.0])  # three in one cell
     seen["units"]["features"][1, 0] = torch.tensor([64.0, 0.5, 32.0])  # at the map's last corner
+    seen["units"]["features"][seen["units"]["mask"] == 0] = float("nan")  # what is there where no unit is means nothing
     standing = policy.outputs.heads[0].standing
     tokens, answers = policy.inputs(seen), torch.randn(5, 16)
     found = standing(answers, tokens).detach()
