@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import optree
+
 from agents.errors import UserError
 from agents.runs import checkpoint, experiment, folder
 from agents.runs.card import card
@@ -30,8 +32,6 @@ HELD = (
     *(f"{CHECKPOINT}/{f}" for f in (POLICY, MANIFEST)),
 )
 """What a repository holds, and all that is ever taken from one."""
-FOLDERS = ("init", "reference", "run_dir")
-"""Options that name folders."""
 
 
 def push(run_dir: Path, name: str, *, private: bool) -> str:
@@ -102,12 +102,12 @@ def bundle(run_dir: Path, target: Path, name: str) -> int:
 
 
 def _machine_paths(options: Any) -> list[str]:
-    """The folders of this machine that a run's options name, the longest first: they are nobody else's business."""
-    found = [str(value) for key, value in options.items() if key in FOLDERS and value and Path(value).is_absolute()]
-    for value in options.values():
-        if isinstance(value, dict):
-            found += _machine_paths(value)
-    return sorted(found, key=len, reverse=True)
+    """The files and folders of this machine that a run's options name, the longest first: they are nobody else's
+    business, and nobody else has them."""
+    values = optree.tree_leaves(options)
+    found = {value for value in values if isinstance(value, str) and Path(value).is_absolute()}
+    # "/" and "/x" may mean something else
+    return sorted((value for value in found if len(Path(value).parts) > 2), key=len, reverse=True)
 
 
 def _without(text: str, paths: Sequence[str]) -> str:

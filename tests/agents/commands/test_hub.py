@@ -12,7 +12,7 @@ import yaml
 
 from agents.commands.cli import run
 from agents.runs import checkpoint
-from agents.runs.hub import HELD, bundle
+from agents.runs.hub import HELD, _machine_paths, bundle
 from tests.agents.runs.hub_stand_in import Hub, hub
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -111,6 +111,11 @@ def test_no_folder_of_this_machine_is_told(trained: Path, tmp_path: Path) -> Non
     told = yaml.safe_load((copy / "config.yaml").read_text())
     assert (told["init"], told["ppo"]["reference"]) == ("run", "run")
     assert run(["evaluate", str(copy), "--episodes", "1"]) == 0
+
+
+def test_every_path_of_this_machine_is_found_and_nothing_else() -> None:
+    options = {"extensions": ["/home/me/own.py", "own"], "env_options": {"file": "/home/me", "between": "/", "of": "a/b"}}
+    assert _machine_paths(options) == ["/home/me/own.py", "/home/me"]
 
 
 def test_a_clone_is_bundled(tmp_path: Path) -> None:
