@@ -114,7 +114,8 @@ def test_no_folder_of_this_machine_is_told(trained: Path, tmp_path: Path) -> Non
 
 
 def test_every_path_of_this_machine_is_found_and_nothing_else() -> None:
-    options = {"extensions": ["/home/me/own.py", "own"], "env_options": {"file": "/home/me", "between": "/", "of": "a/b"}}
+    given = {"file": "/home/me", "between": "/", "of": "a/b"}
+    options = {"extensions": ["/home/me/own.py", "own"], "env_options": given}
     assert _machine_paths(options) == ["/home/me/own.py", "/home/me"]
 
 

@@ -77,6 +77,9 @@ def test_what_is_written_down_is_read_back(space: spaces.Space[Any]) -> None:
     assert again == space
     assert type(again) is type(space)
     assert describe(again) == describe(space)
+    assert to_data(again) == to_data(
+        space
+    )  # with what no description tells, such as whose positions a Place's frame has
 
 
 def test_a_picture_takes_little_room() -> None:
