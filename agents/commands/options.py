@@ -25,7 +25,6 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from agents.config import Config
 from agents.errors import UserError
 from agents.runs import experiment
 from agents.runs.experiment import parse_value
@@ -101,6 +100,24 @@ def whole_number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] 
     )  # fmt: skip
 
 
+def yes_or_no_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[bool | None] | None:
+    """How tyro reads what may be true, false or none: as a YAML file has them, too."""
+    if info.type != bool | None:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1, metavar="{none,true,false}", instance_from_str=lambda words: _yes_or_no(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, bool),
+        str_from_instance=lambda value: [str(value).lower()],
+    )  # fmt: skip
+
+
+def _yes_or_no(text: str) -> bool | None:
+    meanings = {"true": True, "false": False, "none": None}
+    if text.lower() not in meanings:
+        raise ValueError(f"expected true, false or none, got {text!r}")
+    return meanings[text.lower()]
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
@@ -129,24 +146,19 @@ def parse(kind: type[T], default: T, argv: Sequence[str], prog: str, description
     Raises UserError for an option that there is none of, with the one that is meant.
     """
     refuse_unknown(default, argv, prog)
+    argv = flags(argv, options_of(default))
     rules = tyro.constructors.ConstructorRegistry()
     rules.struct_rule(command_line_rule)
     rules.primitive_rule(whole_number_rule)
+    rules.primitive_rule(yes_or_no_rule)
     described = inspect.cleandoc(description or kind.__doc__ or "")
     return tyro.cli(kind, default=default, args=argv, prog=prog, description=described, registry=rules)
 
 
 def refuse_unknown(default: Any, argv: Sequence[str], prog: str) -> None:
     """Raise UserError for an option that is none of a command's, whose fields ``default`` holds."""
-    known: dict[str, Any] = {}
-    algorithm = ""
-    for field in fields(default):
-        value = getattr(default, field.name)
-        if isinstance(value, BaseModel):
-            algorithm = value.algorithm if isinstance(value, Config) else ""
-            known |= {key: option for key, option in experiment.flatten(value) if key.split(".")[-1] not in UNTYPED}
-        else:
-            known[field.name] = value
+    known = options_of(default)
+    algorithm = known.get("algorithm", "")
     for word in argv:
         name = word.removeprefix("--").partition("=")[0]
         key = name.replace("-", "_")
@@ -157,6 +169,42 @@ def refuse_unknown(default: Any, argv: Sequence[str], prog: str) -> None:
             names = [option for option in known if option in usable or "." not in option]
             hint = meant(key, names, algorithm, experiment.option)
             raise UserError(f"no such option: --{name}{hint}; {prog} --help explains all of them")
+
+
+def options_of(default: Any) -> dict[str, Any]:
+    """A command's options as they are typed, with _ for -, and their defaults, which ``default`` holds."""
+    known: dict[str, Any] = {}
+    for field in fields(default):
+        value = getattr(default, field.name)
+        if isinstance(value, BaseModel):
+            known |= {key: option for key, option in experiment.flatten(value) if key.split(".")[-1] not in UNTYPED}
+        else:
+            known[field.name] = value
+    return known
+
+
+def flags(argv: Sequence[str], known: dict[str, Any]) -> list[str]:
+    """``--policy.scatter true`` -> ``--policy.scatter``, ``--policy.scatter=false`` -> ``--policy.no-scatter``: what is
+    true or false is a flag, but may be typed as in a file."""
+    result: list[str] = []
+    for word in (part for given in argv for part in _apart(given, known)):
+        value = word.lower()
+        last = result[-1] if result else ""
+        if value not in ("true", "false") or not _flag(last, known):
+            result.append(word)
+        elif value == "false":
+            group, dot, name = last.removeprefix("--").rpartition(".")
+            result[-1] = f"--{group}{dot}no-{name}"
+    return result
+
+
+def _apart(word: str, known: dict[str, Any]) -> list[str]:
+    name, equals, value = word.partition("=")
+    return [name, value] if equals and _flag(name, known) else [word]
+
+
+def _flag(word: str, known: dict[str, Any]) -> bool:
+    return word.startswith("--") and isinstance(known.get(word[2:].replace("-", "_")), bool)
 
 
 def check_number(name: str, value: float | None, least: float, most: float) -> None:

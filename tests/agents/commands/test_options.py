@@ -125,6 +125,37 @@ def test_what_is_no_whole_number_is_refused_in_words(capsys, typed):
     assert f"expected a whole number, got '{typed}'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("typed", "read"), [("true", True), ("False", False), ("none", None)])
+def test_what_may_be_true_false_or_none_is_typed_as_in_a_file(typed, read):
+    given = options.parse(Train, Train(Config()), ["--policy.decode-units", typed], "train")
+    assert given.experiment.policy.decode_units is read
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["--policy.scatter"], True),
+        (["--policy.scatter", "true"], True),
+        (["--policy.scatter=True"], True),
+        (["--policy.scatter", "false"], False),
+        (["--policy.scatter=false"], False),
+        (["--policy.no-scatter"], False),
+        (["--policy.scatter", "--evaluation-sampled", "false", "--policy.memory", "none"], True),
+    ],
+)
+def test_a_flag_may_be_typed_as_in_a_file(typed, read):
+    given = options.parse(Train, Train(Config()), typed, "train")
+    assert given.experiment.policy.scatter is read
+    assert not given.experiment.evaluation_sampled
+
+
+@pytest.mark.parametrize("typed", [["--policy.scatter", "maybe"], ["--policy.decode-units", "maybe"]])
+def test_what_is_neither_true_nor_false_is_refused(capsys, typed):
+    with pytest.raises(SystemExit):
+        options.parse(Train, Train(Config()), typed, "train")
+    assert "maybe" in capsys.readouterr().err
+
+
 def test_a_config_is_found_by_path_or_by_name_and_else_the_nearest_is_named(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("seed: 3\n")
