@@ -114,9 +114,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._clicks: dict[int, list[tuple[float, float]]] = {}
         self._told: dict[int, list[tuple[int, tuple[float, float]]]] = {}
         self._rows = np.zeros((n, ACTION), np.int64)
-        self._rewards = np.zeros(n, np.float32)
-        self._refused = np.zeros(n, np.int8)
+        self._rewards, self._refused = np.zeros(n, np.float32), np.zeros(n, np.int8)
         self._no_tags = np.zeros((n, face.max_units), np.int8)
+        self._slot = np.arange(face.max_units)
         self._sizes = np.array([*face.screen_size, *(face.world_size if face.style == "raw" else face.minimap_size)])
         functions = [face.function_table[name] for name in face.functions]
         self._can = Commands(face, self.map.fog)
@@ -287,12 +287,12 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         function = np.asarray(actions["function"])
         rows, face = self._rows, self.interface
         raw = face.style == "raw"
-        rows[:, 0] = self._can.what[function]
-        rows[:, 1] = self._can.modes[function]
+        rows[:, 0], rows[:, 1] = self._can.what[function], self._can.modes[function]
         tags = self._no_tags
         for name, column in self._argument_columns.items():
             if name == "unit_tags":
-                tags = np.ascontiguousarray(actions[name], np.int8)
+                given = actions[name][:, None] == self._slot if face.one_unit else actions[name]
+                tags = np.ascontiguousarray(given, np.int8)
             else:
                 rows[:, column] = actions[name]
         if "world" in self._argument_columns:

@@ -148,6 +148,8 @@ class Interface:
     fineness: int = 1
     """In the raw style a place is chosen on the minimap and then within its cell, on so many cells by so many: by the
     argument ``world_part``. 1: the cell's center."""
+    one_unit: bool = False
+    """Whether in the raw style a command is given to one unit, which is pointed to; else to any number of them."""
     finish_building: bool = False
     """Whether in the style orders a worker that is told to build can be told nothing else until it is done."""
     builders: int = 0
@@ -214,6 +216,8 @@ class Interface:
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
         if self.style != "raw" and self.fineness > 1:
             raise InterfaceError("fineness: only the raw style chooses places in the world")
+        if self.style != "raw" and self.one_unit:
+            raise InterfaceError("one_unit: only the raw style points to the units that a command is given to")
         for option, common in (("finish_building", False), ("builders", 0), ("workers_fight", True)):
             if self.style != "orders" and getattr(self, option) != common:
                 raise InterfaceError(f"{option}: only in the style orders is each worker told something in each step")
@@ -375,7 +379,7 @@ class Interface:
         if self.max_delay:
             sizes["delay"] = spaces.Discrete(self.max_delay)
         if self.max_units:
-            sizes["unit_tags"] = Pointers("units", self.max_units)
+            sizes["unit_tags"] = (Pointer if self.one_unit else Pointers)("units", self.max_units)
             sizes["target_unit_tag"] = Pointer("units", self.max_units)
         sizes.update({name: spaces.Discrete(n) for name, n in ARGUMENTS.items() if n})
         sizes.update({name: Choice(names) for name, names in VALUES.items()})

@@ -243,7 +243,9 @@ class Translator:
             elif name == "world":
                 arguments.append(_cell(self.interface.world_cells(action), self.interface.world_size))
             elif name == "unit_tags":
-                tagged = np.flatnonzero(action[name][: self.units.own])
+                one = self.interface.one_unit
+                tagged = np.atleast_1d(action[name]) if one else np.flatnonzero(action[name])
+                tagged = tagged[tagged < self.units.own]
                 if not len(tagged):
                     return None
                 arguments.append([self.units.rows[row] for row in tagged])

@@ -90,7 +90,10 @@ def shards_by_command(interface: Interface) -> Player:
                     going[m] = None
                 if wanted is not None and going[m] is None and not action["function"][i]:
                     action["function"][i] = see.function["Move_unit"]
-                    action["unit_tags"][i, own[m]] = 1
+                    if interface.one_unit:
+                        action["unit_tags"][i] = own[m]
+                    else:
+                        action["unit_tags"][i, own[m]] = 1
                     action["target_unit_tag"][i] = rows[wanted]
                     going[m] = wanted
         return action

@@ -7,6 +7,7 @@ import torch
 from agents.config import Config, PPOConfig
 from agents.placement.local import Training
 from envs import registry
+from envs.spaces import Pointer, Pointers
 from envs.standin.vector_env import make
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MAPS, common_interface, interface_for
@@ -82,6 +83,26 @@ def test_every_map_can_be_learned_in_the_raw_style(name):
     for _ in range(2):
         training.step()
     assert training.learner.steps == 16
+
+
+def test_a_command_to_one_unit_is_one_to_a_set_of_one():
+    """And of no other: two games, a command each."""
+    options = {"style": "raw", "functions": ["no_op", "Move_unit"], "unit_features": ["x", "y", "order"]}
+    env, sets = (make("CollectMineralShards", 2, **options, one_unit=one) for one in (True, False))
+    assert isinstance(env.single_action_space["unit_tags"], Pointer)
+    assert isinstance(sets.single_action_space["unit_tags"], Pointers)
+    env.reset(seed=0)
+    sets.reset(seed=0)
+    rows, shards = np.array([1, 0]), np.array([5, 9])
+    for _ in range(3):
+        told = {"function": np.ones(2, np.int64), "target_unit_tag": shards}
+        ours, *_ = env.step({**told, "unit_tags": rows})
+        theirs, *_ = sets.step({**told, "unit_tags": np.eye(env.interface.max_units, dtype=np.int8)[rows]})
+        np.testing.assert_array_equal(ours["units"]["features"], theirs["units"]["features"])
+        moving = ours["units"]["features"][:, :2, 2] != 0
+        assert moving.tolist() == [[False, True], [True, False]]
+    with pytest.raises(sc.InterfaceError, match="one_unit: only the raw style"):
+        sc.Interface(one_unit=True)
 
 
 @pytest.mark.parametrize(("screen", "minimap"), [([84, 64], 64), ((16, 20), [30, 24])])

@@ -131,6 +131,17 @@ def test_only_own_units_are_commanded_and_nobody_is_a_refusal():
     assert played.action(function="Stop_quick", queued=0, unit_tags=np.array([0, 0, 1, 1])) is None
 
 
+def test_one_unit_is_pointed_to_where_asked_for():
+    face = sc.Interface(
+        style="raw", one_unit=True, max_units=4, screen_planes=(), minimap=16, functions=tuple(sc.RAW_FUNCTIONS)
+    )
+    played = Played(face, with_alliances().message)
+    action = played.action(function="Attack_unit", unit_tags=1, target_unit_tag=2)
+    assert list(action.action_raw.unit_command.unit_tags) == [2**33 + 4]
+    assert action.action_raw.unit_command.target_unit_tag == 2**33 + 3
+    assert played.action(function="Stop_quick", unit_tags=2) is None  # the enemy's
+
+
 def test_places_are_the_centers_of_cells():
     played = with_alliances()
     action = played.action(function="Move_pt", queued=0, unit_tags=np.array([1, 0, 0, 0]), world=16 * 2 + 5)

@@ -113,11 +113,11 @@ def test_a_game_that_ends_by_itself_terminates(make):
 # ---- the same game
 
 
-@pytest.mark.parametrize("style", ["feature", "raw"])
+@pytest.mark.parametrize("how", [{"style": "feature"}, {"style": "raw"}, {"style": "raw", "one_unit": True}])
 @pytest.mark.parametrize("name", ["MoveToBeacon", "DefeatZerglingsAndBanelings"])
-def test_it_is_the_game_that_is_played_natively(make, name, style):
+def test_it_is_the_game_that_is_played_natively(make, name, how):
     # The first game of a seed is the native environment's of that seed, over the end of an episode too.
-    options = {"style": style, "max_loops": 160, **SMALL}
+    options = {**how, "max_loops": 160, **SMALL}
     ours = make(name, 2, **options)
     native = registry.make(f"sim/{name}", 1, **options)
     seen, rewards = play(ours, 11, 30)
