@@ -35,7 +35,7 @@ TARGETS = ("enemy", "resource", "geyser", "unit")
 
 @rule
 def on_grid(g: Any, x: float, y: float) -> tuple[float, float]:
-    """A place as it is sent: the center of a cell of the finest grid, counted from the upper left."""
+    """A place as orders are sent: the center of a cell of the finest grid, counted from the upper left."""
     cell, last = span(g) / ORDER_GRID, ORDER_GRID - 1.0
     column, row = math.floor(x / cell), math.floor((g.height - y) / cell)
     return (min(max(column, 0.0), last) + 0.5) * cell, g.height - (min(max(row, 0.0), last) + 0.5) * cell
@@ -98,7 +98,7 @@ def give_orders(g: Any, us: Any, ts: Any, orders: Any, slots: Any, cells: Any, c
 
 
 @rule
-def take(g: Any, ts: Any, u: Any, places: Any, cells: Any, side: int) -> None:
+def take(g: Any, ts: Any, u: Any, places: Any, cells: Any, side: int, on_orders_grid: bool) -> None:
     """No building of ``side`` cells is placed where it would overlap this unit, if that is one."""
     t = ts[u.kind]
     if t.plot_w == 0:
@@ -109,9 +109,36 @@ def take(g: Any, ts: Any, u: Any, places: Any, cells: Any, side: int) -> None:
     top, bottom = math.floor((g.height - u.y - near_y - 1) / high), math.ceil((g.height - u.y + near_y + 1) / high)
     for line in range(max(top, 0), min(bottom, cells[1])):
         for column in range(max(first, 0), min(last, cells[0])):
-            x, y = on_grid(g, wide * (column + 0.5), g.height - high * (line + 0.5))
+            x, y = wide * (column + 0.5), g.height - high * (line + 0.5)
+            if on_orders_grid:
+                x, y = on_grid(g, x, y)
             if abs(u.x - snap(x, side)) < near_x and abs(u.y - snap(y, side)) < near_y:
                 places[line * cells[0] + column] = 0
+
+
+@kernel
+def find_sites(
+    games: Any,
+    units: Any,
+    ts: Any,
+    first: int,
+    last: int,
+    players: int,
+    slots: Any,
+    places: Any,
+    inside: Any,
+    cells: Any,
+    side: int,
+    on_orders_grid: bool,
+) -> None:
+    """Where buildings of ``side`` cells can be placed [B, P]: in whose cell's center, or the nearest of the grid that
+    orders are sent in, it is ``inside`` [P] and would overlap none that is seen."""
+    for b in range(first, last):
+        places[b] = inside
+        for row in range(slots.shape[1]):
+            if slots[b, row] >= 0:
+                u = units[b // players, slots[b, row]]
+                take(games[b // players], ts, u, places[b], cells, side, on_orders_grid)
 
 
 @kernel
@@ -126,16 +153,11 @@ def fill_order_masks(
     commands: Any,
     functions: Any,
     targets: Any,
-    places: Any,
-    inside: Any,
-    cells: Any,
-    side: int,
     finish: bool,
     builders: int,
     workers_fight: bool,
 ) -> None:
-    """Which orders each unit may be given [B, U, F], who may be aimed at [B, 4, U], in the order of TARGETS, and where
-    buildings of ``side`` cells can be placed [B, P]: where it is ``inside`` [P] and none is seen; 0: as it was.
+    """Which orders each unit may be given [B, U, F], and who may be aimed at [B, 4, U], in the order of TARGETS.
 
     Who builds can be told nothing else if it is to ``finish``; of those who do not, the first ``builders`` that could
     build can be told to (0: all). Workers can be told to attack if they are to fight. Filled are the rows from
@@ -148,8 +170,6 @@ def fill_order_masks(
         if second:
             turn(g, us)
         find_available(g, us, ts, True, available)
-        if side > 0:
-            places[b] = inside
         hands = 0
         for row in range(slots.shape[1]):
             slot = slots[b, row]
@@ -158,8 +178,6 @@ def fill_order_masks(
             if slot < 0:
                 continue
             u = us[slot]
-            if side > 0:
-                take(g, ts, u, places[b], cells, side)
             targets[b, 0, row] = u.owner == ENEMY
             targets[b, 1, row] = is_patch(u.kind) or (u.kind == REFINERY and u.build_left <= 0.0)
             targets[b, 2, row] = u.kind == GEYSER

@@ -23,7 +23,7 @@ from envs.standin import game
 from envs.standin.actions import A_MINIMAP, A_WORLD, ACTION
 from envs.standin.commands import Commands
 from envs.standin.options import check_for_learning, check_games, check_melee, game_seed
-from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks
+from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks, find_sites
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
@@ -115,8 +115,7 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._told: dict[int, list[tuple[int, tuple[float, float]]]] = {}
         self._rows = np.zeros((n, ACTION), np.int64)
         self._rewards, self._refused = np.zeros(n, np.float32), np.zeros(n, np.int8)
-        self._no_tags = np.zeros((n, face.max_units), np.int8)
-        self._slot = np.arange(face.max_units)
+        self._no_tags, self._slot = np.zeros((n, face.max_units), np.int8), np.arange(face.max_units)
         self._sizes = np.array([*face.screen_size, *(face.world_size if face.style == "raw" else face.minimap_size)])
         functions = [face.function_table[name] for name in face.functions]
         self._can = Commands(face, self.map.fog)
@@ -158,17 +157,16 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             self._commands, function_mask, own_mask, target_mask,
         )  # fmt: skip
         observation: Observation = {ACTION_MASK: {"function": function_mask}}
+        left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
+        wide, high = self.map.layout().size
+        inside = Ground(high, max(wide, high), (left, bottom, right, top)).inside(face.minimap_size)
+        places = {name: np.repeat(inside[None], n, 0) for name in (*sc.PLACES, "world")}
+        site = places.get(face.building_place), inside, np.array(face.minimap_size), smallest_building(face)
+        self._sites = *site, self._ordering
         if face.style == "raw":
-            observation[ACTION_MASK] |= {"unit_tags": own_mask, "target_unit_tag": target_mask}
+            sites = {"world": places["world"]} if face.building_place else {}
+            observation[ACTION_MASK] |= {"unit_tags": own_mask, "target_unit_tag": target_mask, **sites}
         if self._ordering:
-            left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
-            size = self.map.layout().size
-            inside = Ground(size[1], max(size), (left, bottom, right, top)).inside(face.minimap_size)
-            places = {name: np.repeat(inside[None], n, 0) for name in sc.PLACES}
-            self._free = (
-                places[face.building_place], inside, self._cells, smallest_building(face), face.finish_building,
-                face.builders, face.workers_fight,
-            )  # fmt: skip
             masks = places | {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)}
             observation[ACTION_MASK] = {"function": self._order_masks, **{a: masks[a] for a in face.orders.arguments}}
         parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
@@ -185,12 +183,16 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         )(len(which) // players)
         self._columns.finish(*state[:2], self.slots, which, players, self._observation)
         self._can.hide(self._observation[ACTION_MASK]["function"])
+
+        def rows(lo: int, hi: int) -> tuple[Any, ...]:
+            return *state, players * lo, players * hi, players, self.slots
+
+        if self._sites[3]:
+            self._split(find_sites, lambda lo, hi: (*rows(lo, hi), *self._sites))(len(self.games))
         if self._ordering:
-            masks = self._commands, self._order_masks, self._target_masks, *self._free
-            self._split(
-                fill_order_masks,
-                lambda lo, hi: (*state, players * lo, players * hi, players, self.slots, *masks),
-            )(len(self.games))
+            face, masks = self.interface, (self._commands, self._order_masks, self._target_masks)
+            rules = face.finish_building, face.builders, face.workers_fight
+            self._split(fill_order_masks, lambda lo, hi: (*rows(lo, hi), *masks, *rules))(len(self.games))
 
     def _split(self, kernel: Any, arguments: Any) -> Any:
         """Call a kernel for all of n games at once, or for a share of them on each thread."""

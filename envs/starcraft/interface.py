@@ -20,6 +20,7 @@ Three styles of playing:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -304,10 +305,14 @@ class Interface:
 
     @property
     def building_place(self) -> str:
-        """In the style ``orders`` the argument that says where to build: one of its own where armies are sent to
-        places, too, since they may go where nothing can be built."""
-        others = (name for name in self.functions if not name.startswith(BUILD))
-        return "site" if any(self.function_table[name].mode == "pt" for name in others) else "place"
+        """The argument that says where to build, and nothing else, so that it is masked: in the style ``orders`` one
+        of its own where armies are sent to places, too, since they may go where nothing can be built; in the raw style
+        ``world`` if only buildings have places, else none (empty)."""
+        placed = [name for name in self.functions if self.function_table[name].mode == "pt"]
+        armies = any(not name.startswith(BUILD) for name in placed)
+        if self.style == "orders":
+            return "site" if armies else "place"
+        return "world" if placed and not armies and self.fineness == 1 else ""
 
     @property
     def observation_space(self) -> spaces.Dict:
@@ -339,6 +344,8 @@ class Interface:
                     mask[name] = spaces.MultiBinary(int(argument.n))
         if self.style == "raw":
             mask["unit_tags"] = spaces.MultiBinary(self.max_units)
+            if self.building_place:
+                mask["world"] = spaces.MultiBinary(math.prod(self.minimap_size))
             mask["target_unit_tag"] = spaces.MultiBinary(self.max_units)
         observed[ACTION_MASK] = spaces.Dict(mask)
         return spaces.Dict(observed)

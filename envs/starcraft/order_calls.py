@@ -30,7 +30,7 @@ def smallest_building(interface: sc.Interface) -> int:
     kinds = ["", *sc.UNIT_TYPES.values()]
     sides = []
     for name in interface.functions:
-        if name.startswith(sc.BUILD) and interface.chosen_arguments(name) == (interface.building_place,):
+        if name.startswith(sc.BUILD) and interface.building_place in interface.chosen_arguments(name):
             kind = name.removeprefix(sc.BUILD).removesuffix("_pt")
             if kind not in kinds:
                 return 0
@@ -39,19 +39,19 @@ def smallest_building(interface: sc.Interface) -> int:
 
 
 class Plots:
-    """Where on the grid of places a building of ``side`` cells overlaps none that is seen."""
+    """Where on the grid of places a building of ``side`` cells overlaps none that is seen; it is sent in cells of
+    ``grid``, in width and height."""
 
-    def __init__(self, ground: Ground, size: sc.Size, side: int) -> None:
+    def __init__(self, ground: Ground, size: sc.Size, side: int, grid: sc.Size) -> None:
         table = type_table()
         sides = zip(table["plot_w"].tolist(), table["plot_h"].tolist(), strict=True)
         self.taken = {int(kind): wide for kind, wide in zip(table["api_id"], sides, strict=True) if wide[0]}
-        self.inside, self.side, fine = ground.inside(size).reshape(size[::-1]), side, ground.span / fn.ORDER_GRID
-
-        def center(along: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:  # as it is sent
-            return (np.floor(along / fine) + 0.5) * fine
-
-        x, y = ((np.arange(n) + 0.5) * ground.span / n for n in size)
-        self.x, self.y = self._snapped(center(x)), self._snapped(ground.height - center(y))
+        self.inside, self.side = ground.inside(size).reshape(size[::-1]), side
+        x, y = (
+            (np.floor((np.arange(n) + 0.5) * fine / n) + 0.5) * ground.span / fine
+            for n, fine in zip(size, grid, strict=True)
+        )
+        self.x, self.y = self._snapped(x), self._snapped(ground.height - y)
 
     def _snapped(self, value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.floor(value) + 0.5 if self.side % 2 else np.floor(value + 0.5)

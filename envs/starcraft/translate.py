@@ -16,7 +16,7 @@ import numpy.typing as npt
 from envs.spaces import ACTION_MASK
 from envs.starcraft import interface as sc
 from envs.starcraft.client import Call, GameFailure, Moment
-from envs.starcraft.functions import Ground
+from envs.starcraft.functions import ORDER_GRID, Ground
 from envs.starcraft.order_calls import Plots, order_calls, smallest_building
 from envs.starcraft.pysc2 import Pysc2
 from envs.starcraft.reading.sight import LAST_SEEN, VISIBILITY, Sight
@@ -157,7 +157,8 @@ class Translator:
     # ---- masks of the raw style
 
     def _raw_masks(self, shown: list[Any], units: Any, abilities: Callable[[list[int]], list[set[int]]] | None) -> Nest:
-        """Every function that some own unit could carry out; own units; all units."""
+        """Every function that some own unit could carry out; own units; all units; where only buildings have places,
+        where one can stand."""
         capacity = self.interface.max_units
         own, target = np.zeros(capacity, np.int8), np.zeros(capacity, np.int8)
         own[: self.units.own], target[: len(shown)] = 1, 1
@@ -167,7 +168,18 @@ class Translator:
             able = able.union(*abilities(list(alike.values()))) if alike else able
         # what takes no ability, such as no_op, is always possible
         function = np.array([not wanted or not able.isdisjoint(wanted) for wanted in self._abilities], np.int8)
-        return {"function": function, "unit_tags": own, "target_unit_tag": target}
+        masks: Nest = {"function": function, "unit_tags": own, "target_unit_tag": target}
+        if self.interface.building_place:
+            masks["world"] = self._sites(shown)
+        return masks
+
+    def _sites(self, shown: list[Any]) -> npt.NDArray[np.int8]:
+        """Where the smallest building that can be placed overlaps none that is seen."""
+        face, ground = self.interface, Ground(self.height, self.span, self.playable)
+        if not (side := smallest_building(face)):
+            return ground.inside(face.minimap_size)
+        grid = (ORDER_GRID, ORDER_GRID) if face.style == "orders" else face.world_size
+        return Plots(ground, face.minimap_size, side, grid).free(shown)
 
     def _order_masks(self, shown: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None) -> Nest:
         """What each own unit could be told to do; whom orders can be aimed at."""
@@ -200,12 +212,11 @@ class Translator:
             if name in face.orders.arguments:
                 masks[name] = np.zeros(face.max_units, np.int8)
                 masks[name][: len(shown)] = who
-        ground, side = Ground(self.height, self.span, self.playable), smallest_building(face)
         for name in face.orders.arguments:
-            if name == face.building_place and side:
-                masks[name] = Plots(ground, face.minimap_size, side).free(shown)
+            if name == face.building_place:
+                masks[name] = self._sites(shown)
             elif name in sc.PLACES:
-                masks[name] = ground.inside(face.minimap_size)
+                masks[name] = Ground(self.height, self.span, self.playable).inside(face.minimap_size)
         return masks
 
     def _likeness(self, unit: Any) -> tuple[Any, ...]:

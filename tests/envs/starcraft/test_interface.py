@@ -1,5 +1,7 @@
 """The interface against PySC2's own tables, and its refusals."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from agents.config import Config, PPOConfig
 from agents.placement.local import Training
 from envs import registry
-from envs.spaces import Pointer, Pointers
+from envs.spaces import ACTION_MASK, Pointer, Pointers
 from envs.standin.vector_env import make
 from envs.starcraft import interface as sc
 from envs.starcraft.maps import MAPS, common_interface, interface_for
@@ -103,6 +105,39 @@ def test_a_command_to_one_unit_is_one_to_a_set_of_one():
         assert moving.tolist() == [[False, True], [True, False]]
     with pytest.raises(sc.InterfaceError, match="one_unit: only the raw style"):
         sc.Interface(one_unit=True)
+
+
+@pytest.mark.parametrize("minimap", [32, 40, 64])
+def test_raw_places_are_masked_where_only_buildings_have_some(minimap):
+    """A depot can be begun at each cell that the mask leaves and at no other: two away from the map's edges, where it
+    would stick out."""
+    functions = ["no_op", "Build_SupplyDepot_pt"]
+    options = {"style": "raw", "one_unit": True, "max_units": 64, "minimap": minimap, "functions": functions}
+    env = make("BuildMarines", 64, step_mul=250, **options)
+    env.reset(seed=0)
+    stand = np.zeros(64, np.int64)
+    wait = {"function": stand, "unit_tags": stand, "world": stand}
+    env.step(wait)
+    seen = copy.deepcopy(env.step(wait)[0])
+    assert (seen["player"][:, env.interface.numbers.index("minerals")] >= 100).all()
+    mask = seen[ACTION_MASK]["world"][0]
+    lines, columns = np.nonzero(mask.reshape(minimap, minimap))
+    line, column = np.arange(minimap**2) // minimap, np.arange(minimap**2) % minimap
+    middle = (line > lines.min() + 1) & (line < lines.max() - 1)
+    middle &= (column > columns.min() + 1) & (column < columns.max() - 1)
+    generator = np.random.default_rng(minimap)
+    cells = np.concatenate([generator.choice(np.flatnonzero(middle & (mask == legal)), 32) for legal in (1, 0)])
+    scv = env.interface.vocabulary.index("SCV") + 1
+    worker = np.array([np.flatnonzero(units[:, 0] == scv)[0] for units in seen["units"]["features"]])
+    *_, info = env.step({"function": np.ones(64, np.int64), "unit_tags": worker, "world": cells})
+    assert info["refused"].tolist() == [0] * 32 + [1] * 32
+
+
+def test_raw_places_are_not_masked_where_armies_go_there_too():
+    env = make("BuildMarines", 1, style="raw", functions=["no_op", "Build_SupplyDepot_pt", "Move_pt"])
+    assert "world" not in env.reset(seed=0)[0][ACTION_MASK]
+    env = make("BuildMarines", 1, style="raw", functions=["no_op", "Train_SCV_quick"])
+    assert "world" not in env.reset(seed=0)[0][ACTION_MASK]
 
 
 @pytest.mark.parametrize(("screen", "minimap"), [([84, 64], 64), ((16, 20), [30, 24])])

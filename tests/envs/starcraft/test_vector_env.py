@@ -132,6 +132,23 @@ def test_it_is_the_game_that_is_played_natively(make, name, how):
         assert not different, f"step {step}"
 
 
+def test_places_to_build_on_are_masked_as_natively(make):
+    functions = ["no_op", "Harvest_Gather_unit", "Build_SupplyDepot_pt", "Build_Barracks_pt"]
+    options = {"style": "raw", "one_unit": True, "functions": functions, "max_units": 48, "minimap": 32, "step_mul": 64}
+    ours = make("BuildMarines", 1, **options)
+    native = registry.make("sim/BuildMarines", 1, **options)
+    seen, expected = ours.reset(seed=3)[0], native.reset(seed=3)[0]
+    generator = np.random.default_rng(0)
+    free = []
+    for _ in range(40):
+        masks = expected[ACTION_MASK]
+        assert equal(masks, seen[ACTION_MASK])
+        free.append(int(masks["world"].sum()))
+        choices = {name: generator.choice(np.flatnonzero(mask[0]), 1) for name, mask in masks.items()}
+        seen, expected = ours.step(choices)[0], native.step(choices)[0]
+    assert min(free) < free[0]  # something was built
+
+
 # ---- seeds
 
 
