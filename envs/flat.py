@@ -82,12 +82,13 @@ class Flat(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[np.int64]]):
                 mask = mask.get(key) if isinstance(mask, dict) else None
             allowed = np.ones((*one.shape, one.count), bool)
             if mask is not None and one.bits:
-                bits = np.asarray(mask)
+                bits = np.asarray(mask).reshape(-1, one.shape[-1]).max(0) if one.pointers else np.asarray(mask)
                 allowed = np.stack((bits != 1, bits != 0), -1)
                 if one.pointers:  # 1: may be chosen
                     allowed[..., 0] = True
             elif mask is not None:
-                allowed &= np.asarray(mask, bool)  # [capacity, n], or [n] for all alike
+                given = np.asarray(mask, bool)  # [capacity, n], or [n] for all alike
+                allowed &= given if given.shape == allowed.shape else given.reshape(-1, one.count).any(0)
             allowed[~allowed.any(-1), 0] = True
             parts.append(allowed.ravel())
         return np.concatenate(parts)

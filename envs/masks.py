@@ -9,6 +9,7 @@
 | `Box` | none |
 | `PerUnit` | "function" [capacity, functions]: a row of zeros is not ordered; an argument's [n] or [capacity, n] |
 | `Dict`, `Functions`, `Tuple` | a dict or tuple of masks; what is None or left out is unrestricted |
+| an argument of `Functions`, one of the first or `Pointers` | [n], or [functions, n]: a row for each function |
 
 Arrays of any number type will do, as long as they hold nothing but these numbers.
 """
@@ -36,7 +37,10 @@ def compact(space: spaces.Space[Any], mask: Any, path: str = "") -> Any:
     if isinstance(space, PerUnit):
         return {name: _numbers(array, where) for name, array, where in _orders(space, mask, (), path)} or None
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = {key: compact(part, given, where) for key, part, given, where in _parts(space, mask, path)}
+        inner = {}
+        for key, part, given, where in _parts(space, mask, path):
+            rows = _by_function(space, key, given, (), where)
+            inner[key] = compact(part, given, where) if rows is None else _numbers(rows, where)
         return {key: part for key, part in inner.items() if part is not None} or None
     return _numbers(_flat(space, mask, (), path), path)
 
@@ -87,7 +91,10 @@ def check_space(space: spaces.Space[Any], mask: spaces.Space[Any], path: str = "
         given = {name: _example(part) for name, part in _opened(mask).items()} if isinstance(mask, spaces.Dict) else 0
         list(_orders(space, given, (), path))
     elif isinstance(space, spaces.Dict | spaces.Tuple):
-        for _, part, given, where in _parts(space, _opened(mask), path):
+        for key, part, given, where in _parts(space, _opened(mask), path):
+            array = given is not None and not isinstance(given, spaces.Dict | spaces.Tuple)
+            if array and _by_function(space, key, _example(given), (), where) is not None:
+                continue
             if given is not None:
                 check_space(part, given, where)
     elif isinstance(mask, spaces.Dict):
@@ -107,7 +114,8 @@ def check(
     """Look at the masks [B, ...] of several games, whose ``observation`` may hold units that are pointed to.
 
     Raises Fault, naming the part, where numbers are others than the module's table has, or nothing is legal. An
-    argument's may forbid everything in the games where ``needed`` [B] is false: there no legal function takes it.
+    argument's may forbid everything in the games where ``needed`` [B] is false: there no legal function takes it. Of
+    one that has a row for each function, those of the legal functions that take it count.
     """
     if mask is None:
         return
@@ -125,8 +133,16 @@ def check(
             takes = None
             if legal is not None and key != "function":
                 assert isinstance(space, Functions)
-                takes = (legal & space.uses[:, space.arguments.index(key)]).any(1)
-            check(part, given, games, observation, where, takes)
+                takes = legal & space.uses[:, space.arguments.index(key)]
+            rows = _by_function(space, key, given, (games,), where)
+            if rows is None:
+                check(part, given, games, observation, where, None if takes is None else takes.any(1))
+                continue
+            assert isinstance(space, Functions)
+            for f, name in enumerate(space.names):
+                used = space.uses[f, space.arguments.index(key)]
+                needed_here = np.full(games, used) if takes is None else takes[:, f]
+                check(part, rows[:, f], games, observation, f"{where} for {name}", needed_here)
         return
     array = _flat(space, mask, (games,), path)
     top = 2 if _holds_bits(space) else 1
@@ -154,7 +170,13 @@ def for_sampling(space: spaces.Space[Any], mask: Any, observation: Any) -> Any:
     if isinstance(space, PerUnit):
         return _orders_for_sampling(space, mask, observation)
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        parts = {key: for_sampling(part, given, observation) for key, part, given, _ in _parts(space, mask, "")}
+        parts = {}
+        for key, part, given, where in _parts(space, mask, ""):
+            rows = _by_function(space, key, given, (), where)
+            if rows is None:
+                parts[key] = for_sampling(part, given, observation)
+            else:
+                parts[key] = np.stack([for_sampling(part, one, observation) for one in rows])
         return parts if isinstance(space, spaces.Dict) else tuple(parts.values())
     if isinstance(space, Pointer | Pointers):
         there = _units(space, observation)
@@ -196,6 +218,18 @@ def _orders(space: PerUnit, mask: Any, lead: tuple[int, ...], path: str) -> Iter
         alone = name != "function" and np.ndim(given) == len(lead) + 1
         shape = (int(part.n),) if alone else (space.capacity, int(part.n))
         yield name, _array(given, shape, lead, where), where
+
+
+def _by_function(space: spaces.Space[Any], key: Any, mask: Any, lead: tuple[int, ...], path: str) -> np.ndarray | None:
+    """The mask of an argument of Functions if it has a row for each function, [functions, n] after ``lead``."""
+    if not isinstance(space, Functions) or key == "function" or mask is None:
+        return None
+    part = space[key]
+    if not isinstance(part, spaces.Discrete | Pointers) or np.ndim(mask) != len(lead) + 2:
+        return None
+    n = part.n
+    assert not isinstance(n, tuple)
+    return _array(mask, (len(space.names), int(n)), lead, path)
 
 
 def _units(space: Pointer | Pointers | PerUnit, observation: Any) -> np.ndarray | None:

@@ -199,19 +199,25 @@ class Functions(spaces.Dict):
             raise ValueError("Functions.sample takes a mask, not probabilities")
         mask = mask or {}
         legal = np.ones(len(self.names), np.int8) if mask.get("function") is None else _int8(mask["function"])
-        empty = [self._allows_nothing(name, mask.get(name)) for name in self.arguments]
-        possible = legal & ~(self.uses & np.array(empty, bool)).any(1)
+        empty = np.array([self._allows_nothing(name, mask.get(name)) for name in self.arguments], bool)
+        possible = legal & ~(self.uses & empty.reshape(len(self.arguments), len(self.names)).T).any(1)
         action: dict[str, Any] = {"function": self["function"].sample(possible if possible.any() else legal)}
         for i, name in enumerate(self.arguments):
             space = self[name]
             if self.uses[action["function"], i]:
-                action[name] = space.sample(_int8(mask.get(name)))
+                action[name] = space.sample(_int8(self._of_function(name, mask.get(name))[action["function"]]))
             else:
                 action[name] = nearest_to_zero(space)
         return action
 
-    def _allows_nothing(self, name: str, mask: Any) -> bool:
-        return isinstance(self[name], spaces.Discrete) and mask is not None and not np.any(mask)
+    def _of_function(self, name: str, mask: Any) -> Sequence[Any]:
+        """An argument's mask for each function: its rows, or the same for all."""
+        alone = isinstance(self[name], spaces.Discrete | Pointers) and np.ndim(mask) == 2
+        return list(mask) if alone else [mask] * len(self.names)
+
+    def _allows_nothing(self, name: str, mask: Any) -> list[bool]:
+        given = self._of_function(name, mask)
+        return [isinstance(self[name], spaces.Discrete) and one is not None and not np.any(one) for one in given]
 
 
 class PerUnit(spaces.Dict):

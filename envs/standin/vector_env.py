@@ -23,7 +23,7 @@ from envs.standin import game
 from envs.standin.actions import A_MINIMAP, A_WORLD, ACTION
 from envs.standin.commands import Commands
 from envs.standin.options import check_for_learning, check_games, check_melee, game_seed
-from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT, fill_order_masks, find_sites
+from envs.standin.orders import AIM, AIMS, ORDER, PLACE, TARGET, TARGETS, WHAT
 from envs.standin.rules.catalog import type_table
 from envs.standin.rules.scenario_ids import SCENARIOS
 from envs.standin.rules.world import GAME, LOST, PLAYING, TIME_UP, UNIT, WON
@@ -31,11 +31,11 @@ from envs.standin.scenarios.head_start import furnish
 from envs.standin.scenarios.pace import seat_computer
 from envs.standin.scenarios.shaping import potential, worths
 from envs.standin.show.columns import Columns
+from envs.standin.show.masks import Masks
 from envs.starcraft import interface as sc
 from envs.starcraft.functions import Ground
 from envs.starcraft.maps import interface_for, mini_game
 from envs.starcraft.opponents import Opponent, parse_opponent
-from envs.starcraft.order_calls import smallest_building
 
 Observation = dict[str, Any]
 Stepped = tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]
@@ -125,8 +125,6 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             self._aims = np.array([0 if f.mode == "ui" else AIMS.index(f.mode) for f in functions])
             self._cells = np.array(face.minimap_size)
             self._orders = np.zeros((n, face.max_units, ORDER), np.int64)
-            self._order_masks = np.zeros((n, face.max_units, len(functions)), np.int8)
-            self._target_masks = np.zeros((n, len(TARGETS), face.max_units), np.int8)
         else:
             taken = self.single_action_space.arguments  # type: ignore[attr-defined]
             self._argument_columns = {name: 2 + list(sc.ARGUMENTS).index(name) for name in taken}
@@ -156,19 +154,13 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
             np.array(numbers, np.int64), values,
             self._commands, function_mask, own_mask, target_mask,
         )  # fmt: skip
-        observation: Observation = {ACTION_MASK: {"function": function_mask}}
+        masks = {"function": function_mask}
         left, bottom, right, top = (round(float(side)) for side in self._places[0])  # as the game tells it
         wide, high = self.map.layout().size
-        inside = Ground(high, max(wide, high), (left, bottom, right, top)).inside(face.minimap_size)
-        places = {name: np.repeat(inside[None], n, 0) for name in (*sc.PLACES, "world")}
-        site = places.get(face.building_place), inside, np.array(face.minimap_size), smallest_building(face)
-        self._sites = *site, self._ordering
+        self._masks = Masks(face, Ground(high, max(wide, high), (left, bottom, right, top)), self._commands, n)
         if face.style == "raw":
-            sites = {"world": places["world"]} if face.building_place else {}
-            observation[ACTION_MASK] |= {"unit_tags": own_mask, "target_unit_tag": target_mask, **sites}
-        if self._ordering:
-            masks = places | {name: self._target_masks[:, i] for i, name in enumerate(TARGETS)}
-            observation[ACTION_MASK] = {"function": self._order_masks, **{a: masks[a] for a in face.orders.arguments}}
+            masks |= {"unit_tags": own_mask, "target_unit_tag": target_mask}
+        observation: Observation = {ACTION_MASK: masks | self._masks.parts}
         parts = {"units": units, "screen": screen_planes, "minimap": map_planes, "player": values}
         observation |= {name: part for name, part in parts.items() if name in face.observation_space.spaces}
         spaces = {name: part for name, part in face.observation_space.items() if name in ("upgrades", "effects")}
@@ -184,15 +176,9 @@ class StandinVectorEnv(VectorEnv[Observation, dict[str, npt.NDArray[Any]], npt.N
         self._columns.finish(*state[:2], self.slots, which, players, self._observation)
         self._can.hide(self._observation[ACTION_MASK]["function"])
 
-        def rows(lo: int, hi: int) -> tuple[Any, ...]:
-            return *state, players * lo, players * hi, players, self.slots
-
-        if self._sites[3]:
-            self._split(find_sites, lambda lo, hi: (*rows(lo, hi), *self._sites))(len(self.games))
-        if self._ordering:
-            face, masks = self.interface, (self._commands, self._order_masks, self._target_masks)
-            rules = face.finish_building, face.builders, face.workers_fight
-            self._split(fill_order_masks, lambda lo, hi: (*rows(lo, hi), *masks, *rules))(len(self.games))
+        self._masks.fill(
+            self._split, lambda lo, hi: (*state, players * lo, players * hi, players, self.slots), len(self.games)
+        )
 
     def _split(self, kernel: Any, arguments: Any) -> Any:
         """Call a kernel for all of n games at once, or for a share of them on each thread."""

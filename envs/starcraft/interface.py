@@ -151,6 +151,9 @@ class Interface:
     argument ``world_part``. 1: the cell's center."""
     one_unit: bool = False
     """Whether in the raw style a command is given to one unit, which is pointed to; else to any number of them."""
+    masks_by_function: bool = False
+    """Whether in the raw style each function has masks of its own: of the units that can carry it out, and of those
+    that it can be aimed at; else all own units, and all."""
     finish_building: bool = False
     """Whether in the style orders a worker that is told to build can be told nothing else until it is done."""
     builders: int = 0
@@ -217,8 +220,9 @@ class Interface:
             raise InterfaceError("nothing is observed: ask for units, screen_planes, minimap_planes or numbers")
         if self.style != "raw" and self.fineness > 1:
             raise InterfaceError("fineness: only the raw style chooses places in the world")
-        if self.style != "raw" and self.one_unit:
-            raise InterfaceError("one_unit: only the raw style points to the units that a command is given to")
+        if self.style != "raw" and (self.one_unit or self.masks_by_function):
+            option = "one_unit" if self.one_unit else "masks_by_function"
+            raise InterfaceError(f"{option}: only the raw style points to the units that a command is given to")
         for option, common in (("finish_building", False), ("builders", 0), ("workers_fight", True)):
             if self.style != "orders" and getattr(self, option) != common:
                 raise InterfaceError(f"{option}: only in the style orders is each worker told something in each step")
@@ -343,10 +347,10 @@ class Interface:
                 elif isinstance(argument, Place):
                     mask[name] = spaces.MultiBinary(int(argument.n))
         if self.style == "raw":
-            mask["unit_tags"] = spaces.MultiBinary(self.max_units)
+            rows = (len(self.functions), self.max_units) if self.masks_by_function else self.max_units
+            mask |= {"unit_tags": spaces.MultiBinary(rows), "target_unit_tag": spaces.MultiBinary(rows)}
             if self.building_place:
                 mask["world"] = spaces.MultiBinary(math.prod(self.minimap_size))
-            mask["target_unit_tag"] = spaces.MultiBinary(self.max_units)
         observed[ACTION_MASK] = spaces.Dict(mask)
         return spaces.Dict(observed)
 

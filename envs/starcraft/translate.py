@@ -16,7 +16,7 @@ import numpy.typing as npt
 from envs.spaces import ACTION_MASK
 from envs.starcraft import interface as sc
 from envs.starcraft.client import Call, GameFailure, Moment
-from envs.starcraft.functions import ORDER_GRID, Ground
+from envs.starcraft.functions import ORDER_GRID, ORDER_TARGETS, Ground
 from envs.starcraft.order_calls import Plots, order_calls, smallest_building
 from envs.starcraft.pysc2 import Pysc2
 from envs.starcraft.reading.sight import LAST_SEEN, VISIBILITY, Sight
@@ -169,6 +169,10 @@ class Translator:
         # what takes no ability, such as no_op, is always possible
         function = np.array([not wanted or not able.isdisjoint(wanted) for wanted in self._abilities], np.int8)
         masks: Nest = {"function": function, "unit_tags": own, "target_unit_tag": target}
+        if self.interface.masks_by_function:
+            aims, functions = self._aims(shown), self.interface.functions
+            masks["unit_tags"] = self._able(shown[: self.units.own], abilities).T.copy()
+            masks["target_unit_tag"] = np.array([aims[ORDER_TARGETS.get(name, "unit")] for name in functions])
         if self.interface.building_place:
             masks["world"] = self._sites(shown)
         return masks
@@ -184,40 +188,52 @@ class Translator:
     def _order_masks(self, shown: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None) -> Nest:
         """What each own unit could be told to do; whom orders can be aimed at."""
         face, own = self.interface, shown[: self.units.own]
-        function = np.zeros((face.max_units, len(face.functions)), np.int8)
-        function[: len(own), 0] = 1  # no_op
-        alike = {self._likeness(unit): unit.tag for unit in own}
-        if abilities is not None and alike:
-            able = dict(zip(alike, abilities(list(alike.values())), strict=True))
-            for row, unit in enumerate(own):
-                mine = able[self._likeness(unit)]
-                if not (face.finish_building and self.units.builds(unit)):
-                    function[row, 1:] = [not mine.isdisjoint(wanted) for wanted in self._abilities[1:]]
-                if not face.workers_fight and unit.unit_type in WORKERS:
-                    function[row, self._attacks] = 0
-            if face.builders:
-                hands = np.flatnonzero(function[:, self._building].any(1))
-                function[hands[face.builders :, None], self._building] = 0
-        kinds = np.array([SHORT_NUMBERS.get(unit.unit_type, 0) for unit in shown], np.int16)
-        is_a = {name: place + 1 for place, name in enumerate(sc.UNIT_TYPES.values())}
-        built = np.array([unit.build_progress >= 1 for unit in shown], bool)
-        aims = {
-            "enemy": np.array([unit.alliance == ENEMY for unit in shown], bool),
-            "resource": (kinds == is_a["MineralField"]) | ((kinds == is_a["Refinery"]) & built),
-            "geyser": kinds == is_a["VespeneGeyser"],
-            "unit": np.ones(len(shown), bool),
-        }
+        function = self._able(own, abilities)
+        for row, unit in enumerate(own):
+            if face.finish_building and self.units.builds(unit):
+                function[row, 1:] = 0
+            if not face.workers_fight and unit.unit_type in WORKERS:
+                function[row, self._attacks] = 0
+        if face.builders:
+            hands = np.flatnonzero(function[:, self._building].any(1))
+            function[hands[face.builders :, None], self._building] = 0
+        aims = self._aims(shown)
         masks: Nest = {"function": function}
         for name, who in aims.items():
             if name in face.orders.arguments:
-                masks[name] = np.zeros(face.max_units, np.int8)
-                masks[name][: len(shown)] = who
+                masks[name] = who
         for name in face.orders.arguments:
             if name == face.building_place:
                 masks[name] = self._sites(shown)
             elif name in sc.PLACES:
                 masks[name] = Ground(self.height, self.span, self.playable).inside(face.minimap_size)
         return masks
+
+    def _able(self, own: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None) -> npt.NDArray[np.int8]:
+        """What each own unit could be told to do, [max_units, functions]."""
+        able = np.zeros((self.interface.max_units, len(self.interface.functions)), np.int8)
+        able[: len(own)] = [not wanted for wanted in self._abilities]  # no_op, which takes no ability
+        alike = {self._likeness(unit): unit.tag for unit in own}
+        if abilities is not None and alike:
+            found = dict(zip(alike, abilities(list(alike.values())), strict=True))
+            for row, unit in enumerate(own):
+                mine = found[self._likeness(unit)]
+                able[row] |= [not mine.isdisjoint(wanted) for wanted in self._abilities]
+        return able
+
+    def _aims(self, shown: list[Any]) -> dict[str, npt.NDArray[np.int8]]:
+        """Who can be aimed at by what kind of order, [max_units] each."""
+        kinds = np.array([SHORT_NUMBERS.get(unit.unit_type, 0) for unit in shown], np.int16)
+        is_a = {name: place + 1 for place, name in enumerate(sc.UNIT_TYPES.values())}
+        built = np.array([unit.build_progress >= 1 for unit in shown], bool)
+        found = {
+            "enemy": np.array([unit.alliance == ENEMY for unit in shown], bool),
+            "resource": (kinds == is_a["MineralField"]) | ((kinds == is_a["Refinery"]) & built),
+            "geyser": kinds == is_a["VespeneGeyser"],
+            "unit": np.ones(len(shown), bool),
+        }
+        free = self.interface.max_units - len(shown)
+        return {name: np.pad(who.astype(np.int8), (0, free)) for name, who in found.items()}
 
     def _likeness(self, unit: Any) -> tuple[Any, ...]:
         """What decides the abilities of a unit: one of all that are alike is asked for them."""

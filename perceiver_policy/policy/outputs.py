@@ -36,7 +36,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from envs.spaces import Functions, Keys, PerUnit, SpaceError, Units, at, leaves, path_of
+from envs.spaces import Functions, Keys, PerUnit, Pointers, SpaceError, Units, at, leaves, path_of
 from perceiver_policy.core.attention import KeyValues
 from perceiver_policy.core.cost import on_host
 from perceiver_policy.core.decoder import Decoder
@@ -149,7 +149,7 @@ class Outputs(nn.Module):
             if used is not None and on_host(used) and not used.any():
                 chosen.append(_zeros(self.leaves[i].space, batch, latents.device))
                 continue
-            legal = _mask_at(mask, self.leaves[i].keys)
+            legal = self._legal(mask, i, chosen)
             answers = ask(_plus(head.asked(tokens, legal), context), value=i == 0)
             if i == 0:
                 value, answers = answers[:, :1], answers[:, 1:]
@@ -180,7 +180,7 @@ class Outputs(nn.Module):
         tokens, mask = tokens.first(batch), optree.tree_map(lambda x: x[:batch], mask)
         context: Tensor | None = None
         queries, used = [], []
-        legal = [_mask_at(mask, leaf.keys) for leaf in self.leaves]
+        legal = [self._legal(mask, i, chosen) for i in range(len(self.leaves))]
         for i, head in enumerate(self._heads()):
             queries.append(_plus(head.asked(tokens, legal[i]), context))
             used.append(self._used(i, chosen))
@@ -206,6 +206,17 @@ class Outputs(nn.Module):
             value = torch.cat((value, self._ask(self.value_query[None], self.decoder.keys_values(after))))
         real, normalized = self.value_head(value)
         return ActionEvaluation(log_prob, total, real, normalized, entropies, given)
+
+    def _legal(self, mask: Any, i: int, chosen: list[Any]) -> Any:
+        """Leaf i's part of the action mask; of one that has a row for each function that of the one chosen."""
+        leaf = self.leaves[i]
+        legal = _mask_at(mask, leaf.keys)
+        if leaf.functions is None or not isinstance(legal, Tensor) or legal.dim() != 3:
+            return legal
+        if not isinstance(leaf.space, spaces.Discrete | Pointers):
+            return legal
+        function = chosen[leaf.function].long()[:, None, None]
+        return legal.gather(1, function.expand(-1, 1, legal.shape[2]))[:, 0]
 
     def value_parameters(self) -> list[nn.Parameter]:
         """Those that serve the value alone."""

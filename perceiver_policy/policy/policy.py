@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from envs.spaces import ACTION_MASK, Keys, PerUnit, leaves
+from envs.spaces import ACTION_MASK, Keys, PerUnit, Pointers, leaves
 from perceiver_policy.core.encoder import Encoder
 from perceiver_policy.policy.config import PolicyConfig
 from perceiver_policy.policy.inputs import Inputs, Tokens
@@ -271,9 +271,13 @@ def lecun(module: nn.Module) -> nn.Module:
 
 
 def _masks_of_units(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> set[Keys]:
-    """Where the masks of orders are: a row a unit, so that as one vector they would tell the units' order."""
+    """Where the masks of orders are: a row a unit, so that as one vector they would tell the units' order; and those of
+    arguments that have a row for each function."""
+    single = [leaf for leaf in action_leaves(action_space) if isinstance(leaf.space, spaces.Discrete | Pointers)]
     roots = _masks_of_orders(action_space)
-    return {keys for keys, _ in leaves(observation_space) for root in roots if keys[: len(root)] == root}
+    rows = [(ACTION_MASK, *leaf.keys) for leaf in single]
+    found = {keys for keys, _ in leaves(observation_space) for root in roots if keys[: len(root)] == root}
+    return found | {keys for keys, part in leaves(observation_space) if keys in rows and len(part.shape or ()) == 2}
 
 
 def _masks_of_orders(action_space: spaces.Space[Any]) -> list[Keys]:

@@ -141,6 +141,26 @@ def test_random_play_and_policies_choose_units_that_are_there(who: str) -> None:
 
 
 @WHO
+def test_an_arguments_mask_may_have_a_row_for_each_function(who: str) -> None:
+    """Whom depends on what is done, for a number, a unit and several units; units that are not there are left out."""
+    call = Functions(
+        {"wait": (), "hit": ("whom", "how"), "heal": ("whom", "how"), "all": ("these",)},
+        {"whom": Pointer("units", 4), "how": spaces.Discrete(3), "these": Pointers("units", 4)},
+    )
+    whom = np.stack((bits(0, 0, 0, 0), bits(1, 1, 0, 0), bits(0, 0, 1, 1), bits(1, 1, 1, 1)))
+    how = np.array([[False] * 3, [True, True, False], [False, False, True], [True] * 3])
+    these = np.stack((bits(1, 1, 1, 1),) * 3 + (bits(1, 1, 0, 1),))
+    mask = {"whom": whom, "how": how, "these": these}
+    actions = choices(lambda: Masked(call, lambda t: mask), who, 60)
+    assert who == "greedy" or {int(action["function"]) for action in actions} == {0, 1, 2, 3}
+    for action in actions:
+        if action["function"] in (1, 2):
+            assert action["whom"] == (0, 2)[action["function"] - 1]
+            assert how[action["function"], action["how"]]
+        assert set(np.flatnonzero(action["these"])) <= {0}
+
+
+@WHO
 def test_what_a_later_mask_leaves_out_is_free(who: str) -> None:
     mask = after(1, {"k": None}, {"k": bits(0, 1, 0), "b": bits(0, 1)})
     actions = choices(lambda: Masked(KINDS, mask), who, 21)
@@ -154,6 +174,7 @@ def after(t: int, late: Any, first: Any) -> Any:
 
 
 FREE = bits(1, 1, 1)
+HIT = Functions({"wait": (), "hit": ("whom",)}, {"whom": spaces.Discrete(3)})
 
 
 @pytest.mark.parametrize(
@@ -179,6 +200,17 @@ FREE = bits(1, 1, 1)
         (spaces.MultiDiscrete([2, 2]), after(1, bits(1, 1, 0, 0), bits(1, 1, 1, 1)), "everything for component 1"),
         (spaces.MultiBinary(2), after(1, bits(3, 0), bits(2, 2)), r"holds 3; expected 0 \(held at 0\), 1"),
         (Pointer("units", 4), after(1, bits(0, 1, 0, 1), bits(1, 1, 1, 1)), "the action_mask forbids everything"),
+        (
+            HIT,
+            after(1, {"whom": np.zeros((2, 3))}, {"whom": np.ones((2, 3))}),
+            "action_mask 'whom for hit' forbids everything",
+        ),
+        (
+            HIT,
+            after(1, {"whom": np.ones((3, 3))}, {"whom": np.ones((2, 3))}),
+            r"'whom' has the shape \(3, 3\); expected \(2, 3\)",
+        ),
+        (HIT, after(1, {"whom": np.full((2, 3), 2)}, {"whom": np.ones((2, 3))}), "'whom for wait' holds 2"),
     ],
 )
 def test_what_cannot_be_obeyed_is_refused_with_its_place(space: Any, mask: Any, said: str) -> None:

@@ -132,9 +132,11 @@ def test_it_is_the_game_that_is_played_natively(make, name, how):
         assert not different, f"step {step}"
 
 
-def test_places_to_build_on_are_masked_as_natively(make):
-    functions = ["no_op", "Harvest_Gather_unit", "Build_SupplyDepot_pt", "Build_Barracks_pt"]
+@pytest.mark.parametrize("by_function", [False, True])
+def test_raw_masks_are_as_natively(make, by_function):
+    functions = ["no_op", "Harvest_Gather_unit", "Train_SCV_quick", "Build_SupplyDepot_pt", "Build_Barracks_pt"]
     options = {"style": "raw", "one_unit": True, "functions": functions, "max_units": 48, "minimap": 32, "step_mul": 64}
+    options["masks_by_function"] = by_function
     ours = make("BuildMarines", 1, **options)
     native = registry.make("sim/BuildMarines", 1, **options)
     seen, expected = ours.reset(seed=3)[0], native.reset(seed=3)[0]
@@ -144,7 +146,13 @@ def test_places_to_build_on_are_masked_as_natively(make):
         masks = expected[ACTION_MASK]
         assert equal(masks, seen[ACTION_MASK])
         free.append(int(masks["world"].sum()))
-        choices = {name: generator.choice(np.flatnonzero(mask[0]), 1) for name, mask in masks.items()}
+        function = generator.choice(np.flatnonzero(masks["function"][0]), 1)
+        legal = {name: mask[0, function[0]] if mask.ndim == 3 else mask[0] for name, mask in masks.items()}
+        choices = {name: generator.choice(np.flatnonzero(mask), 1) for name, mask in legal.items()}
+        choices["function"] = function
+        if by_function and function[0]:
+            unit = expected["units"]["features"][0, choices["unit_tags"][0]]
+            assert unit[0] == native.interface.vocabulary.index("CommandCenter" if function[0] == 2 else "SCV") + 1
         seen, expected = ours.step(choices)[0], native.step(choices)[0]
     assert min(free) < free[0]  # something was built
 

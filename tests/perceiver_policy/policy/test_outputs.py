@@ -298,6 +298,37 @@ def test_a_place_that_no_planes_show_is_chosen_by_where_it_is() -> None:
     torch.testing.assert_close(rows[:, 1:] - rows[:, :-1], (rows[:1, 1:] - rows[:1, :-1]).expand(3, -1, -1))
 
 
+def test_of_an_arguments_masks_that_of_the_chosen_function_counts() -> None:
+    """A row a function: as probable as where the chosen function's row is the mask of all."""
+    space, observation = game(64)
+    action = Functions(
+        {"go": ("to", "with"), "stay": ("with",)}, {"to": Place(None, 3, 5), "with": Pointer("units", 5)}
+    )
+    generator = torch.Generator().manual_seed(0)
+    to, whom = (torch.rand(64, 2, n, generator=generator) < 0.5 for n in (15, 5))
+    to[..., 7], whom[..., 0] = True, True
+    shapes = {"to": spaces.MultiBinary((2, 15)), "with": spaces.MultiBinary((2, 5))}
+    policy = perturbed(spaces.Dict({**space.spaces, "action_mask": spaces.Dict(shapes)}), action)
+    rows = observation | {"action_mask": {"to": to.long(), "with": whom.long()}}
+    first, memory = torch.ones(64, dtype=torch.bool), policy.initial_memory(64)
+    decision, _ = policy.act(rows, memory, first, generator=generator)
+    chosen = decision.action["function"]
+    assert len(chosen.unique()) == 2
+    mine = {name: mask[torch.arange(64), chosen] for name, mask in (("to", to), ("with", whom))}
+    goes = chosen == 0
+    assert mine["to"][goes].gather(1, decision.action["to"][goes, None]).all()
+    there = observation["units"]["mask"].bool()
+    some = (mine["with"] & there).any(1)
+    assert mine["with"][some].gather(1, decision.action["with"][some, None]).all()
+    evaluated = policy.evaluate_actions(with_time(rows), with_time(decision.action), memory, first[None])
+    torch.testing.assert_close(evaluated.log_prob[0], decision.log_prob, rtol=1e-5, atol=1e-5)
+    both = {name: mask[:, None].expand(-1, 2, -1).long() for name, mask in mine.items()}
+    alike = observation | {"action_mask": both}
+    other = policy.evaluate_actions(with_time(alike), with_time(decision.action), memory, first[None])
+    torch.testing.assert_close(evaluated.log_prob, other.log_prob, rtol=1e-5, atol=1e-5)
+    assert not [path for path in policy.inputs.paths if path.startswith("action_mask")]
+
+
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
