@@ -62,28 +62,41 @@ FROM_NOTHING = ["--ppo.value-warmup", "0", "--ppo.target-kl", "None", "--policy.
 SHORT = ["--num-envs", "64", "--ppo.unroll", "32", "--ppo.minibatch", "512", "--ppo.epochs", "3"]
 LARGE = ["--ppo.minibatch", "1024"]
 RAW = [*SHORT, "--ppo.learning-rate", "1e-3", "--ppo.entropy-coefficient", "0.002", "--total-steps", "200000"]
-RAW_ECONOMY = [
-    *("--env-option", "one_unit=true", "--env-option", "masks_by_function=true", "--env-option", "step_mul=16"),
-    *("--env-option", "unit_features=[unit_type,alliance,x,y,order,carrying,build_progress,assigned_harvesters,queue]"),
+ECONOMY = [
     *("--num-envs", "64", "--evaluation-sampled", "--policy.position-bands", "8", "--policy.scatter"),
     *("--ppo.unroll", "64", "--ppo.epochs", "2", "--ppo.learning-rate", "1.5e-3", "--ppo.gamma", "0.997"),
     *("--ppo.entropy-coefficients", "function", "0.01", "world", "0.004", "unit_tags", "0.001"),
     *("target_unit_tag", "0.0002"),
 ]
-RAW_OF = {
-    "BuildMarines": [
-        *RAW_ECONOMY, "--env-option", "head_start=.7", "--env-option", "max_units=64", "--env-option", "minimap=32",
-        "--env-option", "unit_types=[SCV,CommandCenter,SupplyDepot,Barracks,MineralField]", "--env-option",
-        "functions=[no_op,Harvest_Gather_unit,Train_SCV_quick,Build_SupplyDepot_pt,Build_Barracks_pt,"
-        "Train_Marine_quick]",
-    ],
-    "CollectMineralsAndGas": [
-        *RAW_ECONOMY, "--env-option", "max_units=80", "--env-option", "minimap=40", "--env-option",
-        "unit_types=[SCV,CommandCenter,SupplyDepot,Refinery,MineralField,VespeneGeyser]", "--env-option",
-        "functions=[no_op,Harvest_Gather_unit,Train_SCV_quick,Build_SupplyDepot_pt,Build_Refinery_pt,"
-        "Build_CommandCenter_pt]",
-    ],
-}  # fmt: skip
+EACH = {"one_unit": "true", "masks_by_function": "true", "step_mul": "16"}
+WORKING = "unit_type,alliance,x,y,order,carrying,build_progress,assigned_harvesters"
+RAW_OF: dict[str, tuple[dict[str, str], list[str]]] = {
+    "BuildMarines": (
+        {
+            **EACH,
+            "head_start": ".7",
+            "unit_features": f"[{WORKING},queue]",
+            "max_units": "64",
+            "minimap": "32",
+            "unit_types": "[SCV,CommandCenter,SupplyDepot,Barracks,MineralField]",
+            "functions": "[no_op,Harvest_Gather_unit,Train_SCV_quick,Build_SupplyDepot_pt,Build_Barracks_pt,"
+            "Train_Marine_quick]",
+        },
+        [*ECONOMY, "--total-steps", "1500000"],
+    ),
+    "CollectMineralsAndGas": (
+        {
+            **EACH,
+            "unit_features": f"[{WORKING},contents,queue]",
+            "max_units": "80",
+            "minimap": "40",
+            "unit_types": "[SCV,CommandCenter,SupplyDepot,Refinery,MineralField,VespeneGeyser]",
+            "functions": "[no_op,Harvest_Gather_unit,Train_SCV_quick,Build_SupplyDepot_pt,Build_Refinery_pt,"
+            "Build_CommandCenter_pt]",
+        },
+        [*ECONOMY, "--total-steps", "800000"],
+    ),
+}
 """The economies by commands to one unit, within masks of each function's own: of the style's plain ones most fail."""
 
 DAGGER = ["--epochs", "2", "--minibatch", "64"]
@@ -126,7 +139,8 @@ def commands(style: str, name: str, folder: Path) -> list[list[str]]:
     if style == "raw":
         raw = [*train, "--env", f"sim/{name}", "--env-option", "style=raw"]
         if name in RAW_OF:
-            return [[*raw, *RAW_OF[name]]]
+            seen, how = RAW_OF[name]
+            return [[*raw, *(f"--env-option={key}={value}" for key, value in seen.items()), *how]]
         gamma = experiments.read_config(experiments.find_config(f"{this.experiment}_clicks")).learning.gamma
         return [[*raw, *RAW, "--ppo.gamma", str(gamma)]]
     if style == "orders":
