@@ -20,8 +20,9 @@ class Masks:
     def __init__(self, face: sc.Interface, ground: Ground, commands: npt.NDArray[np.int64], n: int) -> None:
         """``commands`` [F]: see :class:`~envs.standin.commands.Commands`."""
         self.face, self.commands = face, commands
+        asked = face.orders.arguments if face.style == "orders" else (face.building_place,)
         inside = ground.inside(face.minimap_size)
-        places = {name: np.repeat(inside[None], n, 0) for name in (*sc.PLACES, "world")}
+        places = {name: np.repeat(inside[None], n, 0) for name in asked if name in (*sc.PLACES, "world")}
         site = places.get(face.building_place), inside, np.array(face.minimap_size), smallest_building(face)
         self._sites = *site, face.style == "orders"
         self.by_unit = face.style == "orders" or face.masks_by_function
@@ -33,11 +34,11 @@ class Masks:
         self.parts: dict[str, npt.NDArray[np.int8]] = {}
         if face.style == "orders":
             masks = places | {name: self._targets[:, i] for i, name in enumerate(TARGETS)}
-            self.parts = {"function": self._able, **{name: masks[name] for name in face.orders.arguments}}
+            self.parts = {"function": self._able, **{name: masks[name] for name in asked}}
         elif self.by_unit:
             self.parts = {"unit_tags": self._able.swapaxes(1, 2), "target_unit_tag": self._aimed}
-        if face.style == "raw" and face.building_place:
-            self.parts["world"] = places["world"]
+        if face.style == "raw":
+            self.parts |= places
 
     def fill(self, share: Callable[[Any, Any], Any], rows: Callable[[int, int], tuple[Any, ...]], games: int) -> None:
         """``share(kernel, arguments)(games)`` calls a kernel, ``rows(lo, hi)`` are its first arguments."""
