@@ -146,7 +146,7 @@ def parse(kind: type[T], default: T, argv: Sequence[str], prog: str, description
     Raises UserError for an option that there is none of, with the one that is meant.
     """
     refuse_unknown(default, argv, prog)
-    argv = flags(argv, options_of(default))
+    argv = flags(argv, switches(default))
     rules = tyro.constructors.ConstructorRegistry()
     rules.struct_rule(command_line_rule)
     rules.primitive_rule(whole_number_rule)
@@ -183,7 +183,20 @@ def options_of(default: Any) -> dict[str, Any]:
     return known
 
 
-def flags(argv: Sequence[str], known: dict[str, Any]) -> list[str]:
+def switches(default: Any, group: str = "") -> set[str]:
+    """Which of a command's options are flags: those that are true or false, and nothing else."""
+    model = isinstance(default, BaseModel)
+    found: set[str] = set()
+    for name in type(default).model_fields if model else [field.name for field in fields(default)]:
+        value = getattr(default, name)
+        if isinstance(value, BaseModel):
+            found |= switches(value, f"{group}{name}." if model else "")
+        elif type(default).model_fields[name].annotation is bool if model else isinstance(value, bool):
+            found.add(group + name)
+    return found
+
+
+def flags(argv: Sequence[str], known: set[str]) -> list[str]:
     """``--policy.scatter true`` -> ``--policy.scatter``, ``--policy.scatter=false`` -> ``--policy.no-scatter``: what is
     true or false is a flag, but may be typed as in a file."""
     result: list[str] = []
@@ -198,13 +211,13 @@ def flags(argv: Sequence[str], known: dict[str, Any]) -> list[str]:
     return result
 
 
-def _apart(word: str, known: dict[str, Any]) -> list[str]:
+def _apart(word: str, known: set[str]) -> list[str]:
     name, equals, value = word.partition("=")
     return [name, value] if equals and _flag(name, known) else [word]
 
 
-def _flag(word: str, known: dict[str, Any]) -> bool:
-    return word.startswith("--") and isinstance(known.get(word[2:].replace("-", "_")), bool)
+def _flag(word: str, known: set[str]) -> bool:
+    return word.startswith("--") and word[2:].replace("-", "_") in known
 
 
 def check_number(name: str, value: float | None, least: float, most: float) -> None:

@@ -162,16 +162,14 @@ class Translator:
         capacity = self.interface.max_units
         own, target = np.zeros(capacity, np.int8), np.zeros(capacity, np.int8)
         own[: self.units.own], target[: len(shown)] = 1, 1
-        able: set[int] = set()
-        if abilities is not None:
-            alike = {self._likeness(unit): unit.tag for unit in units if unit.alliance == SELF}
-            able = able.union(*abilities(list(alike.values()))) if alike else able
+        found = self._abilities_of([unit for unit in units if unit.alliance == SELF], abilities)
+        able = set[int]().union(*found.values())
         # what takes no ability, such as no_op, is always possible
         function = np.array([not wanted or not able.isdisjoint(wanted) for wanted in self._abilities], np.int8)
         masks: Nest = {"function": function, "unit_tags": own, "target_unit_tag": target}
         if self.interface.masks_by_function:
             aims, functions = self._aims(shown), self.interface.functions
-            masks["unit_tags"] = self._able(shown[: self.units.own], abilities).T.copy()
+            masks["unit_tags"] = self._able(shown[: self.units.own], found).T.copy()
             masks["target_unit_tag"] = np.array([aims[ORDER_TARGETS.get(name, "unit")] for name in functions])
         if self.interface.building_place:
             masks["world"] = self._sites(shown)
@@ -188,7 +186,7 @@ class Translator:
     def _order_masks(self, shown: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None) -> Nest:
         """What each own unit could be told to do; whom orders can be aimed at."""
         face, own = self.interface, shown[: self.units.own]
-        function = self._able(own, abilities)
+        function = self._able(own, self._abilities_of(own, abilities))
         for row, unit in enumerate(own):
             if face.finish_building and self.units.builds(unit):
                 function[row, 1:] = 0
@@ -209,16 +207,22 @@ class Translator:
                 masks[name] = Ground(self.height, self.span, self.playable).inside(face.minimap_size)
         return masks
 
-    def _able(self, own: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None) -> npt.NDArray[np.int8]:
+    def _abilities_of(
+        self, own: list[Any], abilities: Callable[[list[int]], list[set[int]]] | None
+    ) -> dict[tuple[Any, ...], set[int]]:
+        """The abilities of units, by what they depend on."""
+        alike = {self._likeness(unit): unit.tag for unit in own}
+        if abilities is None or not alike:
+            return {}
+        return dict(zip(alike, abilities(list(alike.values())), strict=True))
+
+    def _able(self, own: list[Any], found: Mapping[tuple[Any, ...], set[int]]) -> npt.NDArray[np.int8]:
         """What each own unit could be told to do, [max_units, functions]."""
         able = np.zeros((self.interface.max_units, len(self.interface.functions)), np.int8)
-        able[: len(own)] = [not wanted for wanted in self._abilities]  # no_op, which takes no ability
-        alike = {self._likeness(unit): unit.tag for unit in own}
-        if abilities is not None and alike:
-            found = dict(zip(alike, abilities(list(alike.values())), strict=True))
-            for row, unit in enumerate(own):
-                mine = found[self._likeness(unit)]
-                able[row] |= [not mine.isdisjoint(wanted) for wanted in self._abilities]
+        for row, unit in enumerate(own):
+            mine = found.get(self._likeness(unit), set())
+            # what takes no ability, such as no_op, is always possible
+            able[row] = [not wanted or not mine.isdisjoint(wanted) for wanted in self._abilities]
         return able
 
     def _aims(self, shown: list[Any]) -> dict[str, npt.NDArray[np.int8]]:

@@ -10,6 +10,7 @@ from agents.commands.train import Train
 from agents.config import Config
 from agents.errors import UserError
 from agents.runs import experiment
+from perceiver_policy.policy.config import PolicyConfig
 
 
 @pytest.mark.parametrize(
@@ -127,8 +128,10 @@ def test_what_is_no_whole_number_is_refused_in_words(capsys, typed):
 
 @pytest.mark.parametrize(("typed", "read"), [("true", True), ("False", False), ("none", None)])
 def test_what_may_be_true_false_or_none_is_typed_as_in_a_file(typed, read):
-    given = options.parse(Train, Train(Config()), ["--policy.decode-units", typed], "train")
-    assert given.experiment.policy.decode_units is read
+    for before in (None, True):  # what an experiment says besides
+        start = Config(policy=PolicyConfig(decode_units=before))
+        given = options.parse(Train, Train(start), ["--policy.decode-units", typed], "train")
+        assert given.experiment.policy.decode_units is read
 
 
 @pytest.mark.parametrize(
