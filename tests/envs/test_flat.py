@@ -66,6 +66,19 @@ def test_what_the_masks_allow_the_game_obeys_and_the_same_is_played(style):
             break
 
 
+def test_a_mask_with_a_row_for_each_function_allows_what_any_of_them_does():
+    options = {"style": "raw", "functions": ["no_op", "Harvest_Gather_unit", "Train_SCV_quick"], "max_units": 24}
+    options |= {"unit_features": ["alliance", "x", "y"], "masks_by_function": True, "one_unit": True}
+    flat = Flat(StandinEnv("BuildMarines", **options))
+    flat.reset(seed=0)
+    shown, _ = flat.env.reset(seed=0)
+    function, targets, units = np.split(flat.action_masks(), np.cumsum(flat.action_space.nvec)[:-1])
+    own = shown["units"]["features"][:, 0] == 1
+    assert function.shape == (3,)
+    assert units.tolist() == own.tolist()  # any may rest
+    assert targets.tolist() == shown["units"]["mask"].astype(bool).tolist()
+
+
 class Chosen(gymnasium.Env):
     """Shows its masks, which it says in info."""
 
